@@ -1,0 +1,63 @@
+# Two commands matter: `make demo` and `make test`. `make help` lists the rest.
+# Everything is installed, built and run inside this folder.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# Caches, settings and application state stay in the project folder; nothing phones home.
+export UV_CACHE_DIR := $(CURDIR)/.cache/uv
+export UV_NO_CONFIG := 1
+export UV_PYTHON_DOWNLOADS := never
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export SAM_CLI_TELEMETRY := 0
+export __SAM_CLI_APP_DIR := $(CURDIR)/.cache/sam
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down test check format lock clean
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(INSTALLED) ## install what the other commands need into .venv
+
+$(INSTALLED): requirements/bootstrap.txt requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "healthlake-hub needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Set PYTHON=/path/to/python3.11." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --no-cache-dir --require-hashes -r requirements/bootstrap.txt
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/bootstrap.txt requirements/dev.txt
+	@touch $@
+
+demo: $(INSTALLED) ## deploy into a local AWS account and run a full and an incremental export (DATA=<folder>)
+	@$(BIN)/python -m local demo $(if $(DATA),--data "$(DATA)")
+
+up: $(INSTALLED) ## start the local AWS account with the application deployed
+	@$(BIN)/python -m local up
+
+down: $(INSTALLED) ## stop the local AWS account
+	@$(BIN)/python -m local down
+
+test: check ## run every check and test
+	@$(BIN)/python -m pytest
+
+check: $(INSTALLED) ## run the linters and type checkers
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(INSTALLED) ## format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet
+
+lock: $(INSTALLED) ## write the hashed requirements from the .in files
+	$(LOCK) requirements/bootstrap.in -o requirements/bootstrap.txt
+	$(LOCK) requirements/dev.in -o requirements/dev.txt
+	$(LOCK) functions/requirements.in -o functions/requirements.txt
+
+clean: ## remove everything that make made
+	@test ! -x $(BIN)/python || $(BIN)/python -m local down
+	rm -rf $(VENV) .cache .local .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
