@@ -1,0 +1,1 @@
+"""What every function of the hub shares: settings, errors, observability, AWS clients."""

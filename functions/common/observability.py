@@ -1,0 +1,95 @@
+"""One place for logger, metrics and tracer, and the frame that every handler runs in.
+
+Log lines carry ids, counts and reasons, never an event, a request or a resource.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from functools import cache, wraps
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
+
+from common.errors import AwsCallFailed, HubError, UnexpectedError
+
+NAMESPACE = "HealthLakeHub"
+
+Handler = Callable[[Any, LambdaContext], Any]
+
+
+@cache
+def logger() -> Logger:
+    """The JSON logger; its level is POWERTOOLS_LOG_LEVEL, its service POWERTOOLS_SERVICE_NAME."""
+    return Logger()
+
+
+@cache
+def metrics() -> Metrics:
+    """Metrics in CloudWatch's embedded metric format, written with the log."""
+    return Metrics(namespace=NAMESPACE)
+
+
+@cache
+def tracer() -> Tracer:
+    """X-Ray tracing of AWS calls. Only botocore is patched: patching every module that the SDK knows
+    costs about a second of cold start. Nothing is captured from responses or exceptions, since both
+    may carry resource content."""
+    return Tracer(patch_modules=["botocore"])
+
+
+def lambda_entry(handler: Handler) -> Handler:
+    """Frame a handler: ids on every log line, metrics written, and only errors of the hub let out.
+
+    Returns the handler with the same signature. It raises what the handler raises when that is a
+    `HubError`; `AwsCallFailed` for an AWS call that failed; `UnexpectedError` for anything else, whose
+    own text stays behind because it may quote what was being processed.
+    """
+
+    @wraps(handler)
+    def framed(event: Any, context: LambdaContext) -> Any:
+        log = logger()
+        failure: HubError
+        log.append_keys(function=context.function_name, function_request_id=context.aws_request_id)
+        tracer()
+        try:
+            return handler(event, context)
+        except HubError as error:
+            log.error("refused", error=type(error).__name__, reason=str(error))
+            raise
+        except (ClientError, BotoCoreError) as error:
+            failure = AwsCallFailed(_describe_aws_failure(error))
+        except Exception as error:
+            log.error("failed", error=type(error).__name__, frames=_frames(error))
+            failure = UnexpectedError(
+                f"{handler.__module__} failed with {type(error).__name__}; see its log."
+            )
+        finally:
+            _flush_metrics()
+        log.error("failed", error=type(failure).__name__, reason=str(failure))
+        raise failure
+
+    return framed
+
+
+def _describe_aws_failure(error: ClientError | BotoCoreError) -> str:
+    """Operation and error code, which name no content; the service's own message may."""
+    if isinstance(error, ClientError):
+        code = error.response.get("Error", {}).get("Code", "Unknown")
+        return f"{error.operation_name} was refused with {code}."
+    return f"An AWS call failed with {type(error).__name__}."
+
+
+def _frames(error: BaseException) -> list[str]:
+    """Where an exception came from: file, line and function of each frame, without any value."""
+    return [
+        f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
+    ]
+
+
+def _flush_metrics() -> None:
+    if metrics().metric_set:
+        metrics().flush_metrics()

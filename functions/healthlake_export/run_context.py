@@ -1,0 +1,62 @@
+"""What a run is, as the state machine carries it from state to state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast
+
+Mode = Literal["full", "incremental", "replay"]
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """One run of the export workflow; all times are ISO 8601 in UTC.
+
+    `snapshot` says that events of the run are snapshots and not changes, `events` whether it publishes
+    any, `advances_watermark` whether its success moves the watermark, and `previous_ids` is the key of
+    the object with the event ids that the run before left for its overlap.
+    """
+
+    run_id: str
+    execution_arn: str
+    datastore_id: str
+    mode: Mode
+    snapshot: bool
+    events: bool
+    since: str | None
+    until: str | None
+    types: tuple[str, ...]
+    started_at: str
+    advances_watermark: bool
+    previous_ids: str | None
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> RunContext:
+        """The run in `$.run` of a state's input."""
+        return cls(
+            run_id=state["runId"],
+            execution_arn=state["executionArn"],
+            datastore_id=state["datastoreId"],
+            mode=cast(Mode, state["mode"]),
+            snapshot=state["snapshot"],
+            events=state["events"],
+            since=state["since"],
+            until=state["until"],
+            types=tuple(state["types"]),
+            started_at=state["startedAt"],
+            advances_watermark=state["advancesWatermark"],
+            previous_ids=state["previousIds"],
+        )
+
+    def to_state(self) -> dict[str, Any]:
+        """The run as `$.run`, with the names that the state machine uses."""
+        return {
+            _camel(name): list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)

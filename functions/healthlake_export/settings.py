@@ -1,0 +1,69 @@
+"""Settings of the export workflow.
+
+Every function of the workflow has the same environment (the template sets it once), so the first state
+of an execution checks all of it: a missing or malformed setting ends a run before anything is locked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from common.settings import Environment
+
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """What the template decides for every run. Times are in seconds, sizes in bytes."""
+
+    table: str
+    bucket: str
+    bus: str
+    datastore_id: str
+    data_access_role_arn: str
+    kms_key_arn: str
+    check_queue_url: str
+    overlap_seconds: int
+    range_size: int
+    max_inline_bytes: int
+    change_events: bool
+    full_run_events: bool
+    hold_on_export_errors: bool
+    max_export_seconds: int
+    first_check_delay: int
+    max_check_delay: int
+    start_expiry: int
+
+    @classmethod
+    def read(cls, variables: Mapping[str, str]) -> ExportSettings:
+        """The settings in `variables`; raises `InvalidSetting` naming the first that is wrong."""
+        environment = Environment(variables)
+        return cls(
+            table=environment.text("HUB_TABLE"),
+            bucket=environment.text("HUB_BUCKET"),
+            bus=environment.text("EVENT_BUS"),
+            datastore_id=environment.text("DATASTORE_ID"),
+            data_access_role_arn=environment.text("DATA_ACCESS_ROLE_ARN"),
+            kms_key_arn=environment.text("KMS_KEY_ARN"),
+            check_queue_url=environment.text("CHECK_QUEUE_URL"),
+            overlap_seconds=environment.integer("OVERLAP_SECONDS", minimum=0, maximum=3600),
+            range_size=environment.integer("RANGE_SIZE_MEGABYTES", minimum=1, maximum=1024) * MEBIBYTE,
+            max_inline_bytes=environment.integer("MAX_INLINE_BYTES", minimum=1024, maximum=900_000),
+            change_events=environment.choice("CHANGE_EVENTS", "resource", "off") == "resource",
+            full_run_events=environment.choice("FULL_RUN_EVENTS", "on", "off") == "on",
+            hold_on_export_errors=environment.choice("ON_EXPORT_ERRORS", "advance", "hold") == "hold",
+            max_export_seconds=environment.integer("MAX_EXPORT_HOURS", minimum=1, maximum=96) * 3600,
+            first_check_delay=environment.integer("FIRST_CHECK_DELAY_SECONDS", minimum=1, maximum=900),
+            max_check_delay=environment.integer("MAX_CHECK_DELAY_SECONDS", minimum=1, maximum=900),
+            start_expiry=environment.integer("START_EXPIRY_SECONDS", minimum=30, maximum=900),
+        )
+
+
+@cache
+def export_settings() -> ExportSettings:
+    """The settings of this execution environment, read when first asked for."""
+    return ExportSettings.read(os.environ)
