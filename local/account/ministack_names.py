@@ -1,0 +1,102 @@
+"""The only place that names ministack's private names.
+
+ministack has no plugin interface, so parts of the local account are joined to it through names that it does
+not promise to keep. Each is listed here with the module it lives in; the account refuses to start when one of
+them is gone, and says which.
+"""
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module, metadata
+from typing import Any
+
+PINNED_VERSION = "1.5.33"
+
+PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
+    # requests: one ASGI application, services looked up by name
+    "ministack.app": (
+        "app",
+        "AUTH",
+        "BANNER",
+        "SERVICE_REGISTRY",
+        "SERVICE_HANDLERS",
+        "_registry_state_map",
+        "_state_map",
+        "_loaded_modules",
+        "call_service_handler_sync",
+    ),
+    "ministack.core.router": ("SERVICE_PATTERNS", "detect_service"),
+    "ministack.core.responses": (
+        "get_account_id",
+        "get_region",
+        "set_request_account_id",
+        "set_request_region",
+    ),
+    # identity: sessions of roles, actions of requests
+    "ministack.core.iam_actions": ("extract_iam_action", "extract_resource_arn"),
+    "ministack.core.iam_evaluator": ("enforce", "pin_request_origin"),
+    "ministack.services.sts": ("register_session",),
+    # functions: worker processes and the answer built from theirs
+    "ministack.core.lambda_runtime": (
+        "Worker",
+        "_PYTHON_WORKER_SCRIPT",
+        "_workers",
+        "_lock",
+        "execution_credentials",
+        "kill_workers",
+    ),
+    "ministack.services.lambda_svc": ("_execute_function_warm", "_resolve_layer_zip"),
+    # state machines: the store stays ministack's, executions do not
+    "ministack.services.stepfunctions": ("handle_request", "_start_execution", "_state_machines"),
+    # events, and resources of CloudFormation
+    "ministack.services.eventbridge": ("_dispatch_event",),
+    "ministack.services.cloudformation.provisioners": ("_RESOURCE_HANDLERS",),
+}
+
+
+class MinistackNameMissing(RuntimeError):
+    """A private name of ministack that the local account builds on is not there."""
+
+    def __init__(self, module: str, name: str) -> None:
+        super().__init__(
+            f"ministack {PINNED_VERSION} is expected, ministack {_installed_version()} is installed, and "
+            f"{module} has no '{name}'. Install the pinned version (make setup), or adapt "
+            "local/account/ministack_names.py and the part that uses the name."
+        )
+
+
+def ministack(module: str) -> Any:
+    """The module of ministack by its full name, once every name listed for it was found in it.
+
+    Raises MinistackNameMissing for a name that is gone, KeyError for a module that is not listed above.
+    """
+    names = PRIVATE_NAMES[module]
+    try:
+        loaded = import_module(module)
+    except ModuleNotFoundError:
+        raise MinistackNameMissing(module, "(the module itself)") from None
+    for name in names:
+        if not hasattr(loaded, name):
+            raise MinistackNameMissing(module, name)
+    return loaded
+
+
+def assert_private_names() -> None:
+    """Raise MinistackNameMissing for the first listed name that the installed ministack does not have."""
+    for missing in missing_names():
+        raise missing
+
+
+def missing_names() -> Iterator[MinistackNameMissing]:
+    """An error for each listed module with a missing name."""
+    for module in PRIVATE_NAMES:
+        try:
+            ministack(module)
+        except MinistackNameMissing as error:
+            yield error
+
+
+def _installed_version() -> str:
+    try:
+        return metadata.version("ministack")
+    except metadata.PackageNotFoundError:
+        return "(none)"

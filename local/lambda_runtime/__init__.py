@@ -1,0 +1,1 @@
+"""Lambda functions that fail the way they do on AWS."""
