@@ -58,7 +58,9 @@ def worker_with_failures(base: type[Any]) -> type[Any]:
                 failure = answer.pop("failure", None)
                 if failure is None and answer.get("status") == "ok":
                     return answer
-                if failure is None:
+                if failure is not None:
+                    answer["trace"] = ""  # the worker has written it to the log
+                else:
                     failure = unanswered(answer, request_id, self.config, exit_status(self._spawned))
                     answer["trace"] = log_line(failure)
             _failure.set(failure)

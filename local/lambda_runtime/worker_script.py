@@ -15,7 +15,9 @@ def _ms_raised(error, request_id=""):
     """The payload for an exception of the function's own code, without the frames of this script."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
     frames = [f for f in frames if not f.filename.startswith("<frozen importlib")]
-    return _ms_failure(type(error).__name__, str(error), request_id, traceback.format_list(frames))
+    root = os.environ.get("LAMBDA_TASK_ROOT", "")
+    stack = [text.replace(root, "/var/task") if root else text for text in traceback.format_list(frames)]
+    return _ms_failure(type(error).__name__, str(error), request_id, stack)
 
 def _ms_import(module_name, handler_name):
     """The handler, or raise _MsInitFailure with the payload of AWS for what stands in the way."""
