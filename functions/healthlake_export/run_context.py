@@ -10,6 +10,16 @@ Mode = Literal["full", "incremental", "replay"]
 
 
 @dataclass(frozen=True)
+class RunIdentity:
+    """Who a run is: its id (the execution's name), the execution's ARN, its datastore and its start."""
+
+    run_id: str
+    execution_arn: str
+    datastore_id: str
+    started_at: str
+
+
+@dataclass(frozen=True)
 class RunContext:
     """One run of the export workflow; all times are ISO 8601 in UTC.
 
@@ -48,6 +58,11 @@ class RunContext:
             advances_watermark=state["advancesWatermark"],
             previous_ids=state["previousIds"],
         )
+
+    @property
+    def identity(self) -> RunIdentity:
+        """Who the run is."""
+        return RunIdentity(self.run_id, self.execution_arn, self.datastore_id, self.started_at)
 
     def to_state(self) -> dict[str, Any]:
         """The run as `$.run`, with the names that the state machine uses."""

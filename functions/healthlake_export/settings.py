@@ -26,6 +26,7 @@ class ExportSettings:
     datastore_id: str
     data_access_role_arn: str
     kms_key_arn: str
+    start_queue_url: str
     check_queue_url: str
     overlap_seconds: int
     range_size: int
@@ -37,6 +38,7 @@ class ExportSettings:
     first_check_delay: int
     max_check_delay: int
     start_expiry: int
+    max_concurrency: int
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> ExportSettings:
@@ -49,6 +51,7 @@ class ExportSettings:
             datastore_id=environment.text("DATASTORE_ID"),
             data_access_role_arn=environment.text("DATA_ACCESS_ROLE_ARN"),
             kms_key_arn=environment.text("KMS_KEY_ARN"),
+            start_queue_url=environment.text("START_QUEUE_URL"),
             check_queue_url=environment.text("CHECK_QUEUE_URL"),
             overlap_seconds=environment.integer("OVERLAP_SECONDS", minimum=0, maximum=3600),
             range_size=environment.integer("RANGE_SIZE_MEGABYTES", minimum=1, maximum=1024) * MEBIBYTE,
@@ -60,6 +63,7 @@ class ExportSettings:
             first_check_delay=environment.integer("FIRST_CHECK_DELAY_SECONDS", minimum=1, maximum=900),
             max_check_delay=environment.integer("MAX_CHECK_DELAY_SECONDS", minimum=1, maximum=900),
             start_expiry=environment.integer("START_EXPIRY_SECONDS", minimum=30, maximum=900),
+            max_concurrency=environment.integer("MAX_CONCURRENCY", minimum=1, maximum=1000),
         )
 
 

@@ -1,0 +1,68 @@
+"""First state of an execution: check everything that can be wrong beforehand, take the run lock, choose
+the window."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from common import aws_clients
+from common.observability import lambda_entry, logger
+from healthlake_export.errors import RunLockHeld
+from healthlake_export.instants import format_instant, parse_instant
+from healthlake_export.run_audit import open_run
+from healthlake_export.run_context import RunContext, RunIdentity
+from healthlake_export.run_request import RunRequest, parse_run_request
+from healthlake_export.run_state import RunState
+from healthlake_export.settings import ExportSettings, export_settings
+from healthlake_export.window import EventPolicy, Progress, plan_run
+
+_UNKNOWN_OWNER_IS_STALE_AFTER = timedelta(hours=1)
+
+
+@lambda_entry
+def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Invoked by the state machine with `{"execution": {arn, name, startedAt}, "request": input}`.
+
+    Returns `{"run": ...}`. Raises `InvalidSetting` or `InvalidInput` before anything is locked, and
+    `RunLockHeld` when another execution holds the lock.
+    """
+    settings = export_settings()
+    request = parse_run_request(event["request"])
+    execution = event["execution"]
+    identity = RunIdentity(
+        run_id=execution["name"],
+        execution_arn=execution["arn"],
+        datastore_id=settings.datastore_id,
+        started_at=format_instant(parse_instant(execution["startedAt"])),
+    )
+    state = RunState(aws_clients.dynamodb(), settings.table, settings.datastore_id)
+    run = acquire(settings, state, identity, request, datetime.now(UTC))
+    open_run(aws_clients.dynamodb(), settings.table, run, format_instant(datetime.now(UTC)))
+    logger().info("run lock acquired", run=run.run_id, mode=run.mode, since=run.since, until=run.until)
+    return {"run": run.to_state()}
+
+
+def acquire(
+    settings: ExportSettings, state: RunState, identity: RunIdentity, request: RunRequest, now: datetime
+) -> RunContext:
+    """Take the lock and plan the run from what earlier ones left; raises `RunLockHeld`."""
+    acquired = state.acquire(
+        identity.run_id,
+        identity.execution_arn,
+        identity.started_at,
+        now=format_instant(now),
+        stale_after=format_instant(now + _UNKNOWN_OWNER_IS_STALE_AFTER),
+    )
+    if not acquired:
+        raise RunLockHeld("Another execution holds the run lock of the datastore.")
+    left = state.read()
+    return plan_run(
+        identity,
+        request,
+        Progress(parse_instant(left.watermark) if left.watermark else None, left.published_ids),
+        overlap=timedelta(seconds=settings.overlap_seconds),
+        policy=EventPolicy(settings.change_events, settings.full_run_events),
+    )

@@ -1,0 +1,48 @@
+"""The chain of checks: one message at a time in the check queue, each of which sends the next."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from healthlake_export.job_status import next_delay
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+
+@dataclass(frozen=True)
+class Check:
+    """One link of the chain: number `sequence` of the checks of an attempt, sent `delay` seconds ago."""
+
+    execution_arn: str
+    attempt: str
+    sequence: int
+    delay: int
+
+    @classmethod
+    def from_message(cls, body: dict[str, Any]) -> Check:
+        """The check in a message's body."""
+        return cls(**body["check"])
+
+    def following(self, *, first: int, longest: int) -> Check:
+        """The next link, later than this one."""
+        delay = next_delay(self.delay, first=first, longest=longest)
+        return replace(self, sequence=self.sequence + 1, delay=delay)
+
+
+class CheckQueue:
+    """Sends links of the chain to the check queue."""
+
+    def __init__(self, client: SQSClient, url: str) -> None:
+        self._client = client
+        self._url = url
+
+    def send(self, check: Check) -> None:
+        """Send `check`, to be delivered after its delay."""
+        self._client.send_message(
+            QueueUrl=self._url,
+            MessageBody=json.dumps({"check": asdict(check)}),
+            DelaySeconds=check.delay,
+        )

@@ -1,0 +1,59 @@
+"""The state item of a datastore as it reads: who runs, how far its export is, what has been covered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from healthlake_export.table_values import number, text
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+OUTBOX_PREFIX = "outbox:"
+"""An event that waits to be published is an attribute of the state item named by this and its run's id."""
+
+
+@dataclass(frozen=True)
+class DatastoreState:
+    """The state item as read; what a free lock does not have is None. Times are ISO 8601, UTC."""
+
+    owner: str | None = None
+    run_id: str | None = None
+    started_at: str | None = None
+    phase: str | None = None
+    attempt: str | None = None
+    starting_until: int | None = None
+    requested_at: str | None = None
+    job_id: str | None = None
+    running_since: int | None = None
+    task_token: str | None = None
+    sequence: int = 0
+    watermark: str | None = None
+    published_ids: str | None = None
+    outbox: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def from_item(cls, item: Mapping[str, AttributeValueTypeDef]) -> DatastoreState:
+        """The state in a table item."""
+        return cls(
+            owner=text(item, "owner"),
+            run_id=text(item, "runId"),
+            started_at=text(item, "startedAt"),
+            phase=text(item, "phase"),
+            attempt=text(item, "attempt"),
+            starting_until=number(item, "startingUntil"),
+            requested_at=text(item, "requestedAt"),
+            job_id=text(item, "jobId"),
+            running_since=number(item, "runningSince"),
+            task_token=text(item, "taskToken"),
+            sequence=number(item, "sequence") or 0,
+            watermark=text(item, "watermark"),
+            published_ids=text(item, "publishedIds"),
+            outbox=tuple(
+                (name.removeprefix(OUTBOX_PREFIX), text(item, name) or "")
+                for name in sorted(item)
+                if name.startswith(OUTBOX_PREFIX)
+            ),
+        )

@@ -1,0 +1,126 @@
+"""Watch of a running export job: by the chain of checks, and at once when HealthLake says it moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from common.errors import HubError
+from common.observability import logger
+from healthlake_export.check_messages import Check, CheckQueue
+from healthlake_export.datastore_state import DatastoreState
+from healthlake_export.errors import ExportFailed, ExportTimedOut, HealthLakeBusy, HealthLakeRefused
+from healthlake_export.fhir_export_api import FhirExportApi
+from healthlake_export.job_status import JobOutcome, outcome_of
+from healthlake_export.run_state import RunState
+from healthlake_export.settings import ExportSettings
+from healthlake_export.task_callbacks import TaskCallbacks
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+
+@dataclass(frozen=True)
+class WatchedJob:
+    """The job of a run that exports: whose it is and which token its end goes to."""
+
+    execution_arn: str
+    attempt: str
+    task_token: str
+    job_id: str
+    requested_at: str
+
+    @classmethod
+    def of(cls, state: DatastoreState) -> WatchedJob | None:
+        """The job that `state` says is being exported, or None."""
+        parts = (state.owner, state.attempt, state.task_token, state.job_id, state.requested_at)
+        if state.phase != "EXPORTING" or None in parts:
+            return None
+        return cls(*(part or "" for part in parts))
+
+
+@dataclass(frozen=True)
+class ExportWatcher:
+    """Looks at the job of the run that holds the lock and tells the waiting state what it sees."""
+
+    settings: ExportSettings
+    api: FhirExportApi
+    state: RunState
+    callbacks: TaskCallbacks
+    checks: CheckQueue
+    executions: SFNClient
+    now: Callable[[], datetime]
+
+    def on_check(self, check: Check, message_id: str) -> None:
+        """One link of the chain: look, and send the next link unless the wait is over."""
+        if not self.state.claim_check(check.execution_arn, check.attempt, check.sequence, message_id):
+            logger().info("check dropped: the chain has moved on", sequence=check.sequence)
+            return
+        job = WatchedJob.of(self.state.read())
+        if job is not None and self._look(job):
+            self.checks.send(
+                check.following(first=self.settings.first_check_delay, longest=self.settings.max_check_delay)
+            )
+
+    def on_job_event(self, job_id: str) -> None:
+        """HealthLake's own word that a job has moved; other runs' and other tools' jobs are left alone."""
+        job = WatchedJob.of(self.state.read())
+        if job is not None and job.job_id == job_id:
+            self._look(job)
+
+    def _look(self, job: WatchedJob) -> bool:
+        """Report the job's status to the waiting state; True while there is something left to wait for."""
+        try:
+            status = self.api.describe(job.job_id).status
+        except HealthLakeBusy as error:
+            logger().warning("HealthLake is busy; looking again later", job=job.job_id, reason=str(error))
+            return self._keep_alive(job)
+        except HealthLakeRefused as error:
+            return self._fail(job, error)
+        logger().info("export job seen", job=job.job_id, status=status)
+        outcome = outcome_of(status)
+        if outcome is JobOutcome.SUCCEEDED:
+            return self._succeed(job, status)
+        if outcome is JobOutcome.FAILED:
+            return self._fail(job, ExportFailed(f"HealthLake ended export job {job.job_id} as {status}."))
+        if outcome is JobOutcome.RUNNING and self._ran_too_long(job):
+            return self._time_out(job)
+        return self._keep_alive(job)
+
+    def _succeed(self, job: WatchedJob, status: str) -> bool:
+        output = {"jobId": job.job_id, "jobStatus": status, "requestedAt": job.requested_at}
+        if not self.callbacks.succeed(job.task_token, output):
+            self._cancel_if_abandoned(job)
+        return False
+
+    def _fail(self, job: WatchedJob, error: HubError) -> bool:
+        if not self.callbacks.fail(job.task_token, error):
+            self._cancel_if_abandoned(job)
+        return False
+
+    def _keep_alive(self, job: WatchedJob) -> bool:
+        if self.callbacks.heartbeat(job.task_token):
+            return True
+        self._cancel_if_abandoned(job)
+        return False
+
+    def _ran_too_long(self, job: WatchedJob) -> bool:
+        now = int(self.now().timestamp())
+        self.state.note_running(job.execution_arn, job.job_id, now)
+        since = self.state.read().running_since or now
+        return now - since > self.settings.max_export_seconds
+
+    def _time_out(self, job: WatchedJob) -> bool:
+        hours = self.settings.max_export_seconds // 3600
+        self.api.cancel(job.job_id)
+        return self._fail(job, ExportTimedOut(f"Export job {job.job_id} ran for more than {hours} hours."))
+
+    def _cancel_if_abandoned(self, job: WatchedJob) -> None:
+        """Cancel a job that nobody waits for any more: the execution has ended, and a conditional write
+        shows that this attempt is still the one that exports."""
+        status = self.executions.describe_execution(executionArn=job.execution_arn)["status"]
+        if status != "RUNNING" and self.state.still_exporting(job.execution_arn, job.attempt):
+            logger().warning("job of an ended execution is cancelled", job=job.job_id, execution=status)
+            self.api.cancel(job.job_id)

@@ -1,0 +1,172 @@
+"""Client of HealthLake's FHIR `$export` operation, which boto3 does not know.
+
+Follows the AWS HealthLake Developer Guide, «Exporting FHIR data with $export» (REST, signed with
+Signature Version 4). Only this API takes `_since`, `_until` and `_type`; StartFHIRExportJob takes none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import BotoCoreError, HTTPClientError
+from botocore.httpsession import URLLib3Session
+
+from common import aws_clients
+from healthlake_export.errors import HealthLakeBusy, HealthLakeRefused
+
+if TYPE_CHECKING:
+    import boto3
+    from mypy_boto3_healthlake import HealthLakeClient
+    from mypy_boto3_healthlake.type_defs import ExportJobPropertiesTypeDef
+
+_SERVICE = "healthlake"
+_TIMEOUT_SECONDS = 20
+_NOT_NOW = frozenset({408, 409, 423, 425, 429})
+_OK = frozenset({200, 202})
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What a run asks of HealthLake. `job_name` is at most 64 characters, `output_uri` an `s3://` prefix."""
+
+    job_name: str
+    output_uri: str
+    kms_key_arn: str
+    data_access_role_arn: str
+    since: str | None
+    until: str | None
+    types: Sequence[str]
+
+    def query(self) -> str:
+        """The query string of the start request."""
+        asked = {"_since": self.since, "_until": self.until, "_type": ",".join(self.types)}
+        return urlencode({name: value for name, value in asked.items() if value}, quote_via=quote, safe=",")
+
+    def body(self) -> dict[str, Any]:
+        """The JSON body of the start request."""
+        return {
+            "JobName": self.job_name,
+            "OutputDataConfig": {
+                "S3Configuration": {"S3Uri": self.output_uri, "KmsKeyId": self.kms_key_arn},
+            },
+            "DataAccessRoleArn": self.data_access_role_arn,
+        }
+
+
+@dataclass(frozen=True)
+class ExportJob:
+    """A job as its status request tells: `output` and `errors` are object URLs, there once it has ended."""
+
+    job_id: str
+    status: str
+    output: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+
+
+class FhirExportApi:
+    """Start, describe, find and cancel export jobs of one datastore.
+
+    Every method raises `HealthLakeBusy` when the answer is worth another try and `HealthLakeRefused`
+    when it is not; both messages carry the operation and the status code, never the answer's text.
+    """
+
+    def __init__(self, session: boto3.session.Session, client: HealthLakeClient, datastore_id: str) -> None:
+        self._session = session
+        self._client = client
+        self._datastore_id = datastore_id
+        self._http = URLLib3Session(timeout=_TIMEOUT_SECONDS)
+
+    def start(self, request: ExportRequest) -> str:
+        """Start an export job and return its id."""
+        answer = self._send("POST", "$export", request.query(), request.body())
+        job_id = answer.get("jobId")
+        if not isinstance(job_id, str) or not job_id:
+            raise HealthLakeBusy("HealthLake answered the start of an export without a job id.")
+        return job_id
+
+    def describe(self, job_id: str) -> ExportJob:
+        """The job as it is now."""
+        answer = self._send("GET", f"export/{quote(job_id)}")
+        properties = answer.get("exportJobProperties", answer)
+        status = properties.get("jobStatus") if isinstance(properties, dict) else None
+        if not isinstance(status, str):
+            raise HealthLakeBusy("HealthLake answered the status of an export without a status.")
+        return ExportJob(job_id, status, _urls(answer.get("output")), _urls(answer.get("error")))
+
+    def cancel(self, job_id: str) -> None:
+        """Ask HealthLake to cancel the job; it answers before the job has ended."""
+        self._send("DELETE", f"export/{quote(job_id)}")
+
+    def find(self, job_name: str) -> str | None:
+        """The id of the newest job named `job_name`, or None. Names are derived from run ids, so a job
+        with the run's name is the run's own, whoever started it."""
+        newest = max(self._jobs_named(job_name), key=lambda job: job["SubmitTime"], default=None)
+        return newest["JobId"] if newest else None
+
+    def _jobs_named(self, job_name: str) -> Iterator[ExportJobPropertiesTypeDef]:
+        page = self._client.list_fhir_export_jobs(DatastoreId=self._datastore_id, JobName=job_name)
+        yield from page["ExportJobPropertiesList"]
+        while token := page.get("NextToken"):
+            page = self._client.list_fhir_export_jobs(
+                DatastoreId=self._datastore_id, JobName=job_name, NextToken=token
+            )
+            yield from page["ExportJobPropertiesList"]
+
+    def _send(
+        self, method: str, operation: str, query: str = "", body: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        base = self._client.meta.endpoint_url.rstrip("/")
+        url = f"{base}/datastore/{quote(self._datastore_id)}/r4/{operation}" + (f"?{query}" if query else "")
+        status, content = self._exchange(method, url, json.dumps(body).encode() if body else b"")
+        name = f"{method} {operation.split('/')[0]}"
+        if status in _NOT_NOW or status >= 500:
+            raise HealthLakeBusy(f"HealthLake answered {name} with {status}.")
+        if status not in _OK:
+            raise HealthLakeRefused(f"HealthLake answered {name} with {status}.")
+        return _json_object(content, name)
+
+    def _exchange(self, method: str, url: str, content: bytes) -> tuple[int, bytes]:
+        headers = {"Content-Type": "application/fhir+json", "Prefer": "respond-async"}
+        request = AWSRequest(method=method, url=url, data=content, headers=headers)
+        credentials = self._session.get_credentials()
+        if credentials is None:
+            raise HealthLakeRefused("There are no AWS credentials to sign requests to HealthLake with.")
+        SigV4Auth(credentials, _SERVICE, self._client.meta.region_name).add_auth(request)
+        try:
+            answer = self._http.send(request.prepare())
+        except (HTTPClientError, BotoCoreError) as error:
+            reason = type(error).__name__
+        else:
+            return answer.status_code, answer.content
+        raise HealthLakeBusy(f"HealthLake could not be reached: {reason}.")
+
+
+def export_api(datastore_id: str) -> FhirExportApi:
+    """The API of a datastore, with the function's own credentials."""
+    return FhirExportApi(aws_clients.session(), aws_clients.healthlake(), datastore_id)
+
+
+def _json_object(content: bytes, name: str) -> dict[str, Any]:
+    if not content.strip():
+        return {}
+    try:
+        answer = json.loads(content)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise HealthLakeBusy(f"HealthLake answered {name} with something that is not a JSON object.")
+    return answer
+
+
+def _urls(entries: Any) -> tuple[str, ...]:
+    if not isinstance(entries, list):
+        return ()
+    return tuple(
+        entry["url"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("url"), str)
+    )

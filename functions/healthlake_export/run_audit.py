@@ -1,0 +1,60 @@
+"""The audit item of a run: what it was asked, what it covered, how it ended. Kept for good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from healthlake_export.run_context import RunContext, RunIdentity
+from healthlake_export.table_keys import run_key
+from healthlake_export.table_values import attributes, plain
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+
+def open_run(client: DynamoDBClient, table: str, run: RunContext, locked_at: str) -> None:
+    """Write the audit item of a run that begins; writing it twice changes nothing."""
+    facts = {
+        "runId": run.run_id,
+        "executionArn": run.execution_arn,
+        "status": "RUNNING",
+        "mode": run.mode,
+        "since": run.since,
+        "until": run.until,
+        "types": ",".join(run.types) or None,
+        "startedAt": run.started_at,
+        "lockedAt": locked_at,
+    }
+    client.put_item(
+        TableName=table,
+        Item={**run_key(run.datastore_id, run.started_at, run.run_id), **attributes(facts)},
+    )
+
+
+def read_run(
+    client: DynamoDBClient, table: str, datastore_id: str, started_at: str, run_id: str
+) -> dict[str, str | int | None]:
+    """The audit item of a run as plain values; empty when there is none."""
+    answer = client.get_item(
+        TableName=table, Key=run_key(datastore_id, started_at, run_id), ConsistentRead=True
+    )
+    return plain(answer.get("Item", {}))
+
+
+def completed_run(table: str, run: RunIdentity, outcome: Mapping[str, Any]) -> TransactWriteItemTypeDef:
+    """The write that adds `outcome` to a run's audit item, for the transaction that ends the run."""
+    facts = attributes(outcome)
+    return {
+        "Update": {
+            "TableName": table,
+            "Key": run_key(run.datastore_id, run.started_at, run.run_id),
+            "UpdateExpression": "SET "
+            + ", ".join(f"#f{number} = :f{number}" for number in range(len(facts))),
+            "ExpressionAttributeNames": {f"#f{number}": name for number, name in enumerate(facts)},
+            "ExpressionAttributeValues": {
+                f":f{number}": value for number, value in enumerate(facts.values())
+            },
+        }
+    }

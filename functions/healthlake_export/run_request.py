@@ -1,0 +1,80 @@
+"""What a person or a schedule may ask of an execution, and the refusal of everything else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from common.errors import InvalidInput
+from healthlake_export.instants import parse_instant
+
+_FIELDS = ("types", "since", "until", "full")
+_RESOURCE_TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """The input of an execution. Nothing given means: everything changed since the watermark."""
+
+    types: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    full: bool = False
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether it names a part of the datastore, by type or time. A part leaves the watermark alone,
+        because what lies outside of it has not been accounted for."""
+        return bool(self.types or self.since or self.until)
+
+
+def parse_run_request(request: Any) -> RunRequest:
+    """The request in an execution's input; raises `InvalidInput` naming the field and what it takes."""
+    if not isinstance(request, dict):
+        raise InvalidInput("The input must be a JSON object, such as {}.")
+    unknown = sorted(str(name) for name in request if name not in _FIELDS)
+    if unknown:
+        raise InvalidInput(f"The input has the unknown field {unknown[0]!r}; known are {', '.join(_FIELDS)}.")
+    parsed = RunRequest(
+        types=_types(request.get("types")),
+        since=_instant("since", request.get("since")),
+        until=_instant("until", request.get("until")),
+        full=_flag("full", request.get("full")),
+    )
+    if parsed.full and (parsed.since or parsed.until):
+        raise InvalidInput("The input asks for 'full' and for a window ('since' or 'until'): choose one.")
+    if parsed.since and parsed.until and parsed.since >= parsed.until:
+        raise InvalidInput("The input's 'since' must be earlier than its 'until'.")
+    return parsed
+
+
+def _types(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    message = "The input's 'types' must be a list of FHIR resource types, such as [\"Patient\"]."
+    if not isinstance(value, list) or not value:
+        raise InvalidInput(message)
+    if not all(isinstance(name, str) and _RESOURCE_TYPE.fullmatch(name) for name in value):
+        raise InvalidInput(message)
+    return tuple(dict.fromkeys(value))
+
+
+def _instant(name: str, value: Any) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        return parse_instant(value)
+    except (TypeError, ValueError):
+        raise InvalidInput(
+            f'The input\'s {name!r} must be a time with its offset, such as "2026-01-31T00:00:00Z".'
+        ) from None
+
+
+def _flag(name: str, value: Any) -> bool:
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise InvalidInput(f"The input's {name!r} must be true or false.")
+    return value

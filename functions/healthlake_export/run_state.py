@@ -1,0 +1,244 @@
+"""The state of a datastore in the hub's table: who runs, how far its export is, and what has been covered.
+
+One item holds the run lock (its owner is an execution's ARN), the phase of the export, the watermark and
+the outbox. Every write here is one conditional update of that item, so that of two that compete one wins
+and the other learns of it. The owner's status in Step Functions is the only authority on whether a run
+lives; there is no lease.
+
+| phase     | meaning                                                                          |
+|-----------|----------------------------------------------------------------------------------|
+| LOCKED    | the run owns the lock and has no job                                             |
+| STARTING  | one invocation may POST `$export`, until `startingUntil`; others look for its job |
+| EXPORTING | the job is known and being watched by the chain of checks                        |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from healthlake_export.datastore_state import OUTBOX_PREFIX, DatastoreState
+from healthlake_export.run_audit import completed_run
+from healthlake_export.run_context import RunIdentity
+from healthlake_export.table_keys import state_key
+from healthlake_export.table_values import attribute
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+_OF_A_RUN = (
+    "runId, startedAt, lockedAt, staleAfter, phase, attempt, startingBy, startingUntil, requestedAt, "
+    "jobId, runningSince, taskToken, #sequence, claimedBy"
+)
+_NAMES = {"#owner": "owner", "#sequence": "sequence"}
+
+
+class RunState:
+    """Reads and conditional writes of one datastore's state item. A write that returns a bool says
+    whether its condition held; False means that another run, attempt or invocation has moved on."""
+
+    def __init__(self, client: DynamoDBClient, table: str, datastore_id: str) -> None:
+        self._client = client
+        self._table = table
+        self.datastore_id = datastore_id
+
+    def read(self) -> DatastoreState:
+        """The state now, by a consistent read."""
+        answer = self._client.get_item(
+            TableName=self._table, Key=state_key(self.datastore_id), ConsistentRead=True
+        )
+        return DatastoreState.from_item(answer.get("Item", {}))
+
+    def acquire(self, run_id: str, execution_arn: str, started_at: str, now: str, stale_after: str) -> bool:
+        """Take the lock for a run; True also when the run has it already."""
+        return self._update(
+            "SET #owner = :owner, runId = :run, startedAt = :started, lockedAt = :now, "
+            "staleAfter = :stale, phase = :locked "
+            "REMOVE attempt, startingBy, startingUntil, requestedAt, jobId, runningSince, taskToken, "
+            "#sequence, claimedBy",
+            "attribute_not_exists(#owner) OR (#owner = :owner AND phase = :locked)",
+            {
+                ":owner": execution_arn,
+                ":run": run_id,
+                ":started": started_at,
+                ":now": now,
+                ":stale": stale_after,
+                ":locked": "LOCKED",
+            },
+        )
+
+    def begin_start(
+        self,
+        execution_arn: str,
+        attempt: str,
+        task_token: str,
+        invocation: str,
+        now: int,
+        until: int,
+        at: str,
+    ) -> bool:
+        """Enter STARTING for one invocation, from LOCKED or from a STARTING that has expired.
+
+        `at` becomes the time of the start request unless an earlier try has set one: the earliest is
+        what a watermark may safely be.
+        """
+        return self._update(
+            "SET phase = :starting, startingBy = :invocation, startingUntil = :until, attempt = :attempt, "
+            "taskToken = :token, requestedAt = if_not_exists(requestedAt, :at)",
+            "#owner = :owner AND (phase = :locked OR (phase = :starting AND startingUntil < :now))",
+            {
+                ":owner": execution_arn,
+                ":starting": "STARTING",
+                ":locked": "LOCKED",
+                ":invocation": invocation,
+                ":until": until,
+                ":now": now,
+                ":attempt": attempt,
+                ":token": task_token,
+                ":at": at,
+            },
+        )
+
+    def give_up_start(self, execution_arn: str, invocation: str) -> bool:
+        """Leave STARTING after HealthLake refused the request for now, so that the next try need not wait."""
+        return self._update(
+            "SET phase = :locked REMOVE startingBy, startingUntil",
+            "#owner = :owner AND phase = :starting AND startingBy = :invocation",
+            {
+                ":owner": execution_arn,
+                ":starting": "STARTING",
+                ":locked": "LOCKED",
+                ":invocation": invocation,
+            },
+        )
+
+    def record_job(self, execution_arn: str, invocation: str, job_id: str) -> bool:
+        """Enter EXPORTING with the job that `invocation` has started or found."""
+        return self._update(
+            "SET phase = :exporting, jobId = :job, #sequence = :zero "
+            "REMOVE startingBy, startingUntil, claimedBy",
+            "#owner = :owner AND phase = :starting AND startingBy = :invocation",
+            {
+                ":owner": execution_arn,
+                ":exporting": "EXPORTING",
+                ":starting": "STARTING",
+                ":invocation": invocation,
+                ":job": job_id,
+                ":zero": 0,
+            },
+        )
+
+    def adopt_job(self, execution_arn: str, attempt: str, task_token: str) -> bool:
+        """Let a new attempt of the waiting state (with its new task token) take over the running job."""
+        return self._update(
+            "SET attempt = :attempt, taskToken = :token, #sequence = :zero REMOVE claimedBy",
+            "#owner = :owner AND phase = :exporting AND attempt <> :attempt",
+            {
+                ":owner": execution_arn,
+                ":exporting": "EXPORTING",
+                ":attempt": attempt,
+                ":token": task_token,
+                ":zero": 0,
+            },
+        )
+
+    def claim_check(self, execution_arn: str, attempt: str, sequence: int, message_id: str) -> bool:
+        """Claim check number `sequence` of the chain for one message. The same message may claim again
+        after a crash; a copy with another id may not, so redelivery cannot double the chain."""
+        return self._update(
+            "SET #sequence = :next, claimedBy = :message",
+            "#owner = :owner AND phase = :exporting AND attempt = :attempt AND "
+            "(#sequence = :this OR (#sequence = :next AND claimedBy = :message))",
+            {
+                ":owner": execution_arn,
+                ":exporting": "EXPORTING",
+                ":attempt": attempt,
+                ":this": sequence,
+                ":next": sequence + 1,
+                ":message": message_id,
+            },
+        )
+
+    def note_running(self, execution_arn: str, job_id: str, now: int) -> bool:
+        """Record when the job was first seen running, in seconds since 1970; later calls change nothing."""
+        return self._update(
+            "SET runningSince = if_not_exists(runningSince, :now)",
+            "#owner = :owner AND jobId = :job",
+            {":owner": execution_arn, ":job": job_id, ":now": now},
+        )
+
+    def still_exporting(self, execution_arn: str, attempt: str) -> bool:
+        """Whether this attempt still exports, proven by a conditional write."""
+        return self._update(
+            "SET phase = :exporting",
+            "#owner = :owner AND phase = :exporting AND attempt = :attempt",
+            {":owner": execution_arn, ":exporting": "EXPORTING", ":attempt": attempt},
+        )
+
+    def close(
+        self,
+        run: RunIdentity,
+        outcome: Mapping[str, Any],
+        event: str,
+        *,
+        watermark: str | None = None,
+        published_ids: str | None = None,
+    ) -> bool:
+        """End the run in one transaction: release the lock, put its event into the outbox, complete its
+        audit item with `outcome`, and, given a `watermark`, move it together with the event ids."""
+        values = {":owner": run.execution_arn, ":event": event}
+        assignments = ["#outbox = :event"]
+        removals = ["#owner", _OF_A_RUN]
+        if watermark is not None:
+            assignments.append("watermark = :watermark")
+            values[":watermark"] = watermark
+            if published_ids is None:
+                removals.append("publishedIds")
+            else:
+                assignments.append("publishedIds = :ids")
+                values[":ids"] = published_ids
+        release: TransactWriteItemTypeDef = {
+            "Update": {
+                "TableName": self._table,
+                "Key": state_key(self.datastore_id),
+                "UpdateExpression": f"SET {', '.join(assignments)} REMOVE {', '.join(removals)}",
+                "ConditionExpression": "#owner = :owner",
+                "ExpressionAttributeNames": {**_NAMES, "#outbox": OUTBOX_PREFIX + run.run_id},
+                "ExpressionAttributeValues": {name: attribute(value) for name, value in values.items()},
+            }
+        }
+        try:
+            self._client.transact_write_items(
+                TransactItems=[release, completed_run(self._table, run, outcome)]
+            )
+        except self._client.exceptions.TransactionCanceledException as error:
+            reasons = error.response.get("CancellationReasons", [])
+            if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
+                return False
+            raise
+        return True
+
+    def clear_outbox(self, run_id: str) -> None:
+        """Forget the event of a run that has been published."""
+        self._client.update_item(
+            TableName=self._table,
+            Key=state_key(self.datastore_id),
+            UpdateExpression="REMOVE #outbox",
+            ExpressionAttributeNames={"#outbox": OUTBOX_PREFIX + run_id},
+        )
+
+    def _update(self, update: str, condition: str, values: Mapping[str, str | int]) -> bool:
+        used = {name: full for name, full in _NAMES.items() if name in update or name in condition}
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=state_key(self.datastore_id),
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ExpressionAttributeNames=used,
+                ExpressionAttributeValues={name: attribute(value) for name, value in values.items()},
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True

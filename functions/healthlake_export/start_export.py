@@ -1,0 +1,45 @@
+"""Starts the export job that an execution waits for."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from common import aws_clients
+from common.observability import lambda_entry
+from common.sqs_records import answer_batch
+from healthlake_export.check_messages import CheckQueue
+from healthlake_export.export_start import ExportStarter, StartMessage, StartQueue
+from healthlake_export.fhir_export_api import export_api
+from healthlake_export.run_state import RunState
+from healthlake_export.settings import export_settings
+from healthlake_export.task_callbacks import TaskCallbacks
+
+
+@lambda_entry
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    """Triggered by the start queue, whose messages the state *Wait For Export* sends.
+
+    Returns the messages that are to be delivered again.
+    """
+    settings = export_settings()
+    sqs = aws_clients.sqs()
+    starter = ExportStarter(
+        settings=settings,
+        api=export_api(settings.datastore_id),
+        state=RunState(aws_clients.dynamodb(), settings.table, settings.datastore_id),
+        callbacks=TaskCallbacks(aws_clients.stepfunctions()),
+        checks=CheckQueue(sqs, settings.check_queue_url),
+        starts=StartQueue(sqs, settings.start_queue_url),
+        now=lambda: datetime.now(UTC),
+        invocation=str(uuid.uuid4()),
+    )
+
+    def handle(record: SQSRecord) -> None:
+        starter.handle(StartMessage.from_body(record.json_body))
+
+    return answer_batch(event, context, handle)

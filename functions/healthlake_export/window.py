@@ -1,0 +1,76 @@
+"""Which part of a datastore's history a run covers, and what its success means for the watermark.
+
+An export holds the current version of each resource. A run therefore asks for everything since the
+watermark less an overlap and sets no end: a resource rewritten after an end would be in neither this
+window nor, with its later time, in the one that a fixed end promises. The overlap covers what clocks and
+a not yet visible write may hide; what it brings twice is recognised by event id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from healthlake_export.instants import format_instant
+from healthlake_export.run_context import Mode, RunContext, RunIdentity
+from healthlake_export.run_request import RunRequest
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What earlier runs left: the watermark (the time of the start request of the last run that covered
+    everything) and the key of the object with the event ids of its last minutes."""
+
+    watermark: datetime | None = None
+    published_ids: str | None = None
+
+
+@dataclass(frozen=True)
+class EventPolicy:
+    """Which runs publish events: none at all, or all but full runs, or all."""
+
+    change_events: bool
+    full_run_events: bool
+
+
+def plan_run(
+    identity: RunIdentity,
+    request: RunRequest,
+    progress: Progress,
+    overlap: timedelta,
+    policy: EventPolicy,
+) -> RunContext:
+    """The run that answers `request`, given the `progress` of earlier ones."""
+    mode = _mode(request, progress)
+    snapshot = mode == "full" or request.full
+    since = _since(mode, request, progress, overlap)
+    return RunContext(
+        run_id=identity.run_id,
+        execution_arn=identity.execution_arn,
+        datastore_id=identity.datastore_id,
+        mode=mode,
+        snapshot=snapshot,
+        events=policy.change_events and (policy.full_run_events or not snapshot),
+        since=None if since is None else format_instant(since),
+        until=None if request.until is None else format_instant(request.until),
+        types=request.types,
+        started_at=identity.started_at,
+        advances_watermark=mode != "replay",
+        previous_ids=progress.published_ids if mode == "incremental" else None,
+    )
+
+
+def _mode(request: RunRequest, progress: Progress) -> Mode:
+    if request.is_replay:
+        return "replay"
+    if request.full or progress.watermark is None:
+        return "full"
+    return "incremental"
+
+
+def _since(mode: Mode, request: RunRequest, progress: Progress, overlap: timedelta) -> datetime | None:
+    if mode == "replay":
+        return request.since
+    if mode == "full" or progress.watermark is None:
+        return None
+    return progress.watermark - overlap
