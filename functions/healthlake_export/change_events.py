@@ -1,0 +1,141 @@
+"""Change events: one per changed resource, as an entry of EventBridge's PutEvents.
+
+The resource travels as the text that was exported, so that decimals such as 1.10 and integers past 2^63
+arrive as they were written. Sizes follow the EventBridge user guide, «Calculating PutEvents event entry
+size».
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from healthlake_export.ndjson import Line
+from healthlake_export.resource_keys import Meta, ResourceKeys
+
+if TYPE_CHECKING:
+    from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
+
+SOURCE = "healthlake-hub"
+CHANGED = "FhirResourceChanged"
+SNAPSHOT = "FhirResourceSnapshot"
+
+MAX_BATCH_ENTRIES = 10
+MAX_BATCH_BYTES = 1_000_000
+"""A batch stays below this. The service's limit is 1 MB; this holds however a megabyte is counted."""
+
+EVENT_ID_BYTES = 16
+_TIME_BYTES = 14
+_NO_META = Meta()
+
+
+class ChangeEvent(NamedTuple):
+    """An entry for PutEvents, and its size in bytes as the service counts it."""
+
+    entry: PutEventsRequestEntryTypeDef
+    size: int
+
+
+class _DetailMeta(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    eventId: str  # noqa: N815 - the names in the event
+    resourceType: str  # noqa: N815
+    id: str
+    versionId: str | None = None  # noqa: N815
+    lastUpdated: str | None = None  # noqa: N815
+    datastoreId: str  # noqa: N815
+    runId: str  # noqa: N815
+
+
+class _Reference(msgspec.Struct, frozen=True, gc=False):
+    bucket: str
+    key: str
+    offset: int
+    length: int
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def event_id(datastore_id: str, keys: ResourceKeys, text: bytes) -> bytes:
+    """The 16 bytes that identify a version of a resource: the same whenever and however often it is
+    exported. A resource without a version is identified by its content."""
+    version = keys.meta.versionId if keys.meta else None
+    if version is None:
+        version = "sha256:" + hashlib.sha256(text).hexdigest()
+    named = _encode((datastore_id, keys.resourceType, keys.id, version))
+    return hashlib.sha256(named).digest()[:EVENT_ID_BYTES]
+
+
+@dataclass(frozen=True)
+class ChangeEventFormat:
+    """What the events of one byte range have in common. `key` is the object that holds the resources;
+    details of more than `max_inline_bytes` refer to their place in it instead of carrying them."""
+
+    bus: str
+    detail_type: str
+    datastore_id: str
+    run_id: str
+    bucket: str
+    key: str
+    max_inline_bytes: int
+
+    def event(self, identity: bytes, keys: ResourceKeys, line: Line) -> ChangeEvent:
+        """The event that carries the resource in `line`, or says where it is."""
+        meta = keys.meta or _NO_META
+        head = _encode(
+            _DetailMeta(
+                eventId=identity.hex(),
+                resourceType=keys.resourceType,
+                id=keys.id,
+                versionId=meta.versionId,
+                lastUpdated=meta.lastUpdated,
+                datastoreId=self.datastore_id,
+                runId=self.run_id,
+            )
+        )
+        size = len(b'{"meta":,"resource":}') + len(head) + len(line.text)
+        if size <= self.max_inline_bytes:
+            return self._event(b'{"meta":%b,"resource":%b}' % (head, line.text))
+        place = _Reference(self.bucket, self.key, line.text_offset, len(line.text))
+        return self._event(b'{"meta":%b,"reference":%b}' % (head, _encode(place)))
+
+    def _event(self, detail: bytes) -> ChangeEvent:
+        entry: PutEventsRequestEntryTypeDef = {
+            "EventBusName": self.bus,
+            "Source": SOURCE,
+            "DetailType": self.detail_type,
+            "Detail": detail.decode(),
+        }
+        return ChangeEvent(entry, len(SOURCE) + len(self.detail_type) + len(detail))
+
+
+def entry_size(entry: PutEventsRequestEntryTypeDef) -> int:
+    """Bytes of an entry as PutEvents counts them: what is not given counts nothing."""
+    size = _TIME_BYTES if entry.get("Time") is not None else 0
+    texts: Iterable[str] = (entry.get("Source", ""), entry.get("DetailType", ""), entry.get("Detail", ""))
+    return size + sum(len(text.encode()) for text in (*texts, *entry.get("Resources", ())))
+
+
+class EventBatch:
+    """Collects events until one more would be too many, or too much, for one PutEvents call."""
+
+    def __init__(self) -> None:
+        self._entries: list[PutEventsRequestEntryTypeDef] = []
+        self._size = 0
+
+    def add(self, event: ChangeEvent) -> list[PutEventsRequestEntryTypeDef]:
+        """Take `event`; returns the entries that had to be sent before it, or nothing."""
+        full = len(self._entries) == MAX_BATCH_ENTRIES or self._size + event.size >= MAX_BATCH_BYTES
+        before = self.take() if full else []
+        self._entries.append(event.entry)
+        self._size += event.size
+        return before
+
+    def take(self) -> list[PutEventsRequestEntryTypeDef]:
+        """What has been collected, leaving the batch empty."""
+        entries, self._entries, self._size = self._entries, [], 0
+        return entries

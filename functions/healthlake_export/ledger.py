@@ -1,0 +1,144 @@
+"""The ledger: one item per byte range, which says what became of every byte and every line in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from healthlake_export.errors import RunSuperseded
+from healthlake_export.event_publisher import RetryPolicy
+from healthlake_export.run_context import RunContext
+from healthlake_export.table_keys import ledger_key, ledger_partition, state_key
+from healthlake_export.table_values import attributes, plain
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
+
+_FOR_NOW = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+
+
+@dataclass(frozen=True)
+class LedgerItem:
+    """What processing a byte range came to.
+
+    Lines and positions are counted where the object is split, `line_bytes`, `rows` and `repeated` where
+    a line's outcome is decided, `published` and `quarantined` where EventBridge and S3 have confirmed
+    them: a line lost in between shows. From `first_line_at` to `lines_end_at` go the lines that start
+    in the range, blank ones included; both are None when none does.
+    """
+
+    index: int
+    key: str
+    etag: str
+    start: int
+    end: int
+    first_line_at: int | None
+    lines_end_at: int | None
+    line_bytes: int
+    blank_bytes: int
+    blank: int
+    lines: int
+    rows: int
+    published: int
+    repeated: int
+    quarantined: int
+    published_ids: int
+    completed_at: str
+
+    @classmethod
+    def from_item(cls, item: Mapping[str, AttributeValueTypeDef]) -> LedgerItem:
+        """The ledger item in an item of the table."""
+        values = plain(item)
+        return cls(**{name: values.get(stored) for name, stored in _STORED_AS.items()})  # type: ignore[arg-type]
+
+    def to_item(self) -> dict[str, AttributeValueTypeDef]:
+        """The attributes of the item in the table, without its key."""
+        return attributes({stored: getattr(self, name) for name, stored in _STORED_AS.items()})
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+_STORED_AS = {field.name: _camel(field.name) for field in fields(LedgerItem)}
+
+
+class Ledger:
+    """The ledger of one run, written only while the run owns the lock of its datastore."""
+
+    def __init__(
+        self, client: DynamoDBClient, table: str, run: RunContext, policy: RetryPolicy | None = None
+    ) -> None:
+        self._client = client
+        self._table = table
+        self._run = run
+        self._policy = policy or RetryPolicy(tries=12, first_wait=0.05, longest_wait=2.0)
+
+    def require_ownership(self) -> None:
+        """Raise `RunSuperseded` unless the run owns the lock now: work that could not be recorded
+        need not be begun."""
+        answer = self._client.get_item(
+            TableName=self._table,
+            Key=state_key(self._run.datastore_id),
+            ConsistentRead=True,
+            ProjectionExpression="#owner",
+            ExpressionAttributeNames={"#owner": "owner"},
+        )
+        if answer.get("Item", {}).get("owner", {}).get("S") != self._run.execution_arn:
+            raise self._superseded()
+
+    def write(self, entry: LedgerItem) -> None:
+        """Write an item, over one that an earlier try wrote.
+
+        Raises `RunSuperseded` when the run does not own the lock. Every child of the map checks the same
+        state item, and DynamoDB refuses transactions that meet on an item: those are tried again, and
+        after the last try the refusal is let through.
+        """
+        actions = self._actions(entry)
+        for failures in range(1, self._policy.tries + 1):
+            try:
+                self._client.transact_write_items(TransactItems=actions)
+                return
+            except self._client.exceptions.TransactionCanceledException as error:
+                codes = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
+                if "ConditionalCheckFailed" in codes:
+                    raise self._superseded() from None
+                if not codes & _FOR_NOW or failures == self._policy.tries:
+                    raise
+            self._policy.wait(failures)
+
+    def read(self) -> Iterator[LedgerItem]:
+        """Every item of the run, by index."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :run AND begins_with(sk, :range)",
+            ExpressionAttributeValues={":run": ledger_partition(self._run.run_id), ":range": {"S": "RANGE#"}},
+            ConsistentRead=True,
+        )
+        for page in pages:
+            yield from map(LedgerItem.from_item, page["Items"])
+
+    def _actions(self, entry: LedgerItem) -> list[TransactWriteItemTypeDef]:
+        return [
+            {
+                "ConditionCheck": {
+                    "TableName": self._table,
+                    "Key": state_key(self._run.datastore_id),
+                    "ConditionExpression": "#owner = :owner",
+                    "ExpressionAttributeNames": {"#owner": "owner"},
+                    "ExpressionAttributeValues": {":owner": {"S": self._run.execution_arn}},
+                }
+            },
+            {
+                "Put": {
+                    "TableName": self._table,
+                    "Item": {**ledger_key(self._run.run_id, entry.index), **entry.to_item()},
+                }
+            },
+        ]
+
+    def _superseded(self) -> RunSuperseded:
+        return RunSuperseded(f"The run {self._run.run_id} no longer owns the lock of its datastore.")

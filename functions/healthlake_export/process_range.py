@@ -1,0 +1,48 @@
+"""Process one byte range of an export: publish its changes, quarantine what is broken, write the ledger."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from common import aws_clients
+from common.observability import lambda_entry, logger
+from healthlake_export.byte_ranges import ByteRange
+from healthlake_export.event_publisher import RetryPolicy
+from healthlake_export.range_processing import RangeProcessor
+from healthlake_export.run_context import RunContext
+from healthlake_export.settings import export_settings
+
+
+@lambda_entry
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:  # noqa: ARG001
+    """Called by the map of the export workflow with `{"run", "export", "range"}`.
+
+    Returns the index of the range and nothing that grows: what came of it stands in the ledger.
+    Raises `RunSuperseded`, `RangeChanged` or `EventsNotAccepted`.
+    """
+    run = RunContext.from_state(event["run"])
+    piece = ByteRange.from_item(event["range"])
+    processor = RangeProcessor(
+        s3=aws_clients.s3(),
+        events=aws_clients.events(),
+        dynamodb=aws_clients.dynamodb(),
+        settings=export_settings(),
+        run=run,
+        requested_at=event["export"]["requestedAt"],
+        clock=lambda: datetime.now(UTC),
+        policy=RetryPolicy(),
+    )
+    entry = processor.process(piece)
+    logger().info(
+        "range processed",
+        run_id=run.run_id,
+        range=entry.index,
+        lines=entry.lines,
+        published=entry.published,
+        repeated=entry.repeated,
+        quarantined=entry.quarantined,
+    )
+    return {"index": entry.index}

@@ -1,0 +1,102 @@
+"""Quarantine: lines that cannot be processed, kept whole with their reason and where they came from.
+
+A record is a line of NDJSON in `quarantine/<runId>/<name>-<part>.ndjson`:
+
+    {"reason": "NOT_JSON", "source": {"bucket", "key", "etag", "offset", "length"}, "line": "..."}
+
+`length` counts the line's terminator. A line that is not UTF-8 stands in `lineBase64`; one that is too
+large for a record lies in an object of its own, `quarantine/<runId>/<name>-<offset>.raw`, which `rawKey`
+names. All names are derived from what was read, so that doing it again overwrites.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from healthlake_export.byte_ranges import ExportedObject
+from healthlake_export.ndjson import Line, OversizedLine
+from healthlake_export.object_bytes import ObjectBytes
+from healthlake_export.resource_keys import Rejection, is_utf8
+from healthlake_export.settings import MEBIBYTE
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+PART_BYTES = 4 * MEBIBYTE
+"""A part is written when its records come to this."""
+
+MAX_RECORD_LINE_BYTES = MEBIBYTE
+"""A longer line gets an object of its own."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Quarantine:
+    """Takes the bad lines of one exported object. `name` tells apart who writes: the index of a byte
+    range, or an error file. What it was given is safe once `close` has returned."""
+
+    def __init__(self, s3: S3Client, bucket: str, run_id: str, name: str, exported: ExportedObject) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._prefix = f"quarantine/{run_id}/{name}"
+        self._object = exported
+        self._records: list[bytes] = []
+        self._size = 0
+        self._part = 0
+        self._written = 0
+
+    def reject(self, line: Line, reason: Rejection) -> None:
+        """Keep a line as it is."""
+        if len(line.text) > MAX_RECORD_LINE_BYTES:
+            key = self._raw_key(line.offset)
+            self._s3.put_object(Bucket=self._bucket, Key=key, Body=line.text)
+            self._add(line, reason, {"rawKey": key})
+        elif is_utf8(line.text):
+            self._add(line, reason, {"line": line.text.decode()})
+        else:
+            self._add(line, reason, {"lineBase64": base64.b64encode(line.text).decode()})
+
+    def reject_oversized(self, line: OversizedLine) -> None:
+        """Keep a line that was never read, by a copy of its bytes within S3."""
+        key = self._raw_key(line.offset)
+        ObjectBytes(self._s3, self._bucket, self._object).copy(line.offset, line.length, key)
+        self._add(line, Rejection.TOO_LONG, {"rawKey": key})
+
+    def close(self) -> int:
+        """Write what is left, and return the number of records written."""
+        self._write_part()
+        return self._written
+
+    def _raw_key(self, offset: int) -> str:
+        return f"{self._prefix}-{offset}.raw"
+
+    def _add(self, line: Line | OversizedLine, reason: Rejection, content: dict[str, str]) -> None:
+        source: dict[str, Any] = {
+            "bucket": self._bucket,
+            "key": self._object.key,
+            "etag": self._object.etag,
+            "offset": line.offset,
+            "length": line.length,
+        }
+        record = _encode({"reason": reason.value, "source": source, **content}) + b"\n"
+        self._records.append(record)
+        self._size += len(record)
+        if self._size >= PART_BYTES:
+            self._write_part()
+
+    def _write_part(self) -> None:
+        if not self._records:
+            return
+        self._s3.put_object(
+            Bucket=self._bucket,
+            Key=f"{self._prefix}-{self._part:03d}.ndjson",
+            Body=b"".join(self._records),
+            ContentType="application/x-ndjson",
+        )
+        self._written += len(self._records)
+        self._part += 1
+        self._records = []
+        self._size = 0

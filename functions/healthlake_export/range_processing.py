@@ -1,0 +1,171 @@
+"""Processing of one byte range: what becomes of each line, and the ledger item that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from healthlake_export.byte_ranges import ByteRange, ExportedObject
+from healthlake_export.change_events import CHANGED, SNAPSHOT, ChangeEventFormat, event_id
+from healthlake_export.event_publisher import EventPublisher, RetryPolicy
+from healthlake_export.instants import format_instant
+from healthlake_export.ledger import Ledger, LedgerItem
+from healthlake_export.ndjson import Line, OversizedLine, RangeLines, reading_starts_at
+from healthlake_export.object_bytes import ObjectBytes
+from healthlake_export.published_id_objects import load_ids, save_range_ids
+from healthlake_export.published_ids import IdCollector, OverlapWindow, PublishedIds
+from healthlake_export.quarantine import Quarantine
+from healthlake_export.resource_keys import Rejection, read_keys
+from healthlake_export.run_context import RunContext
+from healthlake_export.settings import ExportSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_s3 import S3Client
+
+
+class LineOutcomes:
+    """Decides what becomes of each line and counts it: `rows`, `repeated`, and the bytes of all.
+
+    A line is quarantined, or repeated (its version is one that the run before has published), or a row.
+    Rows are published when there is a `publisher`. `kept_ids`, if given, collects the ids of what lies
+    in the overlap with the next run.
+    """
+
+    def __init__(
+        self,
+        *,
+        previous: PublishedIds,
+        event_format: ChangeEventFormat,
+        publisher: EventPublisher | None,
+        quarantine: Quarantine,
+        overlap: OverlapWindow,
+        kept_ids: IdCollector | None,
+    ) -> None:
+        self._previous = previous
+        self._format = event_format
+        self._publisher = publisher
+        self._quarantine = quarantine
+        self._overlap = overlap
+        self._kept_ids = kept_ids
+        self.rows = 0
+        self.repeated = 0
+        self.line_bytes = 0
+
+    def take(self, line: Line | OversizedLine) -> None:
+        """Decide about a line."""
+        self.line_bytes += line.length
+        if isinstance(line, OversizedLine):
+            self._quarantine.reject_oversized(line)
+            return
+        keys = read_keys(line.text)
+        if isinstance(keys, Rejection):
+            self._quarantine.reject(line, keys)
+            return
+        identity = event_id(self._format.datastore_id, keys, line.text)
+        if identity in self._previous:
+            self.repeated += 1
+        else:
+            self.rows += 1
+            if self._publisher is not None:
+                self._publisher.publish(self._format.event(identity, keys, line))
+        if self._kept_ids is not None and self._overlap.holds(keys.meta.lastUpdated if keys.meta else None):
+            self._kept_ids.add(identity)
+
+
+@dataclass(frozen=True)
+class RangeProcessor:
+    """Processes byte ranges of a run with the clients given; `clock` is the time of completion."""
+
+    s3: S3Client
+    events: EventBridgeClient
+    dynamodb: DynamoDBClient
+    settings: ExportSettings
+    run: RunContext
+    requested_at: str
+    clock: Callable[[], datetime]
+    policy: RetryPolicy
+
+    def process(self, piece: ByteRange) -> LedgerItem:
+        """Publish, quarantine and account for every line of `piece`; the ledger item is written last,
+        when everything else is safe. Doing it again changes nothing but the time in that item.
+
+        Raises `RunSuperseded`, `RangeChanged` or `EventsNotAccepted`.
+        """
+        ledger = Ledger(self.dynamodb, self.settings.table, self.run)
+        ledger.require_ownership()
+        with EventPublisher(self.events, self.policy) as publisher:
+            entry = self._process_lines(piece, publisher)
+        ledger.write(entry)
+        return entry
+
+    def _process_lines(self, piece: ByteRange, publisher: EventPublisher) -> LedgerItem:
+        bucket, run_id = self.settings.bucket, self.run.run_id
+        exported = ExportedObject(piece.key, piece.size, piece.etag)
+        chunks = ObjectBytes(self.s3, bucket, exported).chunks(reading_starts_at(piece.start), piece.end)
+        lines = RangeLines(chunks, start=piece.start, end=piece.end)
+        quarantine = Quarantine(self.s3, bucket, run_id, f"{piece.index:06d}", exported)
+        kept_ids = IdCollector()
+        outcomes = LineOutcomes(
+            previous=self._previous_ids(),
+            event_format=self._event_format(piece),
+            publisher=publisher if self.run.events else None,
+            quarantine=quarantine,
+            overlap=OverlapWindow(self.requested_at, self.settings.overlap_seconds),
+            kept_ids=kept_ids if self.run.events and self.run.advances_watermark else None,
+        )
+        for line in lines:
+            outcomes.take(line)
+            del line  # it may be as long as the next one, and both would be held
+        published = publisher.finish()
+        quarantined = quarantine.close()
+        save_range_ids(self.s3, bucket, run_id, piece.index, kept_ids.sorted_ids())
+        return self._entry(piece, lines, outcomes, published, quarantined, kept_ids.count)
+
+    def _previous_ids(self) -> PublishedIds:
+        if self.run.previous_ids is None:
+            return PublishedIds()
+        return load_ids(self.s3, self.settings.bucket, self.run.previous_ids)
+
+    def _event_format(self, piece: ByteRange) -> ChangeEventFormat:
+        return ChangeEventFormat(
+            bus=self.settings.bus,
+            detail_type=SNAPSHOT if self.run.snapshot else CHANGED,
+            datastore_id=self.run.datastore_id,
+            run_id=self.run.run_id,
+            bucket=self.settings.bucket,
+            key=piece.key,
+            max_inline_bytes=self.settings.max_inline_bytes,
+        )
+
+    def _entry(
+        self,
+        piece: ByteRange,
+        lines: RangeLines,
+        outcomes: LineOutcomes,
+        published: int,
+        quarantined: int,
+        published_ids: int,
+    ) -> LedgerItem:
+        return LedgerItem(
+            index=piece.index,
+            key=piece.key,
+            etag=piece.etag,
+            start=piece.start,
+            end=piece.end,
+            first_line_at=lines.first_line_at,
+            lines_end_at=lines.lines_end_at,
+            line_bytes=outcomes.line_bytes,
+            blank_bytes=lines.blank_bytes,
+            blank=lines.blank_lines,
+            lines=lines.lines,
+            rows=outcomes.rows,
+            published=published,
+            repeated=outcomes.repeated,
+            quarantined=quarantined,
+            published_ids=published_ids,
+            completed_at=format_instant(self.clock()),
+        )

@@ -1,0 +1,127 @@
+"""Reading the keys of a FHIR resource out of a line of NDJSON, without parsing the whole of it.
+
+The keys are those of FHIR R4 «Resource» and «Meta»: resourceType, id, meta.versionId, meta.lastUpdated.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from enum import StrEnum
+
+import msgspec
+
+from healthlake_export.settings import MEBIBYTE
+
+MAX_DEPTH = 500
+"""Levels of nesting that are let through. FHIR resources have some twenty; common parsers of what is
+published here give up at about a thousand."""
+
+
+class Rejection(StrEnum):
+    """Why a line is quarantined."""
+
+    NOT_UTF8 = "NOT_UTF8"
+    NOT_JSON = "NOT_JSON"
+    NOT_AN_OBJECT = "NOT_AN_OBJECT"
+    WRONG_TYPE = "WRONG_TYPE"
+    NO_RESOURCE_TYPE = "NO_RESOURCE_TYPE"
+    NO_ID = "NO_ID"
+    TOO_DEEP = "TOO_DEEP"
+    TOO_LONG = "TOO_LONG"
+    EXPORT_ERROR = "EXPORT_ERROR"
+
+
+class Meta(msgspec.Struct, frozen=True, gc=False):
+    """A resource's version, and the instant it was written, both as the text that the resource has."""
+
+    versionId: str | None = None  # noqa: N815 - FHIR's names are the names in the JSON
+    lastUpdated: str | None = None  # noqa: N815
+
+
+class ResourceKeys(msgspec.Struct, frozen=True, gc=False):
+    """What identifies one version of a resource. `resourceType` and `id` of what `read_keys` returns
+    are never empty."""
+
+    resourceType: str = ""  # noqa: N815
+    id: str = ""
+    meta: Meta | None = None
+
+
+_KEYS = msgspec.json.Decoder(ResourceKeys)
+_SYNTAX = msgspec.json.Decoder(msgspec.Raw)
+_OBJECT_START = re.compile(rb"[ \t\r\n]*\{")
+_BRACKETS_AND_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+
+
+def read_keys(text: bytes) -> ResourceKeys | Rejection:
+    """The keys of the resource in `text`, or why it has to be quarantined.
+
+    What passes is UTF-8 and JSON in full (RFC 8259), in the parts that are not read as well.
+    """
+    if not is_utf8(text):
+        return Rejection.NOT_UTF8
+    try:
+        keys = _KEYS.decode(text)
+    except msgspec.ValidationError:
+        return _why_invalid(text)
+    except (msgspec.DecodeError, UnicodeError):
+        return Rejection.NOT_JSON
+    except RecursionError:
+        return Rejection.TOO_DEEP
+    if not keys.resourceType:
+        return Rejection.NO_RESOURCE_TYPE
+    if not keys.id:
+        return Rejection.NO_ID
+    # The decoder's own limit differs between Python versions; counting brackets is quick enough to
+    # find the few lines for which depth has to be looked at.
+    if text.count(b"{") + text.count(b"[") > MAX_DEPTH and _is_deeper(text, MAX_DEPTH):
+        return Rejection.TOO_DEEP
+    return keys
+
+
+def is_utf8(text: bytes) -> bool:
+    """Whether `text` is UTF-8 (RFC 3629)."""
+    if text.isascii():
+        return True
+    try:
+        if len(text) <= MEBIBYTE:
+            text.decode()
+        else:
+            _decode_in_pieces(text)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _decode_in_pieces(text: bytes) -> None:
+    """Decoded as one, a line with a single emoji would take four times its length in memory."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(text), MEBIBYTE):
+        decoder.decode(text[start : start + MEBIBYTE])
+    decoder.decode(b"", final=True)
+
+
+def _why_invalid(text: bytes) -> Rejection:
+    """The decoder stops at the first wrong type, before it has seen the rest: the syntax comes first."""
+    try:
+        _SYNTAX.decode(text)
+    except msgspec.DecodeError:
+        return Rejection.NOT_JSON
+    except RecursionError:
+        return Rejection.TOO_DEEP
+    return Rejection.WRONG_TYPE if _OBJECT_START.match(text) else Rejection.NOT_AN_OBJECT
+
+
+def _is_deeper(text: bytes, limit: int) -> bool:
+    """Whether valid JSON nests deeper than `limit`; reads bracket by bracket, holding nothing."""
+    depth = 0
+    for token in _BRACKETS_AND_STRINGS.finditer(text):
+        first = text[token.start()]
+        if first in b"[{":
+            depth += 1
+            if depth > limit:
+                return True
+        elif first in b"]}":
+            depth -= 1
+    return False
