@@ -15,9 +15,9 @@ PARTS = ("lambda_runtime", "healthlake", "stepfunctions")
 class AccountSettings:
     """One local account: where it listens and where it keeps what it writes.
 
-    `state_dir` receives everything the process writes: log, temporary files, HealthLake's store. With `auth`,
-    IAM policies are enforced for every caller, roles of functions and state machines included. `parts` are the
-    ones joined to ministack; a test of one part may leave the others out.
+    `state_dir` receives everything the process writes: log, temporary files, HealthLake's store. With
+    `auth`, IAM policies are enforced for every caller, roles of functions and state machines included.
+    `parts` are the ones joined to ministack; a test of one part may leave the others out.
     """
 
     port: int
@@ -78,7 +78,7 @@ def without_foreign_variables(environment: Mapping[str, str]) -> dict[str, str]:
 def account_environment(settings: AccountSettings, environment: Mapping[str, str]) -> dict[str, str]:
     """The environment of the account's process, which its function workers inherit.
 
-    Every listener of ministack but the one port is off, and what it keeps on disk is below the state directory.
+    Every listener of ministack but the one port is off; what it keeps on disk is below the state directory.
     """
     clean = without_foreign_variables(environment)
     for name in ("AUTH", "SERVICES", "USE_SSL", "PERSIST_STATE", "EDGE_PORT", "DOCKER_HOST"):

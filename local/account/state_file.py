@@ -1,4 +1,4 @@
-"""The file that says which account runs for a state directory, and the lock that guards starting and stopping."""
+"""The file that says which account runs for a state directory, and the lock around starting and stopping."""
 
 import fcntl
 import json

@@ -1,0 +1,151 @@
+"""The commands of `python -m local` and their options."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from local.account.clients import forget_foreign_settings
+from local.account.settings import DEFAULT_PORT
+from local.cli.errors import CommandError
+from local.cli.output import Output
+from local.cli.project import Project
+
+Command = Callable[[Project, Output, argparse.Namespace], int]
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str], project: Project | None = None) -> int:
+    """Run one command; returns its exit status: 0, 1 for what the user can mend, 130 after Ctrl-C."""
+    options = parser().parse_args(arguments)
+    output = Output(as_json=options.json)
+    forget_foreign_settings()
+    command: Command = options.command
+    try:
+        return command(project or Project(), output, options)
+    except CommandError as error:
+        _report(error)
+        output.document({"error": error.what})
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _report(error: CommandError) -> None:
+    if error.details:
+        print(error.details, file=sys.stderr)
+    print(f"Error: {error.what}", file=sys.stderr)
+    if error.todo:
+        print(error.todo, file=sys.stderr)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    root = argparse.ArgumentParser(
+        prog="python -m local",
+        description="The local AWS account: start it, load FHIR resources, run exports.",
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--json", action="store_true", help="write one JSON document instead of lines for people"
+    )
+    commands = root.add_subparsers(title="commands", required=True, metavar="<command>")
+
+    def add(name: str, command: Command, summary: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=summary, description=summary, parents=[common])
+        added.set_defaults(command=command)
+        return added
+
+    for define in (_add_account_commands, _add_data_commands, _add_function_commands):
+        define(add)
+    return root
+
+
+Add = Callable[[str, Command, str], argparse.ArgumentParser]
+
+
+def _add_account_commands(add: Add) -> None:
+    command = add("up", _up, "Start the local account and deploy the application into it.")
+    command.add_argument("--port", type=int, default=DEFAULT_PORT, help="preferred port (%(default)s)")
+    command.add_argument("--no-auth", action="store_true", help="do not enforce IAM policies")
+    add("down", _down, "Stop the local account; nothing is left running.")
+    add("status", _status, "Show the account, what is deployed and stored, and recent executions.")
+
+
+def _add_data_commands(add: Add) -> None:
+    command = add("load", _load, "Load FHIR resources from NDJSON files into the local HealthLake.")
+    command.add_argument("paths", nargs="+", type=Path, help="folders or files: *.ndjson, *.ndjson.gz")
+    command = add("export", _export, "Start the export state machine and follow it to its end.")
+    command.add_argument(
+        "--full", action="store_true", help="export everything, whatever was exported before"
+    )
+    command.add_argument("--types", help="resource types, comma-separated: Patient,Observation")
+    command.add_argument("--since", help="resources updated since this time (ISO 8601)")
+    command.add_argument("--until", help="resources updated until this time (ISO 8601); with it, a replay")
+    command.add_argument(
+        "--wait", action=argparse.BooleanOptionalAction, default=True, help="follow the execution to its end"
+    )
+    command = add("demo", _demo, "Deploy into a fresh account, load, export in full, change, export again.")
+    command.add_argument("--data", type=Path, help="folder of NDJSON files (generated without it)")
+
+
+def _add_function_commands(add: Add) -> None:
+    command = add("invoke", _invoke, "Run a deployed function with a sample event.")
+    command.add_argument("function", help="logical id in the template, for example StartExportFunction")
+    command.add_argument("--event", type=Path, required=True, help="file with the event, see events/")
+    command = add("logs", _logs, "Show what functions wrote to their logs.")
+    command.add_argument("function", nargs="?", help="logical id in the template; without it, every function")
+    command.add_argument("--follow", action="store_true", help="go on until Ctrl-C")
+    command.add_argument("--minutes", type=int, default=15, help="how far back to begin (%(default)s)")
+
+
+def _up(project: Project, output: Output, options: argparse.Namespace) -> int:
+    from local.cli.up import UpOptions, up
+
+    return up(project, output, UpOptions(port=options.port, auth=not options.no_auth))
+
+
+def _down(project: Project, output: Output, _options: argparse.Namespace) -> int:
+    from local.cli.up import down
+
+    return down(project, output)
+
+
+def _status(project: Project, output: Output, _options: argparse.Namespace) -> int:
+    from local.cli.status import status
+
+    return status(project, output)
+
+
+def _load(project: Project, output: Output, options: argparse.Namespace) -> int:
+    from local.cli.load import load
+
+    return load(project, output, options.paths)
+
+
+def _export(project: Project, output: Output, options: argparse.Namespace) -> int:
+    from local.cli.export import ExportOptions, export
+
+    types = tuple(name.strip() for name in options.types.split(",")) if options.types else ()
+    request = ExportOptions(options.full, types, options.since, options.until, options.wait)
+    return export(project, output, request)
+
+
+def _demo(project: Project, output: Output, options: argparse.Namespace) -> int:
+    from local.demo.command import demo
+
+    return demo(project, output, options.data)
+
+
+def _invoke(project: Project, output: Output, options: argparse.Namespace) -> int:
+    from local.cli.invoke import invoke
+
+    return invoke(project, output, options.function, options.event)
+
+
+def _logs(project: Project, output: Output, options: argparse.Namespace) -> int:
+    from local.cli.logs import logs
+
+    return logs(project, output, options.function, minutes=options.minutes, follow=options.follow)

@@ -1,0 +1,60 @@
+"""Where things are in the project's folder."""
+
+import platform
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.account.lifecycle import REPOSITORY
+
+
+@dataclass(frozen=True)
+class Project:
+    """The folders and files of one copy of the repository."""
+
+    root: Path = REPOSITORY
+
+    @property
+    def template(self) -> Path:
+        return self.root / "template.yaml"
+
+    @property
+    def samconfig(self) -> Path:
+        return self.root / "samconfig.toml"
+
+    @property
+    def local_dir(self) -> Path:
+        """State, logs and data of local accounts; nothing in it is needed after `make clean`."""
+        return self.root / ".local"
+
+    @property
+    def account_dir(self) -> Path:
+        """The account that `up` starts."""
+        return self.local_dir / "account"
+
+    @property
+    def demo_dir(self) -> Path:
+        """The account that `demo` starts and stops."""
+        return self.local_dir / "demo"
+
+    @property
+    def demo_report(self) -> Path:
+        return self.local_dir / "demo.json"
+
+    @property
+    def build_dir(self) -> Path:
+        return self.root / ".aws-sam" / "build"
+
+    @property
+    def cache_dir(self) -> Path:
+        return self.root / ".cache"
+
+
+def python_runtime() -> str:
+    """Lambda's name for the running interpreter, for example python3.13."""
+    return f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def architecture() -> str:
+    """Lambda's name for this machine's processor: arm64 or x86_64."""
+    return "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"

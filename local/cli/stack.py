@@ -1,0 +1,49 @@
+"""What is deployed in a local account: the stack's outputs and resources."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from local.account.clients import client
+from local.account.state_file import RunningAccount
+from local.cli.errors import CommandError
+
+
+def outputs(account: RunningAccount, stack_name: str) -> Mapping[str, str]:
+    """The stack's outputs by name; raises CommandError when it is not deployed."""
+    stack = describe(account, stack_name)
+    if stack is None:
+        raise CommandError(
+            f"The stack {stack_name} is not deployed in the local account.", "Deploy it with `make up`."
+        )
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def describe(account: RunningAccount, stack_name: str) -> Mapping[str, Any] | None:
+    """CloudFormation's description of the stack, or None when there is none."""
+    try:
+        stacks = client(account, "cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
+    except ClientError:
+        return None
+    return stacks[0] if stacks else None
+
+
+def functions(account: RunningAccount, stack_name: str) -> Mapping[str, str]:
+    """The names of the stack's Lambda functions by logical id."""
+    pages = client(account, "cloudformation").get_paginator("list_stack_resources")
+    try:
+        resources = [
+            resource
+            for page in pages.paginate(StackName=stack_name)
+            for resource in page["StackResourceSummaries"]
+        ]
+    except ClientError:
+        raise CommandError(
+            f"The stack {stack_name} is not deployed in the local account.", "Deploy it with `make up`."
+        ) from None
+    return {
+        resource["LogicalResourceId"]: resource["PhysicalResourceId"]
+        for resource in resources
+        if resource["ResourceType"] == "AWS::Lambda::Function"
+    }

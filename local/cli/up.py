@@ -1,0 +1,86 @@
+"""`up` and `down`: the account with the application in it, started, deployed and stopped."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.account import lifecycle, state_file
+from local.account.settings import DEFAULT_PORT, AccountSettings
+from local.account.state_file import RunningAccount
+from local.cli.errors import CommandError
+from local.cli.output import Output
+from local.cli.project import Project
+from local.cli.sam import Sam, account_variables, local_environment
+
+
+@dataclass(frozen=True)
+class UpOptions:
+    """What `up` was asked for: a preferred port, and whether IAM policies are enforced."""
+
+    port: int = DEFAULT_PORT
+    auth: bool = True
+
+
+def up(project: Project, output: Output, options: UpOptions) -> int:
+    """Start the account if it is down, build and deploy what has changed, and say how to go on."""
+    with state_file.lock(project.account_dir / state_file.LOCK_FILE):
+        account = bring_up(project, project.account_dir, output, options)
+    stack_name = local_environment(project.samconfig).stack_name
+    output.line()
+    output.line(f"The local account runs at {account.endpoint} with the stack {stack_name}.", style="bold")
+    output.fields(
+        {
+            "look around": "python -m local status",
+            "load resources": "python -m local load <folder of NDJSON files>",
+            "run an export": "python -m local export",
+            "stop": "make down",
+        }
+    )
+    output.line()
+    output.line("For the AWS CLI and SDKs:")
+    for name, value in account_variables(account).items():
+        output.line(f"  export {name}={value}")
+    document = {"endpoint": account.endpoint, "pid": account.pid, "port": account.port, "stack": stack_name}
+    output.document(document | {"environment": account_variables(account)})
+    return 0
+
+
+def bring_up(project: Project, state_dir: Path, output: Output, options: UpOptions) -> RunningAccount:
+    """The account of the state directory with the application deployed; the caller holds its lock."""
+    sam = Sam(project, state_dir / "logs")
+    with output.step("Build the application (sam build)") as step:
+        step.result = "" if sam.build(step.progress) else "nothing has changed"
+    account = _started(state_dir, output, options)
+    with output.step("Deploy it (sam deploy)") as step:
+        step.result = "" if sam.deploy(account, step.progress) else "nothing has changed"
+    return account
+
+
+def _started(state_dir: Path, output: Output, options: UpOptions) -> RunningAccount:
+    account = lifecycle.find(state_dir)
+    if account is not None and lifecycle.answers(account):
+        output.good(f"The local account already runs at {account.endpoint}")
+        return account
+    with output.step("Start the local AWS account") as step:
+        # a process that no longer answers, or workers that a dead one left
+        lifecycle.stop(state_dir)
+        try:
+            account = lifecycle.start(AccountSettings(options.port, state_dir, auth=options.auth))
+        except lifecycle.AccountDidNotStart as error:
+            raise CommandError(
+                str(error), "Look at the end of that log; `make down` clears what is left."
+            ) from None
+        taken = f" (port {options.port} is taken)" if account.port != options.port else ""
+        step.result = f"{account.endpoint}{taken}"
+    return account
+
+
+def down(project: Project, output: Output) -> int:
+    """Stop the account with everything that it started; nothing to stop is a success."""
+    with state_file.lock(project.account_dir / state_file.LOCK_FILE):
+        try:
+            stopped = lifecycle.stop(project.account_dir)
+        except lifecycle.AccountDidNotStop as error:
+            raise CommandError(str(error), "End them by hand, then run `make down` again.") from None
+    output.good("The local account is stopped" if stopped else "The local account was not running")
+    output.document({"stopped": stopped})
+    return 0

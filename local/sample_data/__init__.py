@@ -1,0 +1,1 @@
+"""Synthetic FHIR R4 resources, the same ones every time."""
