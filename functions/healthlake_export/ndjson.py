@@ -98,7 +98,7 @@ class RangeLines:
                 self._chunks = chain((chunk[newline + 1 :],), self._chunks)
                 return position + newline + 1
             position += len(chunk)
-            if position >= self._end:
+            if position >= self._end - 1:
                 break
         return None
 

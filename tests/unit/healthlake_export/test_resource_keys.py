@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from healthlake_export.resource_keys import MAX_DEPTH, Rejection, ResourceKeys, is_utf8, read_keys
+
+PATIENT = (
+    b'{"resourceType":"Patient","id":"p1","meta":{"versionId":"3","lastUpdated":"2026-11-20T10:00:00.123Z"}}'
+)
+
+
+def with_member(member: bytes) -> bytes:
+    return b'{"resourceType":"Patient","id":"p1",' + member + b"}"
+
+
+def keys_of(text: bytes) -> ResourceKeys:
+    keys = read_keys(text)
+    assert isinstance(keys, ResourceKeys)
+    return keys
+
+
+def test_the_keys_of_a_resource_are_read() -> None:
+    keys = keys_of(PATIENT)
+    assert (keys.resourceType, keys.id) == ("Patient", "p1")
+    assert keys.meta is not None
+    assert (keys.meta.versionId, keys.meta.lastUpdated) == ("3", "2026-11-20T10:00:00.123Z")
+
+
+def test_a_resource_needs_no_meta() -> None:
+    assert keys_of(b'{"resourceType":"Patient","id":"p1"}').meta is None
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        b'"valueInteger":18446744073709551617',
+        b'"value":1.10',
+        b'"value":1e400',
+        b'"text":{"div":"\\u00e9 \xc3\xa9 \xf0\x9f\x98\x80"}',
+        b'"id":"p1"',
+    ],
+)
+def test_what_other_parsers_stumble_over_passes(member: bytes) -> None:
+    assert keys_of(with_member(member)).id == "p1"
+
+
+def test_a_key_written_with_escapes_is_the_same_key() -> None:
+    assert keys_of(b'{"resource\\u0054ype":"Patient","id":"p\\u0031"}').id == "p1"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b'{"resourceType":"Patient","id":"p1"', Rejection.NOT_JSON),
+        (b'{"resourceType":"Patient","id":"p1"} x', Rejection.NOT_JSON),
+        (b'{"resourceType":"Patient","id":"p1",}', Rejection.NOT_JSON),
+        (with_member(b'"a":NaN'), Rejection.NOT_JSON),
+        (with_member(b'"a":01'), Rejection.NOT_JSON),
+        (with_member(b'"a":"\x01"'), Rejection.NOT_JSON),
+        (with_member(b'"a":"\\q"'), Rejection.NOT_JSON),
+        (b'{"resourceType":5,"id":', Rejection.NOT_JSON),
+        (with_member(b'"a":"\\ud800 alone"'), Rejection.NOT_JSON),
+        (b"garbage", Rejection.NOT_JSON),
+        (with_member(b'"a":"\xff"'), Rejection.NOT_UTF8),
+        (b'{"resourceType":"Patient","id":"\xff"}', Rejection.NOT_UTF8),
+        (with_member(b'"a":"\xed\xa0\x80"'), Rejection.NOT_UTF8),
+        (b"[1]", Rejection.NOT_AN_OBJECT),
+        (b' "text"', Rejection.NOT_AN_OBJECT),
+        (b"null", Rejection.NOT_AN_OBJECT),
+        (b'{"id":"p1"}', Rejection.NO_RESOURCE_TYPE),
+        (b'{"resourceType":"","id":"p1"}', Rejection.NO_RESOURCE_TYPE),
+        (b'{"resourceType":"Patient"}', Rejection.NO_ID),
+        (b'{"resourceType":"Patient","id":""}', Rejection.NO_ID),
+        (b'{"resourceType":"Patient","id":7}', Rejection.WRONG_TYPE),
+        (b'{"resourceType":["Patient"],"id":"p1"}', Rejection.WRONG_TYPE),
+        (with_member(b'"meta":[]'), Rejection.WRONG_TYPE),
+        (with_member(b'"meta":{"versionId":3}'), Rejection.WRONG_TYPE),
+    ],
+)
+def test_a_broken_line_is_rejected_with_its_reason(text: bytes, reason: Rejection) -> None:
+    assert read_keys(text) is reason
+
+
+@pytest.mark.parametrize("levels", [MAX_DEPTH, 1_100, 100_000])
+def test_a_line_that_nests_too_deeply_is_rejected(levels: int) -> None:
+    assert read_keys(with_member(b'"a":' + b"[" * levels + b"]" * levels)) is Rejection.TOO_DEEP
+
+
+def test_nesting_just_within_the_limit_passes() -> None:
+    levels = MAX_DEPTH - 1
+    assert keys_of(with_member(b'"a":' + b'{"b":' * levels + b"1" + b"}" * levels)).id == "p1"
+
+
+def test_many_brackets_that_do_not_nest_pass() -> None:
+    assert keys_of(with_member(b'"a":[' + b",".join([b"[{}]"] * 1000) + b"]")).id == "p1"
+
+
+def test_brackets_in_strings_are_not_nesting() -> None:
+    assert keys_of(with_member(b'"a":"' + b'\\"{[' * 2000 + b'"')).id == "p1"
+
+
+def test_a_long_text_is_checked_across_its_pieces() -> None:
+    padding = b"a" * (1024 * 1024 - 1)
+    assert is_utf8(padding + "é".encode())
+    assert not is_utf8(padding + b"\xc3\x28")
+    assert not is_utf8(padding + b"a\xc3")
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_read_or_rejected(text: bytes) -> None:
+    assert isinstance(read_keys(text), ResourceKeys | Rejection)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text(min_size=1), JSON_VALUES, max_size=4), st.booleans())
+def test_every_resource_that_the_standard_library_writes_is_read(
+    members: dict[str, object], ascii_only: bool
+) -> None:
+    resource = {**members, "resourceType": "Patient", "id": "p1", "meta": {"versionId": "1"}}
+    try:
+        text = json.dumps(resource, ensure_ascii=ascii_only).encode()
+    except UnicodeEncodeError:
+        return
+    assert keys_of(text).id == "p1"
