@@ -113,7 +113,7 @@ class Sam:
     ) -> None:
         self.log_dir.mkdir(parents=True, exist_ok=True)
         log_file = self.log_dir / log_name
-        environment = sam_environment(self.project) | variables
+        environment = {**sam_environment(self.project), **variables}
         command = [sys.executable, "-m", "samcli", *arguments]
         with log_file.open("w", encoding="utf-8") as log:
             process = subprocess.Popen(

@@ -1,0 +1,78 @@
+"""`logs`: what the deployed functions wrote."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from local.account import lifecycle
+from local.account.clients import client
+from local.cli import stack
+from local.cli.errors import CommandError, account_is_down
+from local.cli.output import Output
+from local.cli.project import Project
+from local.cli.sam import local_environment
+
+FOLLOW_SECONDS = 1.0
+
+
+@dataclass
+class LogReader:
+    """Reads the log groups of functions from a time on (milliseconds), each event once."""
+
+    client: Any
+    names: Mapping[str, str]
+    since: int
+    _seen: set[str] = field(default_factory=set)
+
+    def new_events(self) -> list[tuple[int, str, str]]:
+        """Time in milliseconds, logical id and text of what was not read before, in order of time."""
+        events = [event for name, function in self.names.items() for event in self._events(name, function)]
+        return sorted(events)
+
+    def _events(self, name: str, function: str) -> Iterator[tuple[int, str, str]]:
+        pages = self.client.get_paginator("filter_log_events")
+        try:
+            for page in pages.paginate(logGroupName=f"/aws/lambda/{function}", startTime=self.since):
+                for event in page["events"]:
+                    if event["eventId"] not in self._seen:
+                        self._seen.add(event["eventId"])
+                        yield event["timestamp"], name, event["message"].rstrip()
+        except ClientError as error:
+            # a function that has not run yet has written nothing
+            if error.response["Error"]["Code"] != "ResourceNotFoundException":
+                raise
+
+
+def logs(project: Project, output: Output, function: str | None, *, minutes: int, follow: bool) -> int:
+    """Show the logs of one function or of all, from so many minutes ago; with `follow` until Ctrl-C."""
+    account = lifecycle.find(project.account_dir)
+    if account is None:
+        raise account_is_down()
+    functions = stack.functions(account, local_environment(project.samconfig).stack_name)
+    if function is not None and function not in functions:
+        raise CommandError(
+            f"The stack has no function {function}.", "It has: " + ", ".join(sorted(functions))
+        )
+    chosen = {function: functions[function]} if function else functions
+    reader = LogReader(client(account, "logs"), chosen, int((time.time() - minutes * 60) * 1000))
+    documents = _show(reader, output)
+    while follow:
+        time.sleep(FOLLOW_SECONDS)
+        _show(reader, output)
+    if not documents:
+        output.line(f"Nothing was logged in the last {minutes} minutes.")
+    output.document(documents)
+    return 0
+
+
+def _show(reader: LogReader, output: Output) -> list[dict[str, str]]:
+    documents = []
+    for milliseconds, name, message in reader.new_events():
+        stamp = datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
+        output.line(f"{stamp} {name}: {message}")
+        documents.append({"time": stamp, "function": name, "message": message})
+    return documents
