@@ -18,8 +18,8 @@ from healthlake_export.settings import export_settings
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
     """Called by the export workflow with `{"run", "export"}` when the job has completed.
 
-    Returns `{"files", "ranges", "bytes", "bucket", "itemsKey", "quarantined"}`; `itemsKey` is null when
-    there is nothing to process. Raises `ManifestMismatch`, `HealthLakeBusy` or `HealthLakeRefused`.
+    Returns `{"files", "ranges", "bytes", "bucket", "itemsKey", "quarantined", "maxConcurrency"}`; `itemsKey`
+    is null when there is nothing to process. Raises `ManifestMismatch`, `HealthLakeBusy` or `HealthLakeRefused`.
     """
     settings = export_settings()
     run = RunContext.from_state(event["run"])
@@ -33,4 +33,4 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         bytes=plan["bytes"],
         quarantined=plan["quarantined"],
     )
-    return plan
+    return {**plan, "maxConcurrency": settings.max_concurrency}
