@@ -1,0 +1,1 @@
+"""A local AWS HealthLake: JSON API, FHIR REST API, export and import jobs, events and faults on request."""
