@@ -1,0 +1,62 @@
+"""What an execution may be asked for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from common.errors import InvalidInput
+from healthlake_export.run_request import RunRequest, parse_run_request
+
+
+def test_nothing_asked_is_everything_changed_since_the_watermark() -> None:
+    assert parse_run_request({}) == RunRequest()
+    assert not parse_run_request({}).is_replay
+
+
+def test_a_window_and_types_are_taken_in_utc() -> None:
+    request = parse_run_request(
+        {
+            "types": ["Patient", "Patient"],
+            "since": "2026-01-31T01:00:00+01:00",
+            "until": "2026-02-01T00:00:00Z",
+        }
+    )
+
+    assert request.types == ("Patient",)
+    assert request.since == datetime(2026, 1, 31, tzinfo=UTC)
+    assert request.until == datetime(2026, 2, 1, tzinfo=UTC)
+    assert request.is_replay
+
+
+def test_a_full_run_of_everything_is_no_replay() -> None:
+    assert not parse_run_request({"full": True}).is_replay
+
+
+def test_a_full_run_of_some_types_is_a_replay() -> None:
+    assert parse_run_request({"full": True, "types": ["Patient"]}).is_replay
+
+
+@pytest.mark.parametrize(
+    ("request_", "named"),
+    [
+        ([], "JSON object"),
+        (None, "JSON object"),
+        ({"type": ["Patient"]}, "'type'"),
+        ({"types": "Patient"}, "'types'"),
+        ({"types": []}, "'types'"),
+        ({"types": ["patient"]}, "'types'"),
+        ({"types": ["Patient", 3]}, "'types'"),
+        ({"since": "yesterday"}, "'since'"),
+        ({"since": "2026-01-31T00:00:00"}, "'since'"),
+        ({"until": 1767139200}, "'until'"),
+        ({"full": "true"}, "'full'"),
+        ({"full": True, "since": "2026-01-31T00:00:00Z"}, "'full'"),
+        ({"since": "2026-02-01T00:00:00Z", "until": "2026-02-01T00:00:00Z"}, "'until'"),
+    ],
+)
+def test_a_wrong_input_is_refused_by_the_name_of_its_field(request_: Any, named: str) -> None:
+    with pytest.raises(InvalidInput, match=named):
+        parse_run_request(request_)
