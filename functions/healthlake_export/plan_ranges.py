@@ -18,8 +18,9 @@ from healthlake_export.settings import export_settings
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
     """Called by the export workflow with `{"run", "export"}` when the job has completed.
 
-    Returns `{"files", "ranges", "bytes", "bucket", "itemsKey", "quarantined", "maxConcurrency"}`; `itemsKey`
-    is null when there is nothing to process. Raises `ManifestMismatch`, `HealthLakeBusy` or `HealthLakeRefused`.
+    Returns `{"files", "ranges", "bytes", "bucket", "itemsKey", "quarantined", "maxConcurrency"}`;
+    `itemsKey` is null when there is nothing to process. Raises `ManifestMismatch`, `RangeChanged`,
+    `HealthLakeBusy` or `HealthLakeRefused`.
     """
     settings = export_settings()
     run = RunContext.from_state(event["run"])
