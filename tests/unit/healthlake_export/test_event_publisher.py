@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from healthlake_export.change_events import ChangeEvent
+from healthlake_export.errors import EventsNotAccepted
+from healthlake_export.event_publisher import IN_FLIGHT, EventPublisher, RetryPolicy, send_entries
+
+Answer = Callable[[list[str]], dict[str, Any]]
+
+
+class FakeBus:
+    """PutEvents in memory: `answers` are used one per call, then every entry is accepted."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = list(answers)
+        self.calls: list[list[str]] = []
+        self.accepted: list[str] = []
+        self._lock = threading.Lock()
+
+    def put_events(self, *, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
+        details = [entry["Detail"] for entry in Entries]
+        with self._lock:
+            self.calls.append(details)
+            answer = self.answers.pop(0)(details) if self.answers else accept(details)
+            results = zip(details, answer["Entries"], strict=False)
+            self.accepted += [detail for detail, result in results if "EventId" in result]
+        return answer
+
+
+def accept(details: list[str]) -> dict[str, Any]:
+    return {"FailedEntryCount": 0, "Entries": [{"EventId": f"id-{detail}"} for detail in details]}
+
+
+def refuse(*refused: str) -> Answer:
+    def answer(details: list[str]) -> dict[str, Any]:
+        return {
+            "FailedEntryCount": len(refused),
+            "Entries": [
+                {"ErrorCode": "ThrottlingException", "ErrorMessage": "slow down"}
+                if detail in refused
+                else {"EventId": f"id-{detail}"}
+                for detail in details
+            ],
+        }
+
+    return answer
+
+
+def fail(code: str, status: int = 400) -> Answer:
+    def answer(_: list[str]) -> dict[str, Any]:
+        raise ClientError(
+            {"Error": {"Code": code, "Message": "secret"}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
+            "PutEvents",
+        )
+
+    return answer
+
+
+def unreachable(_: list[str]) -> dict[str, Any]:
+    raise EndpointConnectionError(endpoint_url="https://events")
+
+
+class Waits(list[float]):
+    """The waits of a policy whose chance is always one: the ceilings of the jitter."""
+
+    def policy(self, tries: int = 4) -> RetryPolicy:
+        return RetryPolicy(
+            tries=tries, first_wait=1.0, longest_wait=3.0, sleep=self.append, chance=lambda: 1.0
+        )
+
+
+def send(bus: FakeBus, *details: str, policy: RetryPolicy | None = None) -> int:
+    entries = [{"Source": "s", "DetailType": "t", "Detail": detail} for detail in details]
+    return send_entries(cast(Any, bus), cast(Any, entries), policy or Waits().policy())
+
+
+def test_entries_accepted_at_once_are_sent_once() -> None:
+    bus = FakeBus()
+    assert send(bus, "a", "b") == 2
+    assert bus.calls == [["a", "b"]]
+
+
+def test_only_refused_entries_are_sent_again() -> None:
+    bus = FakeBus(refuse("b", "d"), refuse("d"))
+    assert send(bus, "a", "b", "c", "d") == 4
+    assert bus.calls == [["a", "b", "c", "d"], ["b", "d"], ["d"]]
+    assert sorted(bus.accepted) == ["a", "b", "c", "d"]
+
+
+def test_waits_grow_up_to_a_bound() -> None:
+    waits = Waits()
+    with pytest.raises(EventsNotAccepted):
+        send(FakeBus(*[refuse("a")] * 5), "a", policy=waits.policy(tries=5))
+    assert waits == [1.0, 2.0, 3.0, 3.0]
+
+
+def test_waits_are_drawn_from_nothing_to_the_bound() -> None:
+    waits: list[float] = []
+    policy = RetryPolicy(
+        first_wait=1.0, longest_wait=8.0, sleep=waits.append, chance=iter([0.0, 0.5]).__next__
+    )
+    policy.wait(1)
+    policy.wait(3)
+    assert waits == [0.0, 2.0]
+
+
+def test_entries_still_refused_after_the_last_try_are_an_error() -> None:
+    bus = FakeBus(*[refuse("b")] * 4)
+    with pytest.raises(
+        EventsNotAccepted, match="refused 1 of 2 events 4 times, last with ThrottlingException"
+    ):
+        send(bus, "a", "b")
+    assert len(bus.calls) == 4
+
+
+def test_an_answer_that_leaves_out_entries_has_not_accepted_them() -> None:
+    bus = FakeBus(lambda details: accept(details[:1]))
+    assert send(bus, "a", "b") == 2
+    assert bus.calls == [["a", "b"], ["b"]]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [fail("ThrottlingException"), fail("InternalException", 500), fail("Anything", 503), unreachable],
+)
+def test_a_call_that_failed_for_now_is_made_again_with_every_entry(failure: Answer) -> None:
+    bus = FakeBus(failure)
+    assert send(bus, "a", "b") == 2
+    assert bus.calls == [["a", "b"], ["a", "b"]]
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException"])
+def test_a_call_that_is_refused_for_good_is_an_error_at_once(code: str) -> None:
+    bus = FakeBus(fail(code))
+    with pytest.raises(EventsNotAccepted, match=f"refused PutEvents with {code}") as caught:
+        send(bus, "a")
+    assert len(bus.calls) == 1
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+def event(detail: str) -> ChangeEvent:
+    return ChangeEvent({"Source": "s", "DetailType": "t", "Detail": detail}, 100)
+
+
+def test_every_event_is_on_the_bus_when_the_publisher_has_finished() -> None:
+    bus = FakeBus(refuse("3"))
+    with EventPublisher(cast(Any, bus), Waits().policy()) as publisher:
+        for number in range(95):
+            publisher.publish(event(str(number)))
+        assert publisher.finish() == 95
+    assert sorted(map(int, bus.accepted)) == list(range(95))
+
+
+def test_nothing_published_is_nothing_sent() -> None:
+    bus = FakeBus()
+    with EventPublisher(cast(Any, bus)) as publisher:
+        assert publisher.finish() == 0
+    assert bus.calls == []
+
+
+def test_a_batch_that_is_not_accepted_fails_the_publisher() -> None:
+    bus = FakeBus(fail("AccessDeniedException"))
+    with EventPublisher(cast(Any, bus)) as publisher:
+        for number in range(12):
+            publisher.publish(event(str(number)))
+        with pytest.raises(EventsNotAccepted):
+            publisher.finish()
+
+
+def test_leaving_without_finishing_sends_no_more() -> None:
+    bus = FakeBus()
+    with EventPublisher(cast(Any, bus)) as publisher:
+        publisher.publish(event("a"))
+    assert bus.calls == []
+
+
+def test_batches_are_sent_at_once_but_not_more_than_allowed() -> None:
+    everyone_waits = threading.Barrier(IN_FLIGHT)
+    at_once = 0
+    most = 0
+    lock = threading.Lock()
+
+    def slow(details: list[str]) -> dict[str, Any]:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        everyone_waits.wait(timeout=10)
+        with lock:
+            at_once -= 1
+        return accept(details)
+
+    class SlowBus:
+        def put_events(self, *, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
+            return slow([entry["Detail"] for entry in Entries])
+
+    with EventPublisher(cast(Any, SlowBus())) as publisher:
+        for number in range(10 * IN_FLIGHT * 3):
+            publisher.publish(event(str(number)))
+        assert publisher.finish() == 10 * IN_FLIGHT * 3
+    assert most == IN_FLIGHT
