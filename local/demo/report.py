@@ -1,0 +1,120 @@
+"""What the demo found: the report that programs read, and the checks that decide whether it adds up."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.cli.export import Run, run_document
+
+REPORTED = (
+    "runId",
+    "status",
+    "since",
+    "jobId",
+    "files",
+    "ranges",
+    "lines",
+    "published",
+    "repeated",
+    "quarantined",
+    "seconds",
+    "stateTransitions",
+)
+DOLLARS_PER_TRANSITION = 25 / 1_000_000
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that has to hold, with the numbers that show whether it does."""
+
+    name: str
+    holds: bool
+    numbers: str
+
+
+@dataclass
+class Report:
+    """The numbers of one demo."""
+
+    loaded: int = 0
+    rejected: int = 0
+    changed: int = 0
+    runs: list[Mapping[str, Any]] = field(default_factory=list)
+    seen_by_run: list[int] = field(default_factory=list)
+    events_on_bus: int = 0
+    distinct_event_ids: int = 0
+
+    def add_run(self, run: Run, events_seen: int) -> None:
+        """Add a run that completed, and how many of its events the subscriber has seen."""
+        document = run_document(run)
+        self.runs.append({name: document.get(name) for name in REPORTED})
+        self.seen_by_run.append(events_seen)
+
+    def document(self) -> dict[str, Any]:
+        """The report as written to .local/demo.json."""
+        return {
+            "loaded": self.loaded,
+            "rejected": self.rejected,
+            "changed": self.changed,
+            "runs": self.runs,
+            "eventsOnBus": self.events_on_bus,
+            "distinctEventIds": self.distinct_event_ids,
+        }
+
+    def checks(self) -> list[Check]:
+        """Everything that has to hold of two runs."""
+        checks = []
+        for name, run in zip(("full run", "incremental run"), self.runs, strict=True):
+            parts = [run[part] for part in ("published", "repeated", "quarantined")]
+            sums = f"{run['lines']:,} = {' + '.join(f'{part:,}' for part in parts)}"
+            checks.append(
+                Check(f"{name}: lines = published + repeated + quarantined", run["lines"] == sum(parts), sums)
+            )
+            allowed = 12 + 4 * run["ranges"]
+            checks.append(
+                Check(
+                    f"{name}: state transitions ≤ 12 + 4 × ranges",
+                    run["stateTransitions"] <= allowed,
+                    f"{run['stateTransitions']:,} ≤ {allowed:,}",
+                )
+            )
+        first, second = (run["published"] for run in self.runs)
+        published = first + second
+        counts = (self.events_on_bus, self.distinct_event_ids, published)
+        return [
+            *checks,
+            _equal("full run published what was loaded", first, self.loaded),
+            _equal("incremental run published what was changed", second, self.changed),
+            Check(
+                "events on the bus = distinct event ids = all published",
+                len(set(counts)) == 1,
+                " = ".join(f"{count:,}" for count in counts),
+            ),
+        ]
+
+    def rows(self) -> list[tuple[object, ...]]:
+        """The table of runs: one row per number, one column per run."""
+        columns = [{**run, "eventsSeen": seen} for run, seen in zip(self.runs, self.seen_by_run, strict=True)]
+        for column in columns:
+            column["dollars"] = f"${column['stateTransitions'] * DOLLARS_PER_TRANSITION:.5f}"
+        return [(label, *(column[name] for column in columns)) for name, label in LABELS.items()]
+
+
+LABELS = {
+    "status": "status",
+    "since": "changed since",
+    "files": "files exported",
+    "ranges": "byte ranges",
+    "lines": "resources in them",
+    "published": "published as events",
+    "repeated": "repeated (recognised, not sent again)",
+    "quarantined": "quarantined",
+    "eventsSeen": "events seen at the bus",
+    "seconds": "seconds",
+    "stateTransitions": "state transitions",
+    "dollars": "what those cost on AWS",
+}
+
+
+def _equal(name: str, left: int, right: int) -> Check:
+    return Check(name, left == right, f"{left:,} = {right:,}")
