@@ -1,0 +1,182 @@
+"""One execution of a state machine, or one child of a map run, on moto's engine."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from moto.stepfunctions.parser.api import (
+    ExecutionStartedEventDetails,
+    HistoryEventExecutionDataDetails,
+    HistoryEventType,
+    StateMachineType,
+)
+from moto.stepfunctions.parser.asl.eval.callback.callback import CallbackPoolManager
+from moto.stepfunctions.parser.asl.eval.environment import Environment
+from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
+from moto.stepfunctions.parser.asl.eval.event.event_manager import EventHistoryContext
+from moto.stepfunctions.parser.asl.eval.program_state import (
+    ProgramEnded,
+    ProgramError,
+    ProgramStopped,
+    ProgramTimedOut,
+)
+from moto.stepfunctions.parser.asl.eval.states import ContextObjectData, ExecutionData, StateMachineData
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+
+from local.stepfunctions.history import ExecutionHistory
+from local.stepfunctions.run_context import RunContext, RunDetails
+
+RUNNING = "RUNNING"
+
+
+@dataclass(frozen=True)
+class StateMachine:
+    """What an execution runs: `type` is STANDARD or EXPRESS."""
+
+    arn: str
+    name: str
+    definition: str
+    role_arn: str
+    type: str = "STANDARD"
+
+
+@functools.lru_cache(maxsize=64)
+def parse_definition(definition: str) -> Any:
+    """The program of a definition; parsed once, since it keeps no state of an execution.
+
+    Raises moto's ASLParserException, ValueError and their like for a definition that is none.
+    """
+    return AmazonStateLanguageParser.parse(definition)[0]
+
+
+def iso_milliseconds(moment: datetime.datetime) -> str:
+    """ISO 8601 in UTC with milliseconds and Z, as the context object has it."""
+    return moment.astimezone(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Execution:
+    """One run. `status` is RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED; `done` is set with the last."""
+
+    def __init__(
+        self,
+        *,
+        arn: str,
+        name: str,
+        state_machine: StateMachine,
+        input_text: str,
+        run: RunContext,
+        on_end: Callable[[Execution], None],
+        program: Any = None,
+        map_run_arn: str | None = None,
+    ) -> None:
+        self.arn = arn
+        self.name = name
+        self.state_machine = state_machine
+        self.input_text = input_text
+        self.run = run
+        self.map_run_arn = map_run_arn
+        self.start_date = datetime.datetime.now(tz=datetime.UTC)
+        self.stop_date: datetime.datetime | None = None
+        self.status = RUNNING
+        self.output: Any = None
+        self.error: str | None = None
+        self.cause: str | None = None
+        self.done = threading.Event()
+        self._on_end = on_end
+        self._program = program or parse_definition(state_machine.definition)
+        self._env = self._environment(json.loads(input_text))
+        # From here on it can be stopped, even before its thread has begun.
+        self._env.next_state_name = self._program.start_at.start_at_name
+
+    @property
+    def output_text(self) -> str:
+        """The output as the API gives it."""
+        return json.dumps(self.output, separators=(",", ":"), ensure_ascii=False)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The history so far, oldest first."""
+        return self._env.event_manager.get_event_history()  # type: ignore[no-any-return]
+
+    @property
+    def map_runs(self) -> list[Any]:
+        """Records of the map runs this execution has started."""
+        return self._env.map_run_record_pool_manager.get_all()  # type: ignore[no-any-return]
+
+    def start(self) -> None:
+        """Run in a thread of its own."""
+        self._env.event_manager.add_event(
+            context=self._env.event_history_context,
+            event_type=HistoryEventType.ExecutionStarted,
+            event_details=EventDetails(
+                executionStartedEventDetails=ExecutionStartedEventDetails(
+                    input=self.input_text,
+                    inputDetails=HistoryEventExecutionDataDetails(truncated=False),
+                    roleArn=self.state_machine.role_arn,
+                )
+            ),
+            update_source_event_id=False,
+        )
+        threading.Thread(target=self._evaluate, name="states-execution", daemon=True).start()
+
+    def finish(self) -> None:
+        """Wait for the end."""
+        self.done.wait()
+
+    def abort(self, error: str | None = None, cause: str | None = None) -> None:
+        """Stop it now; nothing happens when it is over already."""
+        self._env.set_stop(stop_date=datetime.datetime.now(tz=datetime.UTC), cause=cause, error=error)
+        self.done.wait()
+
+    def _evaluate(self) -> None:
+        self._program.eval(self._env)
+        self._take_over_result(self._env.program_state())
+        self._on_end(self)
+        self.done.set()
+
+    def _take_over_result(self, state: Any) -> None:
+        self.stop_date = datetime.datetime.now(tz=datetime.UTC)
+        if isinstance(state, ProgramEnded):
+            self.output = self._env.states.get_input()
+            self.status = "SUCCEEDED"
+        elif isinstance(state, ProgramStopped):
+            self.error, self.cause = state.error, state.cause
+            self.status = "ABORTED"
+        elif isinstance(state, ProgramTimedOut):
+            self.status = "TIMED_OUT"
+        else:
+            assert isinstance(state, ProgramError)
+            details = state.error or {}
+            self.error, self.cause = details.get("error"), details.get("cause")
+            self.status = "FAILED"
+
+    def _environment(self, input_value: Any) -> Any:
+        machine = self.state_machine
+        region, account = self.arn.split(":")[3:5]
+        execution = ExecutionData(
+            Id=self.arn,
+            Input=input_value,
+            Name=self.name,
+            RoleArn=machine.role_arn,
+            StartTime=iso_milliseconds(self.start_date),
+        )
+        execution["RedriveCount"] = 0
+        env = Environment(
+            aws_execution_details=RunDetails(account, region, machine.role_arn, self.run),
+            execution_type=StateMachineType(machine.type),
+            context=ContextObjectData(
+                Execution=execution, StateMachine=StateMachineData(Id=machine.arn, Name=machine.name)
+            ),
+            event_history_context=EventHistoryContext.of_program_start(),
+            cloud_watch_logging_session=None,
+            activity_store={},
+        )
+        env.event_manager = ExecutionHistory(self.run)
+        env.callback_pool_manager = CallbackPoolManager(activity_store={})
+        return env

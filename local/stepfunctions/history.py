@@ -1,0 +1,49 @@
+"""The history of one execution: moto's, closed when the execution ends, dated as its waits were asked for."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
+
+from local.stepfunctions.run_context import RunContext
+
+_CLOSED = "closed_to_events"
+
+
+def close_context(context: Any) -> None:
+    """Take no more events from a task that ran out of time and works on in the background."""
+    setattr(context, _CLOSED, True)
+
+
+class ExecutionHistory(EventManager):  # type: ignore[misc]
+    """Events of one execution in the order in which they happened; none after its last."""
+
+    def __init__(self, run: RunContext) -> None:
+        super().__init__()
+        self._run = run
+        self._closed = False
+
+    def add_event(  # type: ignore[no-untyped-def]
+        self, context, event_type, event_details=None, timestamp=None, update_source_event_id=True
+    ) -> int:
+        """Append an event and return its id; 0 when it came too late to be part of the history."""
+        if self._closed or getattr(context, _CLOSED, False):
+            return 0
+        if timestamp is None:
+            skipped = datetime.timedelta(seconds=self._run.skipped_seconds)
+            timestamp = datetime.datetime.now(tz=datetime.UTC) + skipped
+        event_id = super().add_event(
+            context=context,
+            event_type=event_type,
+            event_details=event_details,
+            timestamp=timestamp,
+            update_source_event_id=update_source_event_id,
+        )
+        assert isinstance(event_id, int)
+        return event_id
+
+    def close(self) -> None:
+        """The last event has been written."""
+        self._closed = True

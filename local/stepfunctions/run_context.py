@@ -1,0 +1,92 @@
+"""What the mended engine knows about the execution that a piece of a state machine belongs to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from moto.stepfunctions.parser.asl.eval.evaluation_details import AWSExecutionDetails
+
+from local.stepfunctions.pace import REAL_TIME, Pace
+
+
+@dataclass(frozen=True)
+class Delay:
+    """A wait or a retry interval of an execution, as its definition asked for it.
+
+    `seconds` is what was asked for after jitter, `ceiling` the interval before it; `reason` is `wait` or
+    `retry`.
+    """
+
+    state: str
+    reason: str
+    seconds: float
+    ceiling: float
+
+
+def _nobody(_token: str, _task: Any) -> None:
+    """Who is told about tokens outside an engine."""
+
+
+class RunContext:
+    """One execution (or map child) while it runs: its pace, its delays, and how to start its map children."""
+
+    def __init__(
+        self,
+        *,
+        pace: Pace = REAL_TIME,
+        announce_token: Callable[[str, Any], None] | None = None,
+        start_child: Callable[..., Any] | None = None,
+    ) -> None:
+        self.pace = pace
+        self.announce_token = announce_token or _nobody
+        self.start_child: Callable[..., Any] = start_child or _no_children
+        self._lock = threading.Lock()
+        self._delays: list[Delay] = []
+        self._skipped = 0.0
+
+    @property
+    def delays(self) -> tuple[Delay, ...]:
+        """Waits and retry intervals so far, in the order in which they began."""
+        with self._lock:
+            return tuple(self._delays)
+
+    @property
+    def skipped_seconds(self) -> float:
+        """Seconds that the pace cut from waits: histories are dated as if they had been waited."""
+        with self._lock:
+            return self._skipped
+
+    def note_delay(self, delay: Delay) -> None:
+        """Record a delay that begins now."""
+        with self._lock:
+            self._delays.append(delay)
+
+    def note_skipped(self, seconds: float) -> None:
+        """Record that a delay passed this many seconds sooner than asked."""
+        with self._lock:
+            self._skipped += max(seconds, 0.0)
+
+
+def _no_children(*_: Any) -> Any:
+    raise RuntimeError("a distributed map runs only in an execution of the local engine")
+
+
+class RunDetails(AWSExecutionDetails):  # type: ignore[misc]
+    """moto's execution details, which every frame of an execution shares, with the run's context."""
+
+    def __init__(self, account: str, region: str, role_arn: str, run: RunContext) -> None:
+        super().__init__(account=account, region=region, role_arn=role_arn)
+        self.run = run
+
+
+_OUTSIDE = RunContext()
+
+
+def run_of(env: Any) -> RunContext:
+    """The context of the execution that an evaluation environment belongs to."""
+    run = getattr(env.aws_execution_details, "run", _OUTSIDE)
+    assert isinstance(run, RunContext)
+    return run
