@@ -69,14 +69,12 @@ def read_keys(text: bytes) -> ResourceKeys | Rejection:
         return Rejection.NOT_JSON
     except RecursionError:
         return Rejection.TOO_DEEP
+    if _is_too_deep(text):
+        return Rejection.TOO_DEEP
     if not keys.resourceType:
         return Rejection.NO_RESOURCE_TYPE
     if not keys.id:
         return Rejection.NO_ID
-    # The decoder's own limit differs between Python versions; counting brackets is quick enough to
-    # find the few lines for which depth has to be looked at.
-    if text.count(b"{") + text.count(b"[") > MAX_DEPTH and _is_deeper(text, MAX_DEPTH):
-        return Rejection.TOO_DEEP
     return keys
 
 
@@ -110,17 +108,25 @@ def _why_invalid(text: bytes) -> Rejection:
         return Rejection.NOT_JSON
     except RecursionError:
         return Rejection.TOO_DEEP
+    if _is_too_deep(text):
+        return Rejection.TOO_DEEP
     return Rejection.WRONG_TYPE if _OBJECT_START.match(text) else Rejection.NOT_AN_OBJECT
 
 
-def _is_deeper(text: bytes, limit: int) -> bool:
-    """Whether valid JSON nests deeper than `limit`; reads bracket by bracket, holding nothing."""
+def _is_too_deep(text: bytes) -> bool:
+    """Whether `text`, which has to be valid JSON, nests deeper than `MAX_DEPTH`.
+
+    The decoder's own limit differs between Python versions. Counting brackets is quick, and leaves few
+    lines to be read bracket by bracket.
+    """
+    if text.count(b"{") + text.count(b"[") <= MAX_DEPTH:
+        return False
     depth = 0
     for token in _BRACKETS_AND_STRINGS.finditer(text):
         first = text[token.start()]
         if first in b"[{":
             depth += 1
-            if depth > limit:
+            if depth > MAX_DEPTH:
                 return True
         elif first in b"]}":
             depth -= 1

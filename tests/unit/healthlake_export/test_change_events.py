@@ -102,7 +102,10 @@ def test_a_change_event_has_source_type_bus_and_keys() -> None:
 
 
 def test_the_resource_arrives_as_the_text_that_was_exported() -> None:
-    text = b'{"resourceType":"Observation", "id":"o1","value":1.10,"big":18446744073709551617,"n":"\xc3\xa9\\u00e9"}'
+    text = (
+        b'{"resourceType":"Observation", "id":"o1",'
+        b'"value":1.10,"big":18446744073709551617,"note":"\xc3\xa9\\u00e9"}'
+    )
     detail = event_of(text).entry["Detail"]
     assert text.decode() in detail
     parsed = json.loads(detail, parse_float=Decimal)

@@ -112,9 +112,7 @@ def test_waits_are_drawn_from_nothing_to_the_bound() -> None:
 
 def test_entries_still_refused_after_the_last_try_are_an_error() -> None:
     bus = FakeBus(*[refuse("b")] * 4)
-    with pytest.raises(
-        EventsNotAccepted, match="refused 1 of 2 events 4 times, last with ThrottlingException"
-    ):
+    with pytest.raises(EventsNotAccepted, match="1 of 2 events 4 times, last with ThrottlingException"):
         send(bus, "a", "b")
     assert len(bus.calls) == 4
 
