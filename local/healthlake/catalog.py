@@ -46,10 +46,15 @@ class Datastore:
         return described if self.name is None else {**described, "DatastoreName": self.name}
 
 
+def endpoint_of(base_url: str, datastore_id: str) -> str:
+    """DatastoreEndpoint: where a datastore's FHIR REST API is served."""
+    return f"{base_url.rstrip('/')}/datastore/{datastore_id}/r4/"
+
+
 class Catalog:
     """The account's datastores with their stores, and saved job records; safe for threads."""
 
-    def __init__(self, directory: Path, clock: Clock) -> None:
+    def __init__(self, directory: Path, clock: Clock, base_url: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._clock = clock
@@ -64,7 +69,11 @@ class Catalog:
             " (id TEXT PRIMARY KEY, kind TEXT NOT NULL, document BLOB NOT NULL);"
         )
         rows = self._connection.execute("SELECT document FROM datastores ORDER BY rowid").fetchall()
-        decoded = [msgspec.json.decode(document, type=Datastore) for (document,) in rows]
+        decoded = [
+            # The port may be another one than last time.
+            replace(saved, endpoint=endpoint_of(base_url, saved.datastore_id))
+            for saved in (msgspec.json.decode(document, type=Datastore) for (document,) in rows)
+        ]
         self._datastores = {datastore.datastore_id: datastore for datastore in decoded}
         self._stores: dict[str, ResourceStore] = {}
 

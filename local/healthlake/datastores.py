@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from local.healthlake.catalog import ACTIVE, Catalog, Datastore
+from local.healthlake.catalog import ACTIVE, Catalog, Datastore, endpoint_of
 from local.healthlake.clock import Clock
 from local.healthlake.errors import ApiError
 from local.healthlake.export_queue import ExportQueue
@@ -24,7 +24,7 @@ _SETTINGS = (
 
 @dataclass(frozen=True)
 class Datastores:
-    """The datastores of one account and region; `base_url` is where they are served, without a last slash."""
+    """The datastores of one account and region; `base_url` is where they are served."""
 
     catalog: Catalog
     queue: ExportQueue
@@ -48,7 +48,7 @@ class Datastores:
         datastore = Datastore(
             datastore_id=datastore_id,
             arn=f"arn:aws:healthlake:{self.region}:{self.account_id}:datastore/fhir/{datastore_id}",
-            endpoint=f"{self.base_url}/datastore/{datastore_id}/r4/",
+            endpoint=endpoint_of(self.base_url, datastore_id),
             status=ACTIVE,
             created_ms=self.clock.now_ms(),
             name=params.get("DatastoreName"),

@@ -62,7 +62,7 @@ class HealthLakeService:
         self._authorizer = config.authorizer
         self.clock = config.clock
         self.faults = Faults()
-        self.catalog = Catalog(config.directory, config.clock)
+        self.catalog = Catalog(config.directory, config.clock, config.base_url)
         self.outbox = EventOutbox(config.deliver_event, self.faults, background=config.pace is not None)
         self.exports = ExportQueue(
             self.catalog,
@@ -88,7 +88,7 @@ class HealthLakeService:
             self.outbox,
             config.clock,
             config.new_id,
-            config.base_url.rstrip("/"),
+            config.base_url,
             config.region,
             config.account_id,
         )

@@ -26,6 +26,7 @@ from local.healthlake.http_types import Request, Response
 from local.healthlake.job_events import DeliverEvent, Event
 from local.healthlake.service import DEFAULT_FILE_SIZE, HealthLakeService, ServiceConfig
 from local.healthlake.signature import SignatureCheck
+from local.healthlake.testing_client import FhirClient
 
 FAST = Pace(submitted=0.002, in_progress=0.002, cancel=0.002)
 
@@ -124,6 +125,10 @@ class HealthLakeServer:
     def create_datastore(self, name: str = "test") -> Datastore:
         """A new datastore, without a call over HTTP."""
         return self.service.datastores.create({"DatastoreName": name})
+
+    def client(self, datastore: Datastore | None = None) -> FhirClient:
+        """A signing client of a datastore, of a new one unless given."""
+        return FhirClient((datastore or self.create_datastore()).endpoint)
 
     def step(self) -> list[tuple[str, str]]:
         """Move every job one state on; returns (job id, new status) of the export jobs that moved."""
