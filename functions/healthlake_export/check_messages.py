@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from healthlake_export.job_status import next_delay
@@ -24,7 +24,19 @@ class Check:
     @classmethod
     def from_message(cls, body: dict[str, Any]) -> Check:
         """The check in a message's body."""
-        return cls(**body["check"])
+        check = body["check"]
+        return cls(check["executionArn"], check["attempt"], check["sequence"], check["delay"])
+
+    def to_body(self) -> dict[str, Any]:
+        """The body that carries the check."""
+        return {
+            "check": {
+                "executionArn": self.execution_arn,
+                "attempt": self.attempt,
+                "sequence": self.sequence,
+                "delay": self.delay,
+            }
+        }
 
     def following(self, *, first: int, longest: int) -> Check:
         """The next link, later than this one."""
@@ -43,6 +55,6 @@ class CheckQueue:
         """Send `check`, to be delivered after its delay."""
         self._client.send_message(
             QueueUrl=self._url,
-            MessageBody=json.dumps({"check": asdict(check)}),
+            MessageBody=json.dumps(check.to_body()),
             DelaySeconds=check.delay,
         )

@@ -11,9 +11,11 @@ from typing import Any
 
 import boto3
 import pytest
+from moto import mock_aws
+
 from common import aws_clients
 from healthlake_export.settings import ExportSettings, export_settings
-from moto import mock_aws
+from local.moto_dynamodb import atomic_writes
 
 EVENTS = Path(__file__).parents[2] / "events"
 REGION = "us-east-1"
@@ -68,7 +70,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubAccount]:
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    with mock_aws():
+    with mock_aws(), atomic_writes():
         boto3.client("s3", REGION).create_bucket(Bucket="hub-bucket")
         boto3.client("events", REGION).create_event_bus(Name="hub-events")
         boto3.client("dynamodb", REGION).create_table(

@@ -1,0 +1,96 @@
+"""HealthLake and the waiting state as small fakes in memory, for the functions between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+import pytest
+
+from common.errors import HubError
+from healthlake_export.fhir_export_api import ExportJob, ExportRequest
+
+
+@dataclass
+class FakeExportApi:
+    """Jobs by id. `troubles` are raised by the next calls, one each."""
+
+    jobs: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    requests: list[ExportRequest] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    troubles: list[HubError] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def start(self, request: ExportRequest) -> str:
+        self._raise_trouble()
+        job_id = f"job-{next(self.numbers)}"
+        self.requests.append(request)
+        self.jobs[job_id] = "SUBMITTED"
+        self.names[request.job_name] = job_id
+        return job_id
+
+    def describe(self, job_id: str) -> ExportJob:
+        self._raise_trouble()
+        return ExportJob(job_id, self.jobs[job_id])
+
+    def find(self, job_name: str) -> str | None:
+        self._raise_trouble()
+        return self.names.get(job_name)
+
+    def cancel(self, job_id: str) -> None:
+        self._raise_trouble()
+        self.cancelled.append(job_id)
+
+    def _raise_trouble(self) -> None:
+        if self.troubles:
+            raise self.troubles.pop(0)
+
+
+@dataclass
+class FakeCallbacks:
+    """What the waiting state was told. `waiting` says whether it still waits."""
+
+    waiting: bool = True
+    told: list[tuple[str, Any]] = field(default_factory=list)
+
+    def succeed(self, task_token: str, output: Any) -> bool:
+        return self._tell("succeed", output)
+
+    def fail(self, task_token: str, error: HubError) -> bool:
+        return self._tell("fail", type(error).__name__)
+
+    def heartbeat(self, task_token: str) -> bool:
+        return self._tell("heartbeat", None)
+
+    def _tell(self, what: str, content: Any) -> bool:
+        self.told.append((what, content))
+        return self.waiting
+
+
+@dataclass
+class FakeClock:
+    """A time that the test moves."""
+
+    now: datetime = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def export_api() -> FakeExportApi:
+    return FakeExportApi()
+
+
+@pytest.fixture
+def callbacks() -> FakeCallbacks:
+    return FakeCallbacks()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()

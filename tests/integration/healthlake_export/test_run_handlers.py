@@ -1,0 +1,222 @@
+"""The handlers that begin and end a run, on their sample events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.sqs.models import sqs_backends
+
+from common import aws_clients
+from common.errors import InvalidInput, InvalidSetting
+from healthlake_export import acquire_run_lock, advance_watermark, clean_up_failed_run, publish_run_events
+from healthlake_export.errors import EventsNotAccepted, RunLockHeld, RunSuperseded
+from healthlake_export.run_state import RunState
+from healthlake_export.settings import export_settings
+
+Invoke = Callable[..., Any]
+
+
+@pytest.fixture
+def invoke(hub: Any, sample_event: Any, lambda_context: Any) -> Invoke:
+    """Calls a handler with a sample event, changed as given."""
+
+    def call(module: Any, name: str, **changes: Any) -> Any:
+        return module.lambda_handler({**sample_event(f"healthlake_export/{name}"), **changes}, lambda_context)
+
+    return call
+
+
+@pytest.fixture
+def state(hub: Any) -> RunState:
+    return RunState(aws_clients.dynamodb(), hub.settings.table, hub.settings.datastore_id)
+
+
+@pytest.fixture
+def bus(hub: Any) -> Callable[[], list[Any]]:
+    """Events on the hub's bus, as a queue behind a rule received them."""
+    events, sqs = aws_clients.events(), aws_clients.sqs()
+    sqs.create_queue(QueueName="subscriber")
+    events.put_rule(Name="all", EventBusName="hub-events", EventPattern='{"source": ["healthlake-hub"]}')
+    arn = f"arn:aws:sqs:us-east-1:{DEFAULT_ACCOUNT_ID}:subscriber"
+    events.put_targets(Rule="all", EventBusName="hub-events", Targets=[{"Id": "q", "Arn": arn}])
+
+    def received() -> list[Any]:
+        queue = sqs_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].get_queue("subscriber")
+        return [json.loads(message.body) for message in queue._messages]
+
+    return received
+
+
+def test_a_scheduled_run_takes_the_lock_and_plans_the_first_full_run(invoke: Invoke, state: RunState) -> None:
+    run = invoke(acquire_run_lock, "schedule_fired")["run"]
+
+    assert (run["runId"], run["mode"], run["since"]) == ("run-of-noon", "full", None)
+    assert state.read().owner == run["executionArn"]
+
+
+def test_an_asked_for_replay_names_its_types_and_window(invoke: Invoke) -> None:
+    run = invoke(acquire_run_lock, "replay_requested")["run"]
+
+    assert (run["mode"], run["types"]) == ("replay", ["Patient", "Observation"])
+    assert (run["since"], run["until"]) == ("2026-02-01T00:00:00.000Z", "2026-03-01T00:00:00.000Z")
+
+
+def test_a_second_execution_finds_the_lock_held(invoke: Invoke) -> None:
+    invoke(acquire_run_lock, "schedule_fired")
+
+    with pytest.raises(RunLockHeld):
+        invoke(acquire_run_lock, "replay_requested")
+
+
+def test_a_wrong_input_is_refused_by_name_with_nothing_locked(invoke: Invoke, state: RunState) -> None:
+    with pytest.raises(InvalidInput, match="'type'"):
+        invoke(acquire_run_lock, "request_with_unknown_field")
+
+    assert state.read().owner is None
+
+
+@pytest.mark.parametrize(("name", "value"), [("CHECK_QUEUE_URL", ""), ("MAX_INLINE_BYTES", "many")])
+def test_a_wrong_setting_of_any_function_is_refused_by_name_with_nothing_locked(
+    invoke: Invoke, state: RunState, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    export_settings.cache_clear()
+
+    with pytest.raises(InvalidSetting, match=name):
+        invoke(acquire_run_lock, "schedule_fired")
+
+    assert state.read().owner is None
+
+
+def test_a_completed_run_moves_the_watermark_to_its_start_request(invoke: Invoke, state: RunState) -> None:
+    invoke(acquire_run_lock, "schedule_fired")
+
+    summary = invoke(advance_watermark, "run_was_reconciled")
+
+    assert (summary["status"], summary["watermark"]) == ("COMPLETED", "2026-03-01T12:00:01.000Z")
+    assert (summary["lines"], summary["published"], summary["repeated"], summary["quarantined"]) == (
+        1200,
+        1150,
+        48,
+        2,
+    )
+    after = state.read()
+    assert (after.owner, after.watermark) == (None, "2026-03-01T12:00:01.000Z")
+    assert after.published_ids == "runs/run-of-noon/published-ids.bin"
+
+
+def test_advancing_twice_gives_the_same_answer_and_one_event(invoke: Invoke, state: RunState) -> None:
+    invoke(acquire_run_lock, "schedule_fired")
+
+    first = invoke(advance_watermark, "run_was_reconciled")
+    assert invoke(advance_watermark, "run_was_reconciled") == first
+    assert len(state.read().outbox) == 1
+
+
+def test_a_run_that_lost_the_lock_moves_no_watermark(invoke: Invoke, state: RunState) -> None:
+    invoke(acquire_run_lock, "replay_requested")
+
+    with pytest.raises(RunSuperseded):
+        invoke(advance_watermark, "run_was_reconciled")
+    assert state.read().watermark is None
+
+
+def test_a_replay_leaves_the_watermark_alone(invoke: Invoke, state: RunState, sample_event: Any) -> None:
+    run = {**invoke(acquire_run_lock, "schedule_fired")["run"], "mode": "replay", "advancesWatermark": False}
+
+    summary = invoke(advance_watermark, "run_was_reconciled", run=run)
+
+    assert summary["watermark"] is None
+    assert state.read().watermark is None
+
+
+@pytest.mark.parametrize(("policy", "moves"), [("advance", True), ("hold", False)])
+def test_an_export_with_errors_moves_the_watermark_or_holds_it_as_set(
+    invoke: Invoke, state: RunState, monkeypatch: pytest.MonkeyPatch, policy: str, moves: bool
+) -> None:
+    monkeypatch.setenv("ON_EXPORT_ERRORS", policy)
+    export_settings.cache_clear()
+    invoke(acquire_run_lock, "schedule_fired")
+    export = {"jobId": "job", "jobStatus": "COMPLETED_WITH_ERRORS", "requestedAt": "2026-03-01T12:00:01.000Z"}
+
+    invoke(advance_watermark, "run_was_reconciled", export=export)
+
+    assert (state.read().watermark is not None) is moves
+    assert state.read().owner is None
+
+
+def test_the_completion_event_is_published_and_leaves_the_outbox(
+    invoke: Invoke, state: RunState, bus: Any
+) -> None:
+    invoke(acquire_run_lock, "schedule_fired")
+    invoke(advance_watermark, "run_was_reconciled")
+
+    assert invoke(publish_run_events, "run_is_complete") == {"published": ["run-of-noon"]}
+
+    event = bus()[0]
+    assert (event["source"], event["detail-type"]) == ("healthlake-hub", "ExportCompleted")
+    assert event["detail"]["published"] == 1150
+    assert state.read().outbox == ()
+
+
+def test_an_event_that_the_bus_refuses_stays_in_the_outbox(
+    invoke: Invoke, state: RunState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke(acquire_run_lock, "schedule_fired")
+    invoke(advance_watermark, "run_was_reconciled")
+    refusal = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "ThrottlingException"}]}
+    monkeypatch.setattr(aws_clients.events(), "put_events", lambda **_: refusal)
+
+    with pytest.raises(EventsNotAccepted, match="ThrottlingException"):
+        invoke(publish_run_events, "run_is_complete")
+
+    assert len(state.read().outbox) == 1
+
+
+def test_a_failed_run_is_recorded_released_and_published(invoke: Invoke, state: RunState, bus: Any) -> None:
+    invoke(acquire_run_lock, "schedule_fired")
+
+    answer = invoke(clean_up_failed_run, "range_could_not_be_processed")
+
+    assert (answer["error"], answer["superseded"]) == ("ExceedToleratedFailureThreshold", False)
+    assert "byte range" in answer["cause"]
+    assert state.read().owner is None
+    event = bus()[0]
+    assert event["detail-type"] == "ExportFailed"
+    assert event["detail"]["error"] == "ExceedToleratedFailureThreshold"
+
+
+def test_cleaning_up_twice_changes_nothing_and_publishes_once(invoke: Invoke, bus: Any) -> None:
+    invoke(acquire_run_lock, "schedule_fired")
+
+    first = invoke(clean_up_failed_run, "range_could_not_be_processed")
+
+    assert invoke(clean_up_failed_run, "range_could_not_be_processed") == first
+    assert len(bus()) == 1
+
+
+def test_a_stopped_execution_is_cleaned_up_by_the_event_of_its_status(
+    invoke: Invoke, state: RunState, bus: Any
+) -> None:
+    invoke(acquire_run_lock, "schedule_fired")
+
+    assert invoke(clean_up_failed_run, "execution_was_stopped")["error"] == "ABORTED"
+
+    assert state.read().owner is None
+    assert bus()[0]["detail"]["cause"] == "The execution was stopped."
+
+
+def test_the_failure_of_a_run_without_the_lock_is_superseded_and_harms_nobody(
+    invoke: Invoke, state: RunState
+) -> None:
+    owner = invoke(acquire_run_lock, "replay_requested")["run"]["executionArn"]
+
+    answer = invoke(clean_up_failed_run, "range_could_not_be_processed")
+
+    assert answer["superseded"]
+    assert answer["result"] == {"runId": "run-of-noon", "status": "SUPERSEDED"}
+    assert state.read().owner == owner
