@@ -1,8 +1,8 @@
 """Deployment archives with their Python byte code, so that a cold start need not compile.
 
 Each worker unpacks the archive into a folder of its own. Without byte code in it, every cold start of every
-worker compiles every module again, a second and more of processor time. The byte code is marked as never to be
-checked against its source's date, and the archive that was deployed stays as it is.
+worker compiles every module again, a second and more of processor time. The byte code is marked as never to
+be checked against its source's date, and the archive that was deployed stays as it is.
 """
 
 import compileall
@@ -19,7 +19,7 @@ _compiling = threading.Lock()
 
 
 def compiled(archive: bytes) -> bytes:
-    """The archive with a byte code file beside each module; what cannot be compiled is left to fail on import."""
+    """The archive with byte code beside each module; what cannot be compiled is left to fail on import."""
     key = hashlib.sha256(archive).hexdigest()
     with _compiling:
         if key not in _compiled:

@@ -1,7 +1,7 @@
 """The payloads with which Lambda answers for a function that failed.
 
-AWS documentation: «Troubleshoot execution issues in Lambda», «Lambda function errors in Python» (errorMessage,
-errorType, requestId, stackTrace), and the Python runtime interface client for the texts.
+AWS documentation: «Troubleshoot execution issues in Lambda», «Lambda function errors in Python»
+(errorMessage, errorType, requestId, stackTrace), and the Python runtime interface client for the texts.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ def timed_out(request_id: str, seconds: float) -> Payload:
 
 
 def exited(request_id: str, status: int | None) -> Payload:
-    """The runtime's process ended during the call: with a status, by a signal (negative), or unknown (None)."""
+    """The runtime's process ended in the call: with a status, by a signal (negative), or unknown (None)."""
     if not status:
         reason = "Runtime exited without providing a reason"
     elif status < 0:

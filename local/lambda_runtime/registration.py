@@ -21,7 +21,7 @@ EXITED_AT_INIT = "Worker process exited immediately"
 
 
 def register() -> None:
-    """Replace the worker script and the two places that describe a failure; raises when one is not as expected."""
+    """Replace the worker script and the places that describe a failure; raises when one has changed."""
     runtime = ministack("ministack.core.lambda_runtime")
     service = ministack("ministack.services.lambda_svc")
     runtime._PYTHON_WORKER_SCRIPT = with_aws_error_types(runtime._PYTHON_WORKER_SCRIPT)

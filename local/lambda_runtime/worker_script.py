@@ -1,8 +1,8 @@
 """ministack's Python worker, changed where it describes failures.
 
-The worker is a script that ministack keeps as text and runs as a process of its own. Three places of that text
-are replaced: importing the handler, calling it, and what `run` needs for both. The account refuses to start when
-one of them is not found, because a worker half changed would answer with wrong error types and nobody would see.
+The worker is a script that ministack keeps as text and runs as a process of its own. Three places of that
+text are replaced: importing the handler, calling it, and what `run` needs for both. The account refuses to
+start when one of them is not found: a worker half changed would answer with wrong error types unnoticed.
 """
 
 HELPERS = '''
@@ -80,7 +80,8 @@ REPLACEMENTS: tuple[tuple[str, str], ...] = (
         '        _real_stdout.write(json.dumps({"status": "error", "error": str(e)}) + "\\n")\n',
         "    except Exception as e:\n"
         "        _ms_payload = e.args[0] if isinstance(e, _MsInitFailure) else _ms_raised(e)\n"
-        '        _real_stdout.write(json.dumps({"status": "error", "error": json.dumps(_ms_payload)}) + "\\n")\n',
+        '        _real_stdout.write(json.dumps({"status": "error", "error": json.dumps(_ms_payload)}))\n'
+        '        _real_stdout.write("\\n")\n',
     ),
     (
         "        try:\n"

@@ -1,0 +1,82 @@
+"""What a function finds around it: its role's credentials, region, endpoint, layers, not the user's own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.account.state_file import RunningAccount
+from local.account.testing import running_account
+from local.lambda_runtime.testing import Functions
+
+ENVIRONMENT = """
+import os
+def handler(event, context):
+    return {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "HOME"))}
+"""
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAccount]:
+    with pytest.MonkeyPatch.context() as user:
+        user.setenv("AWS_PROFILE", "somebody")
+        user.setenv("AWS_ACCESS_KEY_ID", "AKIAUSERSOWNKEY")
+        user.setenv("AWS_CA_BUNDLE", "/somewhere")
+        with running_account(tmp_path_factory.mktemp("account"), parts=("lambda_runtime",)) as account:
+            yield account
+
+
+@pytest.fixture(scope="module")
+def functions(account: RunningAccount) -> Functions:
+    return Functions(account)
+
+
+def test_a_function_has_the_endpoint_and_the_region_of_the_account(
+    account: RunningAccount, functions: Functions
+) -> None:
+    functions.create("environment", functions.role("environment"), ENVIRONMENT)
+
+    found = functions.invoke("environment").payload
+
+    assert (found["AWS_ENDPOINT_URL"], found["AWS_REGION"]) == (account.endpoint, account.region)
+    assert found["AWS_ACCESS_KEY_ID"].startswith("ASIA")
+
+
+def test_a_function_has_nothing_of_the_users_identity(account: RunningAccount, functions: Functions) -> None:
+    functions.create("identity", functions.role("identity"), ENVIRONMENT)
+
+    found = functions.invoke("identity").payload
+
+    assert "AWS_PROFILE" not in found
+    assert "AWS_CA_BUNDLE" not in found
+    assert found["AWS_ACCESS_KEY_ID"] != "AKIAUSERSOWNKEY"
+    assert found["HOME"].startswith(account.state_dir)
+
+
+def test_a_function_imports_from_its_layers(functions: Functions) -> None:
+    layer = functions.layer("greeting", {"python/greeting.py": "WORDS = 'from the layer'\n"})
+    source = "import greeting\ndef handler(event, context): return [greeting.WORDS, greeting.__cached__]\n"
+    functions.create("layered", functions.role("layered"), source, Layers=[layer])
+
+    words, _ = functions.invoke("layered").payload
+
+    assert words == "from the layer"
+
+
+def test_a_function_starts_from_byte_code_that_came_with_its_archive(functions: Functions) -> None:
+    source = "def handler(event, context):\n    return list(open(__cached__, 'rb').read(8)[4:])\n"
+    functions.create("compiled", functions.role("compiled"), source)
+
+    # the interpreter itself would have written byte code that is checked against the source's date: 0
+    assert functions.invoke("compiled").payload == [1, 0, 0, 0]
+
+
+def test_concurrent_calls_run_in_environments_of_their_own(functions: Functions) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    source = "import os, time\ndef handler(event, context):\n    time.sleep(0.5)\n    return os.getpid()\n"
+    functions.create("parallel", functions.role("parallel"), source)
+
+    with ThreadPoolExecutor(2) as pool:
+        pids = {answer.payload for answer in pool.map(functions.invoke, ["parallel", "parallel"])}
+
+    assert len(pids) == 2
