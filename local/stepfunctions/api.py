@@ -59,6 +59,9 @@ def _start_execution(engine: Engine, request: Request) -> dict[str, Any]:
 
 
 def _start_sync_execution(engine: Engine, request: Request) -> dict[str, Any]:
+    if engine.state_machine(_required(request, "stateMachineArn")).type != "EXPRESS":
+        message = "This operation is not supported by this type of state machine"
+        raise StepFunctionsError("StateMachineTypeNotSupported", message)
     execution = engine.start(_required(request, "stateMachineArn"), request.get("name"), request.get("input"))
     execution.finish()
     return {**_describe(execution), "billingDetails": {}}
@@ -117,8 +120,7 @@ def _list_executions(engine: Engine, request: Request) -> dict[str, Any]:
         engine.map_run(map_run)
         found = [e for e in engine.executions() if e.map_run_arn == map_run]
     else:
-        if not engine.knows_state_machine(str(machine)):
-            raise StepFunctionsError("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{machine}'")
+        engine.state_machine(str(machine))
         found = [e for e in engine.executions() if e.state_machine.arn == machine and e.map_run_arn is None]
     status = request.get("statusFilter")
     items = [_list_item(e) for e in found if status in (None, e.status)]

@@ -70,11 +70,7 @@ class Engine:
         self, state_machine_arn: str, name: str | None = None, input_text: str | None = None
     ) -> Execution:
         """Start an execution. The same name and input while it runs answer the one that runs."""
-        machine = self._find_state_machine(state_machine_arn)
-        if machine is None:
-            raise StepFunctionsError(
-                "StateMachineDoesNotExist", f"State Machine Does Not Exist: '{state_machine_arn}'"
-            )
+        machine = self.state_machine(state_machine_arn)
         name = _checked_name(name) if name is not None else self._new_id()
         text = _checked_input(input_text if input_text is not None else "{}")
         arn = _execution_arn(machine, name, self._new_id)
@@ -124,9 +120,12 @@ class Engine:
                     return record
         raise map_run_does_not_exist(arn)
 
-    def knows_state_machine(self, arn: str) -> bool:
-        """Whether the ARN names a state machine."""
-        return self._find_state_machine(arn) is not None
+    def state_machine(self, arn: str) -> StateMachine:
+        """The state machine of that ARN."""
+        machine = self._find_state_machine(arn)
+        if machine is None:
+            raise StepFunctionsError("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'")
+        return machine
 
     def succeed_task(self, token: str, output: str) -> None:
         """SendTaskSuccess."""

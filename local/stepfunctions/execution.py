@@ -28,6 +28,7 @@ from moto.stepfunctions.parser.asl.eval.program_state import (
 )
 from moto.stepfunctions.parser.asl.eval.states import ContextObjectData, ExecutionData, StateMachineData
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from moto.stepfunctions.parser.utils import TMP_THREADS
 
 from local.stepfunctions.history import ExecutionHistory
 from local.stepfunctions.run_context import RunContext, RunDetails
@@ -138,6 +139,8 @@ class Execution:
         self._program.eval(self._env)
         self._take_over_result(self._env.program_state())
         self._on_end(self)
+        # moto keeps every thread it ever started in one list.
+        TMP_THREADS[:] = [thread for thread in TMP_THREADS if thread.is_alive()]
         self.done.set()
 
     def _take_over_result(self, state: Any) -> None:

@@ -65,7 +65,7 @@ class LambdaContext:
         return max(int((self.ends_at - time.monotonic()) * 1000), 0)
 
 
-class ResourceNotFoundException(ClientError):  # type: ignore[misc]
+class ResourceNotFoundException(ClientError):
     """Lambda's refusal of a function that does not exist."""
 
 
@@ -126,16 +126,11 @@ class Functions:
         for candidate in (name, name.rsplit(":", 1)[-1]):
             if candidate in self._handlers:
                 return candidate
-        raise ResourceNotFoundException(
-            {
-                "Error": {
-                    "Code": "ResourceNotFoundException",
-                    "Message": f"Function not found: {function}",
-                },
-                "ResponseMetadata": {"HTTPStatusCode": 404, "RequestId": str(uuid.uuid4())},  # type: ignore[typeddict-item]
-            },
-            "Invoke",
-        )
+        refusal: Any = {
+            "Error": {"Code": "ResourceNotFoundException", "Message": f"Function not found: {function}"},
+            "ResponseMetadata": {"HTTPStatusCode": 404, "RequestId": str(uuid.uuid4())},
+        }
+        raise ResourceNotFoundException(refusal, "Invoke")
 
 
 def _run(handler: Handler, event: Any, context: LambdaContext) -> tuple[Any, dict[str, Any] | None]:
