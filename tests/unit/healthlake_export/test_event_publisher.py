@@ -205,3 +205,28 @@ def test_batches_are_sent_at_once_but_not_more_than_allowed() -> None:
             publisher.publish(event(str(number)))
         assert publisher.finish() == 10 * IN_FLIGHT * 3
     assert most == IN_FLIGHT
+
+
+def test_publishing_waits_while_the_batches_allowed_are_under_way() -> None:
+    answering = threading.Event()
+    published = threading.Event()
+
+    class WaitingBus:
+        def put_events(self, *, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
+            answering.wait(timeout=10)
+            return accept([entry["Detail"] for entry in Entries])
+
+    with EventPublisher(cast(Any, WaitingBus())) as publisher:
+
+        def publish_one_batch_too_many() -> None:
+            for number in range(10 * (IN_FLIGHT + 1) + 1):
+                publisher.publish(event(str(number)))
+            published.set()
+
+        thread = threading.Thread(target=publish_one_batch_too_many)
+        thread.start()
+        assert not published.wait(timeout=0.1)
+        answering.set()
+        assert published.wait(timeout=10)
+        thread.join()
+        assert publisher.finish() == 10 * (IN_FLIGHT + 1) + 1

@@ -129,6 +129,12 @@ def test_a_line_longer_than_the_limit_is_only_located() -> None:
     ]
 
 
+def test_nothing_of_a_line_past_the_limit_gets_into_the_next() -> None:
+    content = b"x" * 50 + b"\n" + b"y" * 30 + b"\n"
+    lines = lines_of(content, chunk_sizes=[40, 20, 30], max_line_bytes=45)
+    assert list(lines) == [OversizedLine(0, 51), Line(51, 31, b"y" * 30, 51)]
+
+
 @pytest.mark.parametrize("ending", [b"", b"\n"])
 @pytest.mark.parametrize("chunk_size", [1, 7, 50, 1000])
 def test_the_limit_is_the_length_without_the_newline(ending: bytes, chunk_size: int) -> None:
