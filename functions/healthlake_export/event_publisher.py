@@ -6,12 +6,8 @@ Follows the Amazon EventBridge API Reference, «PutEvents», and «Handling fail
 
 from __future__ import annotations
 
-import random
-import time
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import zip_longest
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -20,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from healthlake_export.change_events import ChangeEvent, EventBatch
 from healthlake_export.errors import EventsNotAccepted
+from healthlake_export.retry_policy import RetryPolicy
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -43,24 +40,6 @@ _REFUSED_FOR_NOW = frozenset(
         "RequestTimeout",
     }
 )
-
-
-@dataclass(frozen=True)
-class RetryPolicy:
-    """How often a call is made, and how long to wait in between: exponential backoff in seconds with
-    full jitter (AWS Architecture Blog, «Exponential Backoff And Jitter»). `chance` gives numbers
-    from 0 to 1."""
-
-    tries: int = 8
-    first_wait: float = 0.2
-    longest_wait: float = 10.0
-    sleep: Callable[[float], None] = time.sleep
-    chance: Callable[[], float] = random.random
-
-    def wait(self, failures: int) -> None:
-        """Wait after so many failures, counted from 1."""
-        ceiling = min(self.longest_wait, self.first_wait * 2.0 ** (failures - 1))
-        self.sleep(self.chance() * ceiling)
 
 
 def send_entries(client: EventBridgeClient, entries: Entries, policy: RetryPolicy) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from healthlake_export.errors import RunSuperseded
-from healthlake_export.event_publisher import RetryPolicy
+from healthlake_export.retry_policy import RetryPolicy
 from healthlake_export.run_context import RunContext
 from healthlake_export.table_keys import ledger_key, ledger_partition, state_key
 from healthlake_export.table_values import attributes, plain

@@ -10,8 +10,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from common import aws_clients
 from common.observability import lambda_entry, logger
 from healthlake_export.byte_ranges import ByteRange
-from healthlake_export.event_publisher import RetryPolicy
 from healthlake_export.range_processing import RangeProcessor
+from healthlake_export.retry_policy import RetryPolicy
 from healthlake_export.run_context import RunContext
 from healthlake_export.settings import export_settings
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from healthlake_export.byte_ranges import ByteRange, ExportedObject
 from healthlake_export.change_events import CHANGED, SNAPSHOT, ChangeEventFormat, event_id
-from healthlake_export.event_publisher import EventPublisher, RetryPolicy
+from healthlake_export.event_publisher import EventPublisher
 from healthlake_export.instants import format_instant
 from healthlake_export.ledger import Ledger, LedgerItem
 from healthlake_export.ndjson import Line, OversizedLine, RangeLines, reading_starts_at
@@ -18,6 +18,7 @@ from healthlake_export.published_id_objects import load_ids, save_range_ids
 from healthlake_export.published_ids import IdCollector, OverlapWindow, PublishedIds
 from healthlake_export.quarantine import Quarantine
 from healthlake_export.resource_keys import Rejection, read_keys
+from healthlake_export.retry_policy import RetryPolicy
 from healthlake_export.run_context import RunContext
 from healthlake_export.settings import ExportSettings
 

@@ -18,8 +18,8 @@ from typing import Any, cast
 from common import aws_clients, observability
 from healthlake_export import process_range
 from healthlake_export.byte_ranges import ExportedObject, cut_into_ranges
-from healthlake_export.event_publisher import RetryPolicy
 from healthlake_export.range_processing import RangeProcessor
+from healthlake_export.retry_policy import RetryPolicy
 from healthlake_export.run_context import RunContext
 from healthlake_export.settings import ExportSettings
 

@@ -9,7 +9,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from healthlake_export.change_events import ChangeEvent
 from healthlake_export.errors import EventsNotAccepted
-from healthlake_export.event_publisher import IN_FLIGHT, EventPublisher, RetryPolicy, send_entries
+from healthlake_export.event_publisher import IN_FLIGHT, EventPublisher, send_entries
+from healthlake_export.retry_policy import RetryPolicy
 
 Answer = Callable[[list[str]], dict[str, Any]]
 

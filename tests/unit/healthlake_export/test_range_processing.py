@@ -22,12 +22,13 @@ from healthlake_export.errors import (
     ReconciliationFailed,
     RunSuperseded,
 )
-from healthlake_export.event_publisher import EventPublisher, RetryPolicy
+from healthlake_export.event_publisher import EventPublisher
 from healthlake_export.ledger import Ledger, LedgerItem
 from healthlake_export.ndjson import RangeLines
 from healthlake_export.range_processing import LineOutcomes, RangeProcessor
 from healthlake_export.reconciliation import Totals, reconcile
 from healthlake_export.resource_keys import Rejection, ResourceKeys, read_keys
+from healthlake_export.retry_policy import RetryPolicy
 from healthlake_export.run_context import RunContext
 from healthlake_export.settings import ExportSettings
 
