@@ -6,6 +6,7 @@ process and can store into the mocked S3.
 
 from __future__ import annotations
 
+import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -166,6 +167,9 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def _serve(self) -> None:
+        if hasattr(socket, "TCP_QUICKACK"):
+            # Clients that send headers and body apart wait for this acknowledgement, 40 ms if it is delayed.
+            self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         raw_path, _, raw_query = self.path.partition("?")
         headers = {name.lower(): value for name, value in self.headers.items()}
         body = self.rfile.read(int(headers.get("content-length", "0")))

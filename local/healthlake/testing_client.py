@@ -13,6 +13,7 @@ from botocore.credentials import Credentials
 from botocore.httpsession import URLLib3Session
 
 ROLE_ARN = "arn:aws:iam::000000000000:role/data-access"
+EXAMPLE_CREDENTIALS = Credentials("AKIDEXAMPLE", "example-secret")
 _NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -41,9 +42,9 @@ class Answer:
 class FhirClient:
     """Signed requests to one datastore's endpoint."""
 
-    def __init__(self, endpoint: str, access_key: str = "AKIDEXAMPLE", secret_key: str = "secret") -> None:
+    def __init__(self, endpoint: str, credentials: Credentials = EXAMPLE_CREDENTIALS) -> None:
         self.endpoint = endpoint
-        self._credentials = Credentials(access_key, secret_key)
+        self._credentials = credentials
         self._http = URLLib3Session(timeout=30)
 
     def send(
