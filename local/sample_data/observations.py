@@ -85,7 +85,7 @@ def _coded(random: Random) -> Element:
 def _text(random: Random) -> Element:
     return {
         "code": concept(LOINC, "8251-1", "General comments"),
-        "valueString": f'No complaints; «{random.randint(1, 9)} of 10» – naïve, 日本語, \U0001f642 and a \\ "quote"',
+        "valueString": f'No pain «{random.randint(1, 9)} of 10» – naïve, 日本語, \U0001f642 and a \\ "quote"',
     }
 
 
