@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING
 
+from healthlake_export.conditional_writes import CONFLICT_POLICY, condition_holds
 from healthlake_export.errors import RunSuperseded
 from healthlake_export.retry_policy import RetryPolicy
 from healthlake_export.run_context import RunContext
@@ -15,8 +17,6 @@ from healthlake_export.table_values import attributes, plain
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
-
-_FOR_NOW = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,12 @@ class Ledger:
     """The ledger of one run, written only while the run owns the lock of its datastore."""
 
     def __init__(
-        self, client: DynamoDBClient, table: str, run: RunContext, policy: RetryPolicy | None = None
+        self, client: DynamoDBClient, table: str, run: RunContext, policy: RetryPolicy = CONFLICT_POLICY
     ) -> None:
         self._client = client
         self._table = table
         self._run = run
-        self._policy = policy or RetryPolicy(tries=12, first_wait=0.05, longest_wait=2.0)
+        self._policy = policy
 
     def require_ownership(self) -> None:
         """Raise `RunSuperseded` unless the run owns the lock now: work that could not be recorded
@@ -93,22 +93,12 @@ class Ledger:
     def write(self, entry: LedgerItem) -> None:
         """Write an item, over one that an earlier try wrote.
 
-        Raises `RunSuperseded` when the run does not own the lock. Every child of the map checks the same
-        state item, and DynamoDB refuses transactions that meet on an item: those are tried again, and
-        after the last try the refusal is let through.
+        Raises `RunSuperseded` when the run does not own the lock.
         """
         actions = self._actions(entry)
-        for failures in range(1, self._policy.tries + 1):
-            try:
-                self._client.transact_write_items(TransactItems=actions)
-                return
-            except self._client.exceptions.TransactionCanceledException as error:
-                codes = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
-                if "ConditionalCheckFailed" in codes:
-                    raise self._superseded() from None
-                if not codes & _FOR_NOW or failures == self._policy.tries:
-                    raise
-            self._policy.wait(failures)
+        write = partial(self._client.transact_write_items, TransactItems=actions)
+        if not condition_holds(write, self._policy):
+            raise self._superseded()
 
     def read(self) -> Iterator[LedgerItem]:
         """Every item of the run, by index."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from healthlake_export.conditional_writes import condition_holds
 from healthlake_export.datastore_state import OUTBOX_PREFIX, DatastoreState
 from healthlake_export.run_audit import completed_run
 from healthlake_export.run_context import RunIdentity
@@ -208,30 +209,24 @@ class RunState:
                 "ExpressionAttributeValues": {name: attribute(value) for name, value in values.items()},
             }
         }
-        try:
-            self._client.transact_write_items(
-                TransactItems=[release, completed_run(self._table, run, outcome)]
-            )
-        except self._client.exceptions.TransactionCanceledException as error:
-            reasons = error.response.get("CancellationReasons", [])
-            if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
-                return False
-            raise
-        return True
+        actions = [release, completed_run(self._table, run, outcome)]
+        return condition_holds(lambda: self._client.transact_write_items(TransactItems=actions))
 
     def clear_outbox(self, run_id: str) -> None:
         """Forget the event of a run that has been published."""
-        self._client.update_item(
-            TableName=self._table,
-            Key=state_key(self.datastore_id),
-            UpdateExpression="REMOVE #outbox",
-            ExpressionAttributeNames={"#outbox": OUTBOX_PREFIX + run_id},
+        condition_holds(
+            lambda: self._client.update_item(
+                TableName=self._table,
+                Key=state_key(self.datastore_id),
+                UpdateExpression="REMOVE #outbox",
+                ExpressionAttributeNames={"#outbox": OUTBOX_PREFIX + run_id},
+            )
         )
 
     def _update(self, update: str, condition: str, values: Mapping[str, str | int]) -> bool:
         used = {name: full for name, full in _NAMES.items() if name in update or name in condition}
-        try:
-            self._client.update_item(
+        return condition_holds(
+            lambda: self._client.update_item(
                 TableName=self._table,
                 Key=state_key(self.datastore_id),
                 UpdateExpression=update,
@@ -239,6 +234,4 @@ class RunState:
                 ExpressionAttributeNames=used,
                 ExpressionAttributeValues={name: attribute(value) for name, value in values.items()},
             )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+        )

@@ -15,11 +15,10 @@ from moto import mock_aws
 
 from common import aws_clients
 from healthlake_export.settings import ExportSettings, export_settings
+from local.mocked_hub import CREDENTIALS, REGION, create_hub_resources, hub_environment
 from local.moto_dynamodb import atomic_writes
 
 EVENTS = Path(__file__).parents[2] / "events"
-REGION = "us-east-1"
-DATASTORE_ID = "0123456789abcdef0123456789abcdef"
 
 
 @dataclass(frozen=True)
@@ -39,55 +38,14 @@ class HubAccount:
         return taken
 
 
-def _environment(start_queue: str, check_queue: str) -> dict[str, str]:
-    return {
-        "HUB_TABLE": "hub",
-        "HUB_BUCKET": "hub-bucket",
-        "EVENT_BUS": "hub-events",
-        "DATASTORE_ID": DATASTORE_ID,
-        "DATA_ACCESS_ROLE_ARN": "arn:aws:iam::123456789012:role/data-access",
-        "KMS_KEY_ARN": "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000",
-        "START_QUEUE_URL": start_queue,
-        "CHECK_QUEUE_URL": check_queue,
-        "OVERLAP_SECONDS": "120",
-        "RANGE_SIZE_MEGABYTES": "1",
-        "MAX_CONCURRENCY": "20",
-        "MAX_INLINE_BYTES": "204800",
-        "CHANGE_EVENTS": "resource",
-        "FULL_RUN_EVENTS": "on",
-        "ON_EXPORT_ERRORS": "advance",
-        "MAX_EXPORT_HOURS": "12",
-        "FIRST_CHECK_DELAY_SECONDS": "15",
-        "MAX_CHECK_DELAY_SECONDS": "300",
-        "START_EXPIRY_SECONDS": "90",
-    }
-
-
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubAccount]:
     """The account, made anew for each test, with the environment that the template gives functions."""
-    for name, value in {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_PROFILE", raising=False)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
     with mock_aws(), atomic_writes():
-        boto3.client("s3", REGION).create_bucket(Bucket="hub-bucket")
-        boto3.client("events", REGION).create_event_bus(Name="hub-events")
-        boto3.client("dynamodb", REGION).create_table(
-            TableName="hub",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-        )
-        sqs = boto3.client("sqs", REGION)
-        queues = [sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("start", "check")]
-        for name, value in _environment(*queues).items():
+        for name, value in hub_environment(create_hub_resources()).items():
             monkeypatch.setenv(name, value)
         _forget()
         yield HubAccount(export_settings())

@@ -1,0 +1,77 @@
+"""The hub's own resources in a mocked AWS account, and the environment its functions find there.
+
+Used by tests of handlers and of workflows, which run in moto and without a deployed template. A template
+test holds the variables here against those that the template sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import boto3
+
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+DATASTORE_ID = "0123456789abcdef0123456789abcdef"
+BUCKET = "hub-bucket"
+TABLE = "hub"
+BUS = "hub-events"
+
+CREDENTIALS: Mapping[str, str] = MappingProxyType(
+    {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
+)
+
+
+@dataclass(frozen=True)
+class HubQueues:
+    """URLs of the hub's queues."""
+
+    start: str
+    check: str
+
+
+def create_hub_resources() -> HubQueues:
+    """Create bucket, table, bus and queues in the account that moto mocks now."""
+    boto3.client("s3", REGION).create_bucket(Bucket=BUCKET)
+    boto3.client("events", REGION).create_event_bus(Name=BUS)
+    boto3.client("dynamodb", REGION).create_table(
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+        KeySchema=[
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+    )
+    sqs = boto3.client("sqs", REGION)
+    return HubQueues(*(sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("start", "check")))
+
+
+def hub_environment(queues: HubQueues, datastore_id: str = DATASTORE_ID) -> dict[str, str]:
+    """The environment of the hub's functions, with the template's defaults but small ranges."""
+    return {
+        "HUB_TABLE": TABLE,
+        "HUB_BUCKET": BUCKET,
+        "EVENT_BUS": BUS,
+        "DATASTORE_ID": datastore_id,
+        "DATA_ACCESS_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/data-access",
+        "KMS_KEY_ARN": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/00000000-0000-0000-0000-000000000000",
+        "START_QUEUE_URL": queues.start,
+        "CHECK_QUEUE_URL": queues.check,
+        "OVERLAP_SECONDS": "120",
+        "RANGE_SIZE_MEGABYTES": "1",
+        "MAX_CONCURRENCY": "20",
+        "MAX_INLINE_BYTES": "204800",
+        "CHANGE_EVENTS": "resource",
+        "FULL_RUN_EVENTS": "on",
+        "ON_EXPORT_ERRORS": "advance",
+        "MAX_EXPORT_HOURS": "12",
+        "FIRST_CHECK_DELAY_SECONDS": "15",
+        "MAX_CHECK_DELAY_SECONDS": "300",
+        "START_EXPIRY_SECONDS": "90",
+    }
