@@ -136,12 +136,14 @@ class Execution:
         self.done.wait()
 
     def _evaluate(self) -> None:
-        self._program.eval(self._env)
-        self._take_over_result(self._env.program_state())
-        self._on_end(self)
-        # moto keeps every thread it ever started in one list.
-        TMP_THREADS[:] = [thread for thread in TMP_THREADS if thread.is_alive()]
-        self.done.set()
+        try:
+            self._program.eval(self._env)
+            self._take_over_result(self._env.program_state())
+            self._on_end(self)
+        finally:
+            # moto keeps every thread it ever started in one list.
+            TMP_THREADS[:] = [thread for thread in TMP_THREADS if thread.is_alive()]
+            self.done.set()
 
     def _take_over_result(self, state: Any) -> None:
         self.stop_date = datetime.datetime.now(tz=datetime.UTC)

@@ -26,12 +26,11 @@
 
 from __future__ import annotations
 
-import datetime
 import json
+import os
 import re
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -40,7 +39,6 @@ from unittest import mock
 
 import boto3
 from moto import mock_aws
-from moto.events.models import EventPattern
 from moto.sqs.models import Message
 
 from local.stepfunctions import api
@@ -48,17 +46,14 @@ from local.stepfunctions.engine import Engine
 from local.stepfunctions.execution import Execution, StateMachine, parse_definition
 from local.stepfunctions.mending import service_clients
 from local.stepfunctions.pace import REAL_TIME, Pace
-from local.stepfunctions.run_context import Delay
 from local.stepfunctions.status_events import DETAIL_TYPE, SOURCE, status_change_detail
+from local.stepfunctions.workbench_bus import ACCOUNT, REGION, Bus, Event, event_of
 from local.stepfunctions.workbench_doorway import Doorway
 from local.stepfunctions.workbench_functions import Functions, Handler, Invocation
 from local.stepfunctions.workbench_queues import QueuePump
+from local.stepfunctions.workbench_run import Run
 
-ACCOUNT = "123456789012"
-REGION = "us-east-1"
 ROLE_ARN = f"arn:aws:iam::{ACCOUNT}:role/workbench"
-
-Event = dict[str, Any]
 
 
 def function_arn(name: str) -> str:
@@ -77,118 +72,50 @@ def substituted(definition: str, substitutions: Mapping[str, str]) -> str:
     return re.sub(r"\$\{(\w+)\}", lambda match: str(substitutions[match[1]]), definition)
 
 
-class Run:
-    """An execution, or a child of a map run, as a test looks at it."""
-
-    def __init__(self, engine: Engine, execution: Execution) -> None:
-        self._engine = engine
-        self._execution = execution
-
-    def wait(self, timeout: float = 30.0) -> Run:
-        """Wait for the end and return the run. Raises TimeoutError that says where it is."""
-        if not self._execution.done.wait(timeout):
-            raise TimeoutError(f"execution {self.name} still runs after {timeout} s, in {self.path[-1:]}")
-        return self
-
-    @property
-    def arn(self) -> str:
-        """The execution's ARN."""
-        return self._execution.arn
-
-    @property
-    def name(self) -> str:
-        """The execution's name."""
-        return self._execution.name
-
-    @property
-    def status(self) -> str:
-        """RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED."""
-        return self._execution.status
-
-    @property
-    def input(self) -> Any:
-        """The input, parsed."""
-        return json.loads(self._execution.input_text)
-
-    @property
-    def output(self) -> Any:
-        """The output of a run that succeeded."""
-        return self._execution.output
-
-    @property
-    def error(self) -> str | None:
-        """The error of a run that failed or was aborted with one."""
-        return self._execution.error
-
-    @property
-    def cause(self) -> str | None:
-        """The cause beside the error."""
-        return self._execution.cause
-
-    @property
-    def history(self) -> list[dict[str, Any]]:
-        """History events, oldest first."""
-        return self._execution.events
-
-    @property
-    def path(self) -> list[str]:
-        """The states entered, in order."""
-        entered = (event.get("stateEnteredEventDetails") for event in self.history)
-        return [details["name"] for details in entered if details is not None]
-
-    @property
-    def delays(self) -> tuple[Delay, ...]:
-        """Waits and retry intervals as the definition asked for them."""
-        return self._execution.run.delays
-
-    @property
-    def children(self) -> list[Run]:
-        """The children of its map runs, in the order in which they started."""
-        arns = {record.map_run_arn for record in self._execution.map_runs}
-        found = [e for e in self._engine.executions() if e.map_run_arn in arns]
-        return [Run(self._engine, execution) for execution in reversed(found)]
-
-    def stop(self, error: str | None = None, cause: str | None = None) -> Run:
-        """StopExecution."""
-        self._engine.stop(self.arn, error, cause)
-        return self
-
-
 class Workbench:
-    """A state machine file, its handlers and the services around them. See the module's docstring."""
+    """A state machine, its handlers and the services around them. See the module's docstring.
+
+    The definition is a file, or a mapping for a small one.
+    """
 
     def __init__(
         self,
-        definition_path: Path | str,
+        definition: Path | str | Mapping[str, Any],
         substitutions: Mapping[str, str],
         functions: Mapping[str, Handler],
         *,
         pace: Pace = REAL_TIME,
         name: str = "workflow",
     ) -> None:
-        definition = substituted(Path(definition_path).read_text(), substitutions)
+        if isinstance(definition, Mapping):
+            text = substituted(json.dumps(definition), substitutions)
+        else:
+            text = substituted(Path(definition).read_text(), substitutions)
         arn = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}"
-        self.state_machine = StateMachine(arn, name, definition, ROLE_ARN)
+        self.state_machine = StateMachine(arn, name, text, ROLE_ARN)
         self.functions: dict[str, Handler] = dict(functions)
         self._pace = pace
         self._machines = {arn: self.state_machine}
         self.engine = Engine(self._machines.get, pace=pace, on_status_change=self._announce_status)
         self._runner = Functions(self.functions, region=REGION, account=ACCOUNT, on_call=self._notice)
+        self._changed = threading.Condition()
+        self._bus = Bus(self._notice)
         self._doorway = Doorway(
-            states=self._states, on_events=self._take_entries, on_message=self._wake_pumps
+            states=self._states, on_events=self._bus.put_entries, on_message=self._wake_pumps
         )
         self._ambient = service_clients.AmbientClients()
-        self._changed = threading.Condition()
-        self._events: list[Event] = []
-        self._rules: list[tuple[Any, Callable[[Event], Any]]] = []
         self._pumps: list[QueuePump] = []
         self._moto = mock_aws()
+        # Lambda sets the region for its functions.
+        region = {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
+        self._environment = mock.patch.dict(os.environ, region)
         self._sqs_delay = mock.patch.object(Message, "delay", self._paced_delay())
         self.queue_delays: list[int] = []
-        parse_definition(definition)
+        parse_definition(text)
 
     def __enter__(self) -> Workbench:
         self._moto.start()
+        self._environment.start()
         self._sqs_delay.start()
         self._doorway.open()
         service_clients.use(self)
@@ -199,11 +126,12 @@ class Workbench:
     ) -> None:
         for pump in self._pumps:
             pump.stop()
-        self._rules.clear()
+        self._bus.disconnect()
         self.engine.close()
         service_clients.use(None)
         self._doorway.close()
         self._sqs_delay.stop()
+        self._environment.stop()
         self._moto.stop()
 
     def start(self, input: Any = None, name: str | None = None) -> Run:
@@ -263,28 +191,21 @@ class Workbench:
     def connect_rule(self, pattern: Mapping[str, Any], target: str | Callable[[Event], Any]) -> None:
         """Deliver events that match the pattern to a function name or a callable, in a thread of its own."""
         deliver = target if callable(target) else lambda event: self.invoke(str(target), event)
-        self._rules.append((EventPattern.load(json.dumps(pattern)), deliver))
+        self._bus.connect(pattern, deliver)
 
     @property
     def events(self) -> list[Event]:
         """Events that handlers put on buses, as a target gets them, with their bus under `bus`."""
-        with self._changed:
-            return [event for event in self._events if event["source"] != SOURCE]
+        return [event for event in self._bus.events if event["source"] != SOURCE]
 
     @property
     def status_events(self) -> list[Event]:
         """Step Functions status changes, as a target gets them."""
-        with self._changed:
-            return [event for event in self._events if event["source"] == SOURCE]
+        return [event for event in self._bus.events if event["source"] == SOURCE]
 
     def put_event(self, event: Event) -> None:
         """Let an AWS service's event arrive: kept and delivered like any other."""
-        with self._changed:
-            self._events.append(event)
-            self._changed.notify_all()
-        for pattern, deliver in list(self._rules):
-            if pattern.matches_event(event):
-                threading.Thread(target=deliver, args=(event,), name="workbench-rule", daemon=True).start()
+        self._bus.put(event)
 
     def wait_until(self, condition: Callable[[], bool], timeout: float = 10.0) -> None:
         """Wait until the condition holds; it is tried after every call, event and status change.
@@ -292,12 +213,12 @@ class Workbench:
         Raises TimeoutError.
         """
         ends_at = time.monotonic() + timeout
-        with self._changed:
-            while not condition():
-                left = ends_at - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError(f"not so after {timeout} s")
-                self._changed.wait(min(left, 0.05))
+        while not condition():
+            left = ends_at - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"not so after {timeout} s")
+            with self._changed:
+                self._changed.wait(min(left, 0.02))
 
     def _states(self, action: str, request: dict[str, Any]) -> api.Answer:
         if action == "DescribeStateMachine":
@@ -315,20 +236,8 @@ class Workbench:
         return api.handle(self.engine, action, request)
 
     def _announce_status(self, execution: Execution) -> None:
-        self.put_event(
-            _event(SOURCE, DETAIL_TYPE, status_change_detail(execution), [execution.arn], "default")
-        )
-
-    def _take_entries(self, entries: list[dict[str, Any]]) -> None:
-        for entry in entries:
-            event = _event(
-                entry["Source"],
-                entry["DetailType"],
-                json.loads(entry["Detail"]),
-                entry.get("Resources") or [],
-                str(entry.get("EventBusName", "default")).rsplit("/", 1)[-1],
-            )
-            self.put_event({**event, "id": entry["EventId"]})
+        detail = status_change_detail(execution)
+        self._bus.put(event_of(SOURCE, DETAIL_TYPE, detail, resources=[execution.arn]))
 
     def _wake_pumps(self) -> None:
         for pump in self._pumps:
@@ -344,19 +253,3 @@ class Workbench:
             message.delayed_until = (time.time() + int(delay_seconds) * self._pace.delays) * 1000
 
         return delay
-
-
-def _event(source: str, detail_type: str, detail: Any, resources: list[str], bus: str) -> Event:
-    now = datetime.datetime.now(tz=datetime.UTC)
-    return {
-        "version": "0",
-        "id": str(uuid.uuid4()),
-        "source": source,
-        "detail-type": detail_type,
-        "account": ACCOUNT,
-        "time": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "region": REGION,
-        "resources": resources,
-        "detail": detail,
-        "bus": bus,
-    }
