@@ -127,4 +127,3 @@ def run_document(run: Run) -> dict[str, Any]:
         "seconds": round(run.finished.seconds, 1),
         "stateTransitions": run.transitions,
     }
-

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from local.account import lifecycle
 from local.account.clients import client
+from local.account.state_file import RunningAccount
 from local.cli import stack
 from local.cli.errors import CommandError, account_is_down
 from local.cli.output import Output
@@ -21,25 +22,26 @@ FOLLOW_SECONDS = 1.0
 
 @dataclass
 class LogReader:
-    """Reads the log groups of functions from a time on (milliseconds), each event once."""
+    """Reads log groups, by logical id of their function, from a time on (milliseconds); each event once."""
 
     client: Any
-    names: Mapping[str, str]
+    groups: Mapping[str, str]
     since: int
-    _seen: set[str] = field(default_factory=set)
+    _seen: set[tuple[str, int, str]] = field(default_factory=set)
 
     def new_events(self) -> list[tuple[int, str, str]]:
         """Time in milliseconds, logical id and text of what was not read before, in order of time."""
-        events = [event for name, function in self.names.items() for event in self._events(name, function)]
-        return sorted(events)
+        events = [event for name, group in self.groups.items() for event in self._events(name, group)]
+        return sorted(events, key=lambda event: event[0])
 
-    def _events(self, name: str, function: str) -> Iterator[tuple[int, str, str]]:
+    def _events(self, name: str, group: str) -> Iterator[tuple[int, str, str]]:
         pages = self.client.get_paginator("filter_log_events")
         try:
-            for page in pages.paginate(logGroupName=f"/aws/lambda/{function}", startTime=self.since):
+            for page in pages.paginate(logGroupName=group, startTime=self.since):
                 for event in page["events"]:
-                    if event["eventId"] not in self._seen:
-                        self._seen.add(event["eventId"])
+                    key = (event["logStreamName"], event["timestamp"], event["message"])
+                    if key not in self._seen:
+                        self._seen.add(key)
                         yield event["timestamp"], name, event["message"].rstrip()
         except ClientError as error:
             # a function that has not run yet has written nothing
@@ -58,7 +60,8 @@ def logs(project: Project, output: Output, function: str | None, *, minutes: int
             f"The stack has no function {function}.", "It has: " + ", ".join(sorted(functions))
         )
     chosen = {function: functions[function]} if function else functions
-    reader = LogReader(client(account, "logs"), chosen, int((time.time() - minutes * 60) * 1000))
+    groups = {name: log_group(account, deployed) for name, deployed in chosen.items()}
+    reader = LogReader(client(account, "logs"), groups, int((time.time() - minutes * 60) * 1000))
     documents = _show(reader, output)
     while follow:
         time.sleep(FOLLOW_SECONDS)
@@ -67,6 +70,13 @@ def logs(project: Project, output: Output, function: str | None, *, minutes: int
         output.line(f"Nothing was logged in the last {minutes} minutes.")
     output.document(documents)
     return 0
+
+
+def log_group(account: RunningAccount, function: str) -> str:
+    """The name of the log group that a deployed function writes to."""
+    configuration = client(account, "lambda").get_function_configuration(FunctionName=function)
+    group: str = configuration.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{function}"
+    return group
 
 
 def _show(reader: LogReader, output: Output) -> list[dict[str, str]]:

@@ -145,6 +145,10 @@ class Engine:
         """SendTaskHeartbeat."""
         self._tokens.beat(token)
 
+    def state_machine_of_task(self, token: str) -> str | None:
+        """The ARN of the state machine whose task has the token, or None for a token never given out."""
+        return self._tokens.state_machine_of(token)
+
     def close(self) -> None:
         """Stop whatever runs and forget everything."""
         for execution in self.executions():
@@ -157,7 +161,10 @@ class Engine:
         def start_child(record: Any, program: Any, input_value: Any) -> Execution:
             return self._start_child(machine, record, program, input_value)
 
-        return RunContext(pace=self._pace, announce_token=self._tokens.announce, start_child=start_child)
+        def announce(token: str, task: Any) -> None:
+            self._tokens.announce(token, task, machine.arn)
+
+        return RunContext(pace=self._pace, announce_token=announce, start_child=start_child)
 
     def _start_child(self, machine: StateMachine, record: Any, program: Any, input_value: Any) -> Execution:
         name = self._new_id()

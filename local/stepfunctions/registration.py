@@ -58,6 +58,7 @@ REQUIRED_NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "ministack.services.eventbridge": ("_put_events",),
     "ministack.core.lambda_runtime": ("execution_credentials",),
+    "ministack.core.iam_actions": ("extract_resource_arn",),
     "ministack.core.responses": ("set_request_account_id", "set_request_region"),
 }
 """ministack's private names that are used here, by module."""
@@ -81,6 +82,9 @@ def register(port: int) -> None:
     for function in ("_create_state_machine", "_update_state_machine"):
         replace(states, function, _checking(original(states, function, "ministack")), "ministack")
     replace(states, "handle_request", _with_redrive(engine, original(states, "handle_request")), "ministack")
+    actions = ministack("ministack.core.iam_actions")
+    resource_of = original(actions, "extract_resource_arn", "ministack")
+    replace(actions, "extract_resource_arn", _with_callbacks(engine, resource_of), "ministack")
     replace(states, "reset", _resetting(engine, clients, original(states, "reset")), "ministack")
     events.start()
 
@@ -110,6 +114,25 @@ def _with_redrive(engine: Engine, shipped: Callable[..., Any]) -> Callable[..., 
         return await shipped(method, path, headers, body, query_params)
 
     return handle_request
+
+
+def _with_callbacks(engine: Engine, shipped: Callable[..., str]) -> Callable[..., str]:
+    """What the permission to call back is asked for: the state machine whose task has the token.
+
+    AWS documentation: Service Authorization Reference, «Actions, resources, and condition keys for AWS Step
+    Functions»; the SAM policy template StepFunctionsCallbackPolicy grants it so.
+    """
+
+    def resource_arn(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> str:
+        if service == "states" and ".SendTask" in headers.get("x-amz-target", ""):
+            try:
+                token = json.loads(body or b"{}").get("taskToken", "")
+            except ValueError:
+                token = ""
+            return engine.state_machine_of_task(token) or "*"
+        return shipped(service, method, path, headers, body, *rest)
+
+    return resource_arn
 
 
 def _resetting(engine: Engine, clients: RoleClients, shipped: Callable[[], Any]) -> Callable[[], Any]:

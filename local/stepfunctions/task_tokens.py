@@ -76,10 +76,16 @@ class TokenBook:
 
     def __init__(self) -> None:
         self._tokens: dict[str, TaskToken] = {}
+        self._state_machines: dict[str, str] = {}
 
-    def announce(self, token: str, task: TaskToken) -> None:
-        """Remember a token that was given out."""
+    def announce(self, token: str, task: TaskToken, state_machine_arn: str = "") -> None:
+        """Remember a token that was given out, and by which state machine."""
         self._tokens[token] = task
+        self._state_machines[token] = state_machine_arn
+
+    def state_machine_of(self, token: str) -> str | None:
+        """The ARN of the state machine that gave the token out: what a callback's permission is asked for."""
+        return self._state_machines.get(token)
 
     def answer(self, token: str, outcome: Any) -> None:
         """Hand an outcome to its task. Raises InvalidToken or TaskTimedOut as SendTaskSuccess does."""
@@ -94,6 +100,7 @@ class TokenBook:
     def clear(self) -> None:
         """Forget every token."""
         self._tokens.clear()
+        self._state_machines.clear()
 
     def _task(self, token: str) -> TaskToken:
         task = self._tokens.get(token)
