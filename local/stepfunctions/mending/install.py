@@ -18,6 +18,7 @@ from local.stepfunctions.mending import (
     service_errors,
     service_parameters,
     task_callbacks,
+    timestamps,
     tolerated_failure,
     waiting,
 )
@@ -40,6 +41,7 @@ def install() -> None:
         result_writer,
         context_object,
         json_paths,
+        timestamps,
         service_clients,
         service_parameters,
         service_errors,

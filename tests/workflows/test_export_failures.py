@@ -1,0 +1,229 @@
+"""How a run fails: job cancelled, lock free, failure published, watermark where it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+
+from common import aws_clients
+from common.errors import AwsCallFailed
+from healthlake_export.errors import EventsNotAccepted, HealthLakeBusy, RangeChanged, RunSuperseded
+from healthlake_export.range_processing import LineOutcomes
+from healthlake_export.run_context import RunIdentity
+from healthlake_export.run_state import RunState
+from local.mocked_hub import BUCKET, REGION, TABLE
+
+
+@pytest.fixture(autouse=True)
+def _patient(request: pytest.FixtureRequest) -> None:
+    """Something to export."""
+    name = "hub" if "hub" in request.fixturenames else "impatient_hub"
+    request.getfixturevalue(name).put(("Patient", "p1"))
+
+
+def assert_clean_after(hub: Any, run: Any, error: str) -> None:
+    """What holds after every failure."""
+    assert (run.status, run.error) == ("FAILED", error), run.cause
+    assert run.path[-3:] == ["Clean Up Failed Run", "Was The Run Superseded?", "Export Failed"]
+    assert hub.state.owner is None
+    assert hub.state.watermark is None
+    assert [(event["runId"], event["error"]) for event in hub.run_events("ExportFailed")] == [
+        (run.name, error)
+    ]
+
+
+def assert_the_next_run_catches_up(hub: Any) -> None:
+    run = hub.run()
+    assert run.status == "SUCCEEDED", run.cause
+    assert run.output["published"] >= 1
+
+
+def test_a_failed_export_job_fails_the_run_with_its_id_and_status(hub: Any) -> None:
+    hub.healthlake.faults.fail_next_job()
+
+    run = hub.run()
+
+    assert_clean_after(hub, run, "ExportFailed")
+    assert "FAILED" in run.cause
+    assert_the_next_run_catches_up(hub)
+
+
+def test_a_refused_start_fails_the_run(hub: Any) -> None:
+    hub.healthlake.faults.refuse(1, 403, "AccessDeniedException", "StartFHIRExportJobWithPost")
+
+    run = hub.run()
+
+    assert_clean_after(hub, run, "HealthLakeRefused")
+    assert "403" in run.cause
+    assert_the_next_run_catches_up(hub)
+
+
+def test_a_lost_heartbeat_cancels_the_job_and_says_what_to_look_at(impatient_hub: Any) -> None:
+    hub = impatient_hub
+    hub.bench.functions["CheckExportFunction"] = lambda event, context: {"batchItemFailures": []}
+    hub.healthlake.faults.hold_next_job("IN_PROGRESS")
+
+    run = hub.run()
+
+    assert_clean_after(hub, run, "HeartbeatTimeout")
+    assert "Name The Lost Heartbeat" in run.path
+    assert "check" in run.cause
+    assert hub.jobs()[0].startswith("CANCEL")
+
+
+def test_a_range_that_cannot_be_processed_fails_the_map_and_the_run(hub: Any) -> None:
+    def broken(event: Any, context: Any) -> Any:
+        raise RangeChanged("The object of range 0 has changed.")
+
+    process = hub.bench.functions["ProcessRangeFunction"]
+    hub.bench.functions["ProcessRangeFunction"] = broken
+
+    run = hub.run()
+
+    assert_clean_after(hub, run, "ExceedToleratedFailureThreshold")
+    assert run.children[0].error == "RangeChanged"
+    hub.bench.functions["ProcessRangeFunction"] = process
+    assert_the_next_run_catches_up(hub)
+
+
+@pytest.mark.parametrize(
+    "error", [AwsCallFailed("GetObject was refused with SlowDown."), EventsNotAccepted("no")]
+)
+def test_a_range_is_tried_again_after_a_passing_fault(hub: Any, failing: Any, error: Exception) -> None:
+    process = hub.bench.functions["ProcessRangeFunction"]
+    hub.bench.functions["ProcessRangeFunction"] = failing(error, error, then=process)
+
+    run = hub.run()
+
+    assert run.status == "SUCCEEDED", run.cause
+    assert len(hub.bench.calls("ProcessRangeFunction")) == 3
+    assert run.output["published"] == 1
+
+
+def test_a_range_function_that_skips_a_line_fails_the_run(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.put(("Patient", "p2"), ("Patient", "p3"))
+    take = LineOutcomes.take
+    taken: list[Any] = []
+
+    def skip_the_second(outcomes: LineOutcomes, line: Any) -> None:
+        taken.append(line)
+        if len(taken) != 2:
+            take(outcomes, line)
+
+    monkeypatch.setattr(LineOutcomes, "take", skip_the_second)
+
+    run = hub.run()
+
+    assert_clean_after(hub, run, "ReconciliationFailed")
+    monkeypatch.undo()
+    assert_the_next_run_catches_up(hub)
+
+
+def test_a_manifest_that_names_a_missing_file_fails_the_run(hub: Any) -> None:
+    plan = hub.bench.functions["PlanRangesFunction"]
+
+    def lose_a_file_first(event: Any, context: Any) -> Any:
+        s3 = boto3.client("s3", REGION)
+        key = s3.list_objects_v2(Bucket=BUCKET, Prefix="exports/")["Contents"][0]["Key"]
+        s3.delete_object(Bucket=BUCKET, Key=key)
+        return plan(event, context)
+
+    hub.bench.functions["PlanRangesFunction"] = lose_a_file_first
+
+    run = hub.run()
+
+    assert_clean_after(hub, run, "ManifestMismatch")
+
+
+def test_a_busy_healthlake_is_asked_again_for_the_manifest(hub: Any, failing: Any) -> None:
+    plan = hub.bench.functions["PlanRangesFunction"]
+    hub.bench.functions["PlanRangesFunction"] = failing(HealthLakeBusy("503"), then=plan)
+
+    assert hub.run().status == "SUCCEEDED"
+
+
+def test_a_completion_event_that_cannot_be_published_leaves_the_run_completed_and_goes_out_with_the_next(
+    hub: Any, failing: Any
+) -> None:
+    publish = hub.bench.functions["PublishRunEventsFunction"]
+    hub.bench.functions["PublishRunEventsFunction"] = failing(*[EventsNotAccepted("no")] * 6, then=publish)
+
+    first = hub.run()
+    assert first.status == "SUCCEEDED"
+    assert hub.run_events("ExportCompleted") == []
+
+    second = hub.run()
+    assert {event["runId"] for event in hub.run_events("ExportCompleted")} == {first.name, second.name}
+
+
+def test_a_stopped_execution_is_cleaned_up_by_the_rule(hub: Any) -> None:
+    hub.healthlake.faults.hold_next_job("IN_PROGRESS")
+    run = hub.bench.start()
+    hub.bench.wait_until(lambda: hub.state.phase == "EXPORTING")
+
+    run.stop().wait(10)
+    hub.bench.wait_until(lambda: bool(hub.run_events("ExportFailed")))
+
+    assert hub.state.owner is None
+    assert hub.jobs()[0].startswith("CANCEL")
+    assert hub.run_events("ExportFailed")[0]["error"] == "ABORTED"
+    assert_the_next_run_catches_up(hub)
+
+
+def test_a_run_that_lost_the_lock_ends_as_superseded(hub: Any, failing: Any) -> None:
+    reconcile = hub.bench.functions["ReconcileRunFunction"]
+
+    def lose_the_lock_first(event: Any, context: Any) -> Any:
+        run = event["run"]
+        state = RunState(aws_clients.dynamodb(), TABLE, run["datastoreId"])
+        identity = RunIdentity(run["runId"], run["executionArn"], run["datastoreId"], run["startedAt"])
+        state.close(
+            identity,
+            {"status": "FAILED", "error": "RunAbandoned"},
+            '{"detailType": "ExportFailed", "detail": {}}',
+        )
+        return reconcile(event, context)
+
+    hub.bench.functions["ReconcileRunFunction"] = lose_the_lock_first
+
+    run = hub.run()
+
+    assert run.status == "SUCCEEDED"
+    assert run.path[-1] == "Superseded"
+    assert run.output == {"runId": run.name, "status": "SUPERSEDED"}
+    assert hub.state.watermark is None
+
+
+def test_when_even_the_clean_up_fails_the_rule_makes_up_for_it(hub: Any, failing: Any) -> None:
+    clean_up = hub.bench.functions["CleanUpFailedRunFunction"]
+    errors = [AwsCallFailed("TransactWriteItems was refused with InternalServerError.")] * 9
+    hub.bench.functions["CleanUpFailedRunFunction"] = failing(*errors, then=clean_up)
+    hub.healthlake.faults.fail_next_job()
+
+    run = hub.run()
+
+    assert (run.status, run.error, run.path[-1]) == ("FAILED", "CleanUpFailed", "Clean Up Failed")
+    hub.bench.wait_until(lambda: hub.state.owner is None)
+
+
+def test_a_superseded_start_ends_the_wait(hub: Any) -> None:
+    start = hub.bench.functions["StartExportFunction"]
+
+    def start_without_the_lock(event: Any, context: Any) -> Any:
+        boto3.client("dynamodb", REGION).update_item(
+            TableName=TABLE,
+            Key={"pk": {"S": f"DATASTORE#{hub.datastore.datastore_id}"}, "sk": {"S": "STATE"}},
+            UpdateExpression="REMOVE #owner",
+            ExpressionAttributeNames={"#owner": "owner"},
+        )
+        return start(event, context)
+
+    hub.bench.functions["StartExportFunction"] = start_without_the_lock
+
+    run = hub.run()
+
+    assert run.path[-1] == "Superseded"
+    assert hub.jobs() == []
+    assert RunSuperseded.__name__ in str(run.history)

@@ -1,0 +1,130 @@
+"""Two executions that want the same datastore: one runs."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from threading import Barrier, Event
+from typing import Any
+
+import pytest
+
+from common import aws_clients
+from healthlake_export.errors import RunLockHeld
+from healthlake_export.instants import format_instant
+from healthlake_export.run_state import RunState
+from local.mocked_hub import ACCOUNT, REGION, TABLE
+
+CONTENDED = ["Acquire Run Lock", "Read Run Lock", "Is The Lock Still Held?", "Ask About The Other Run"]
+UNKNOWN = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:workflow:long-gone"
+
+
+@pytest.fixture
+def hold_lock(hub: Any) -> Any:
+    """Lets an execution that Step Functions does not know hold the lock since a given age."""
+
+    def hold(age: timedelta) -> None:
+        stale_after = format_instant(datetime.now(UTC) - age + timedelta(hours=1))
+        state = RunState(aws_clients.dynamodb(), TABLE, hub.datastore.datastore_id)
+        state.acquire("long-gone", UNKNOWN, "2026-03-01T12:00:00.000Z", now="now", stale_after=stale_after)
+
+    return hold
+
+
+def test_a_lock_taken_twice_at_once_lets_one_execution_run(hub: Any) -> None:
+    hub.put(("Patient", "p1"))
+    release = Event()
+    plan = hub.bench.functions["PlanRangesFunction"]
+    hub.bench.functions["PlanRangesFunction"] = lambda event, context: (
+        release.wait(20) and plan(event, context)
+    )
+    barrier = Barrier(2)
+
+    def start(_: int) -> Any:
+        barrier.wait()
+        return hub.bench.start()
+
+    with ThreadPoolExecutor(2) as threads:
+        runs = list(threads.map(start, range(2)))
+    hub.bench.wait_until(lambda: any(run.status == "SUCCEEDED" for run in runs))
+    release.set()
+
+    outcomes = sorted(run.wait(30).path[-1] for run in runs)
+    assert outcomes == ["Export Already Running", "Export Completed"]
+    loser = next(run for run in runs if run.path[-1] == "Export Already Running")
+    winner = next(run for run in runs if run is not loser)
+    assert loser.path == [*CONTENDED, "Is The Other Run Alive?", "Export Already Running"]
+    assert loser.output == {
+        "runId": loser.name,
+        "status": "ALREADY_RUNNING",
+        "owner": winner.arn,
+        "ownerStatus": "RUNNING",
+    }
+    assert hub.jobs() == ["COMPLETED"]
+
+
+def test_the_lock_of_a_dead_run_is_taken_over_after_its_job_was_cancelled(hub: Any) -> None:
+    hub.put(("Patient", "p1"))
+    clean_up = hub.bench.functions["CleanUpFailedRunFunction"]
+    hub.bench.functions["CleanUpFailedRunFunction"] = lambda event, context: None
+    hub.healthlake.faults.hold_next_job("IN_PROGRESS")
+    dead = hub.bench.start()
+    hub.bench.wait_until(lambda: hub.state.phase == "EXPORTING")
+    dead.stop()
+    dead.wait(10)
+    hub.bench.functions["CleanUpFailedRunFunction"] = clean_up
+
+    run = hub.run()
+
+    assert run.status == "SUCCEEDED", run.cause
+    assert run.path[:7] == [
+        *CONTENDED,
+        "Is The Other Run Alive?",
+        "Clean Up The Dead Run",
+        "Acquire Run Lock",
+    ]
+    assert hub.jobs()[0].startswith("CANCEL")
+    assert [event["error"] for event in hub.run_events("ExportFailed")] == ["RunAbandoned"]
+
+
+def test_an_owner_that_step_functions_does_not_know_yet_is_taken_for_running(
+    hub: Any, hold_lock: Any
+) -> None:
+    hold_lock(timedelta(seconds=5))
+
+    run = hub.run()
+
+    assert run.path == [
+        *CONTENDED,
+        "Is The Unknown Owner Stale?",
+        "Take It For Running",
+        "Export Already Running",
+    ]
+    assert run.output["owner"] == UNKNOWN
+
+
+def test_an_owner_that_step_functions_no_longer_knows_is_taken_over_after_an_hour(
+    hub: Any, hold_lock: Any
+) -> None:
+    hold_lock(timedelta(hours=2))
+    hub.put(("Patient", "p1"))
+
+    run = hub.run()
+
+    assert run.path[4:7] == ["Is The Unknown Owner Stale?", "Clean Up The Dead Run", "Acquire Run Lock"]
+    assert run.path[-1] == "Export Completed"
+
+
+def test_a_lock_released_between_refusal_and_question_is_taken(hub: Any, failing: Any) -> None:
+    acquire = hub.bench.functions["AcquireRunLockFunction"]
+    hub.bench.functions["AcquireRunLockFunction"] = failing(RunLockHeld("held"), then=acquire)
+
+    run = hub.run()
+
+    assert run.path[:4] == [
+        "Acquire Run Lock",
+        "Read Run Lock",
+        "Is The Lock Still Held?",
+        "Acquire Run Lock",
+    ]
+    assert run.status == "SUCCEEDED"
