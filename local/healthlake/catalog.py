@@ -140,6 +140,11 @@ class Catalog:
                 (job_id, kind, document),
             )
 
+    def drop_job(self, job_id: str) -> None:
+        """Forget a job record."""
+        with self._lock:
+            self._connection.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+
     def saved_jobs(self, kind: str) -> list[bytes]:
         """Job records in order of submission."""
         with self._lock:

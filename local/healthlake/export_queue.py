@@ -162,6 +162,7 @@ class ExportQueue:
             for job in list(self._jobs.values()):
                 if datastore_id in (None, job.request.datastore_id):
                     self._jobs.pop(job.job_id)
+                    self._catalog.drop_job(job.job_id)
                     self._drop_snapshot(job.job_id)
             self._changed.notify_all()
 

@@ -14,6 +14,8 @@ from local.account.ministack_names import ministack
 _CONFIG = Config(
     retries={"max_attempts": 3, "mode": "standard"},
     s3={"addressing_style": "path"},
+    # The account is on this machine, whatever proxy the environment names for the world outside.
+    proxies={},
     request_checksum_calculation="when_required",
     response_checksum_validation="when_required",
 )

@@ -273,6 +273,14 @@ def test_a_cancelled_job_ends_cancelled_and_lets_the_next_one_run(
     assert status_of(fhir, second) == "COMPLETED"
 
 
+def test_cancelling_again_does_not_begin_anew(server: HealthLakeServer, fhir: FhirClient) -> None:
+    job_id = start(fhir)
+    fhir.send("DELETE", f"export/{job_id}")
+    server.step()
+    again = fhir.send("DELETE", f"export/{job_id}")
+    assert again.document["exportJobProperties"]["jobStatus"] == "CANCEL_IN_PROGRESS"
+
+
 def test_an_ended_job_cannot_be_cancelled(server: HealthLakeServer, fhir: FhirClient) -> None:
     job_id = start(fhir)
     finish(server)

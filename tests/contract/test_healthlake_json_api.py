@@ -124,6 +124,16 @@ def test_a_deleted_datastore_is_listed_as_deleted_and_serves_nothing(
         export(api, datastore_id)
 
 
+def test_the_jobs_of_a_deleted_datastore_end_with_it(
+    api: HealthLakeClient, server: HealthLakeServer, datastore_id: str
+) -> None:
+    export(api, datastore_id)
+    server.step()
+    api.delete_fhir_datastore(DatastoreId=datastore_id)
+    assert server.step() == []
+    assert api.list_fhir_export_jobs(DatastoreId=datastore_id)["ExportJobPropertiesList"] == []
+
+
 def test_an_unknown_datastore_is_named_so(api: HealthLakeClient) -> None:
     with pytest.raises(api.exceptions.ResourceNotFoundException) as refused:
         api.describe_fhir_datastore(DatastoreId="0" * 32)
