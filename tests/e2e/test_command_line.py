@@ -72,12 +72,9 @@ class Copy:
 
     def options(self) -> dict[str, Any]:
         # settings of a user's that must neither be used nor break anything
-        user = {
-            "AWS_PROFILE": "somebody",
-            "AWS_ACCESS_KEY_ID": "AKIAUSERSOWNKEY",
-            "HOME": str(self.root / "home"),
-        }
-        return {"cwd": self.root, "env": {**os.environ, **user}, "capture_output": True, "text": True}
+        user = {"AWS_PROFILE": "somebody", "AWS_ACCESS_KEY_ID": "AKIAUSERSOWNKEY", "AWS_REGION": "eu-west-9"}
+        environment = {**os.environ, **user, "HOME": str(self.root / "home")}
+        return {"cwd": self.root, "env": environment, "capture_output": True, "text": True}
 
 
 def _copy(root: Path) -> Copy:
@@ -234,9 +231,7 @@ def test_a_users_mistake_is_told_in_words(copy: Copy, up: Any, arguments: Sequen
 
 
 @pytest.mark.parametrize("arguments", [("export",), ("logs",), ("invoke", "X", "--event", "template.json")])
-def test_a_command_that_needs_the_account_says_how_to_start_it(
-    tmp_path: Path, arguments: Sequence[str]
-) -> None:
+def test_a_command_says_how_to_start_the_account_it_needs(tmp_path: Path, arguments: Sequence[str]) -> None:
     copy = _copy(tmp_path / "copy")
     (copy.root / "template.json").write_text("{}")
 
@@ -248,7 +243,7 @@ def test_a_command_that_needs_the_account_says_how_to_start_it(
 
 def test_a_failing_build_ends_with_sams_own_words_and_nothing_running(tmp_path: Path) -> None:
     copy = _copy(tmp_path / "copy")
-    (copy.root / "template.yaml").write_text(TEMPLATE.replace("functions/", "nowhere/"))
+    (copy.root / "template.yaml").write_text("Resources: [")
 
     answer = copy.run("up")
 
