@@ -53,6 +53,20 @@ from local.stepfunctions.workbench_functions import Functions, Handler, Invocati
 from local.stepfunctions.workbench_queues import QueuePump
 from local.stepfunctions.workbench_run import Run
 
+__all__ = [
+    "ACCOUNT",
+    "REGION",
+    "ROLE_ARN",
+    "Event",
+    "Invocation",
+    "Pace",
+    "Run",
+    "Workbench",
+    "event_of",
+    "function_arn",
+    "substituted",
+]
+
 ROLE_ARN = f"arn:aws:iam::{ACCOUNT}:role/workbench"
 
 
