@@ -11,6 +11,7 @@ from local.cli.ndjson_files import Line, RefusedLine
 ENTRIES_PER_BUNDLE = 100
 BYTES_PER_BUNDLE = 2_000_000
 PARALLEL_BUNDLES = 4
+REFUSED_FOR_CONTENT = (400, 413, 422)
 
 Progress = Callable[["Loaded"], None]
 
@@ -39,7 +40,13 @@ def load_lines(client: FhirClient, lines: Iterable[Line | RefusedLine], progress
     def settle(all_of_them: bool) -> None:
         done = wait(in_flight, return_when="ALL_COMPLETED" if all_of_them else FIRST_COMPLETED).done
         for future in done:
-            _take(loaded, in_flight.pop(future), future.result())
+            batch, answer = in_flight.pop(future), future.result()
+            if answer.status in REFUSED_FOR_CONTENT and len(batch) > 1:
+                # one line that makes the whole Bundle unreadable must not take the others with it
+                for line in batch:
+                    _take(loaded, [line], client.batch(bundle([line])))
+            else:
+                _take(loaded, batch, answer)
         progress(loaded)
 
     with ThreadPoolExecutor(PARALLEL_BUNDLES) as pool:

@@ -1,0 +1,64 @@
+"""When to build and deploy, and with which parameters."""
+
+from pathlib import Path
+
+import pytest
+
+from local.cli.errors import CommandError
+from local.cli.fingerprint import fingerprint
+from local.cli.project import architecture, python_runtime
+from local.cli.sam import local_environment
+
+
+def _samconfig(folder: Path, overrides: str) -> Path:
+    file = folder / "samconfig.toml"
+    file.write_text(f'[local.deploy.parameters]\nstack_name = "hub"\nparameter_overrides = {overrides}\n')
+    return file
+
+
+@pytest.mark.parametrize(
+    "overrides", ['"A=1 PythonRuntime=python3.13"', '["A=1", "PythonRuntime=python3.13"]']
+)
+def test_the_running_interpreter_chooses_runtime_and_architecture(tmp_path: Path, overrides: str) -> None:
+    environment = local_environment(_samconfig(tmp_path, overrides))
+
+    assert environment.stack_name == "hub"
+    assert environment.parameters == {
+        "A": "1",
+        "PythonRuntime": python_runtime(),
+        "Architecture": architecture(),
+    }
+
+
+def test_a_missing_environment_is_told_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "samconfig.toml"
+    file.write_text("version = 0.1\n")
+
+    with pytest.raises(CommandError, match=r"no readable environment \[local\]"):
+        local_environment(file)
+
+
+def test_a_fingerprint_changes_with_contents_names_and_parameters(tmp_path: Path) -> None:
+    (tmp_path / "functions").mkdir()
+    source = tmp_path / "functions" / "a.py"
+    source.write_text("one")
+    seen = {fingerprint(tmp_path, ["functions", "layers"])}
+
+    source.write_text("two")
+    seen.add(fingerprint(tmp_path, ["functions", "layers"]))
+    source.rename(tmp_path / "functions" / "b.py")
+    seen.add(fingerprint(tmp_path, ["functions", "layers"]))
+    (tmp_path / "layers").write_text("")
+    seen.add(fingerprint(tmp_path, ["functions", "layers"]))
+    seen.add(fingerprint(tmp_path, ["functions", "layers"], ["Parameter=1"]))
+
+    assert len(seen) == 5
+
+
+def test_byte_code_is_no_change(tmp_path: Path) -> None:
+    (tmp_path / "functions" / "__pycache__").mkdir(parents=True)
+    before = fingerprint(tmp_path, ["functions"])
+
+    (tmp_path / "functions" / "__pycache__" / "a.pyc").write_text("")
+
+    assert fingerprint(tmp_path, ["functions"]) == before

@@ -1,0 +1,87 @@
+"""The demo's verdict: each sum that does not add up is found."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from local.cli.executions import Finished
+from local.cli.export import Run
+from local.demo.report import Report
+
+
+def _run(run_id: str, since: str | None, published: int, repeated: int = 0, **changed: Any) -> Run:
+    output = {
+        "status": "COMPLETED",
+        "since": since,
+        "jobId": f"job-{run_id}",
+        "files": 2,
+        "ranges": 3,
+        "lines": published + repeated,
+        "published": published,
+        "repeated": repeated,
+        "quarantined": 0,
+    } | changed
+    return Run(Finished(f"arn:{run_id}", "SUCCEEDED", 4.21, output, "", ""), transitions=12)
+
+
+def _report() -> Report:
+    report = Report(loaded=10, rejected=1, changed=4, events_on_bus=14, distinct_event_ids=14)
+    report.add_run(_run("one", None, 10), 10)
+    report.add_run(_run("two", "2026-01-01T00:00:00Z", 4, 7), 4)
+    return report
+
+
+def test_a_demo_that_adds_up_passes_every_check() -> None:
+    assert [check.name for check in _report().checks() if not check.holds] == []
+
+
+def test_the_document_has_the_shape_that_programs_read() -> None:
+    document = _report().document()
+
+    assert list(document) == ["loaded", "rejected", "changed", "runs", "eventsOnBus", "distinctEventIds"]
+    assert document["runs"][0] == {
+        "runId": "one",
+        "status": "COMPLETED",
+        "since": None,
+        "jobId": "job-one",
+        "files": 2,
+        "ranges": 3,
+        "lines": 10,
+        "published": 10,
+        "repeated": 0,
+        "quarantined": 0,
+        "seconds": 4.2,
+        "stateTransitions": 12,
+    }
+
+
+@pytest.mark.parametrize(
+    ("wrong", "check"),
+    [
+        ({"loaded": 11}, "full run published what was loaded"),
+        ({"changed": 3}, "incremental run published what was changed"),
+        ({"events_on_bus": 15}, "events on the bus = distinct event ids = all published"),
+        ({"distinct_event_ids": 13}, "events on the bus = distinct event ids = all published"),
+    ],
+)
+def test_a_count_that_differs_fails_its_check(wrong: dict[str, Any], check: str) -> None:
+    report = replace(_report(), **wrong)
+
+    assert [found.name for found in report.checks() if not found.holds] == [check]
+
+
+def test_a_line_that_is_not_accounted_for_fails_its_run() -> None:
+    report = _report()
+    report.runs[1] = {**report.runs[1], "lines": 12}
+
+    assert [found.name for found in report.checks() if not found.holds] == [
+        "incremental run: lines = published + repeated + quarantined"
+    ]
+
+
+def test_too_many_state_transitions_fail_their_run() -> None:
+    report = _report()
+    report.runs[0] = {**report.runs[0], "stateTransitions": 25}
+
+    assert [found.numbers for found in report.checks() if not found.holds] == ["25 ≤ 24"]
