@@ -57,6 +57,7 @@ def load_lines(client: FhirClient, lines: Iterable[Line | RefusedLine], progress
                 settle(all_of_them=False)
             in_flight[pool.submit(client.batch, bundle(batch))] = batch
         settle(all_of_them=True)
+    loaded.refused.sort(key=lambda line: (str(line.file), line.number))
     return loaded
 
 

@@ -3,7 +3,10 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from http.client import HTTPException
 from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from local.account.clients import forget_foreign_settings
 from local.account.settings import DEFAULT_PORT
@@ -27,6 +30,15 @@ def main(arguments: Sequence[str], project: Project | None = None) -> int:
     except CommandError as error:
         _report(error)
         output.document({"error": error.what})
+        return 1
+    except (BotoCoreError, ClientError, HTTPException, ConnectionError) as error:
+        # what the account refuses or does not answer, beyond what commands expect
+        _report(
+            CommandError(
+                f"The local account: {error}", "See `python -m local status`, and the account's log."
+            )
+        )
+        output.document({"error": str(error)})
         return 1
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)

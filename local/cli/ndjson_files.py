@@ -103,6 +103,8 @@ def _parsed(file: Path, number: int, text: bytes) -> Line | RefusedLine:
         keys = _DECODER.decode(text)
     except UnicodeDecodeError:
         return refused("not UTF-8")
+    except RecursionError:
+        return refused("nested too deeply")
     except msgspec.ValidationError:
         return refused("not a JSON object with a resourceType and an id")
     except msgspec.DecodeError:

@@ -1,6 +1,7 @@
 """NDJSON files: every line with its exact text, or the reason why it is not a resource."""
 
 import gzip
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,19 @@ def test_a_line_that_is_no_resource_is_refused_with_its_place_and_reason(
 
     assert [type(line) for line in lines] == [Line, RefusedLine, Line]
     assert lines[1] == RefusedLine(file, 2, reason)
+
+
+def test_a_line_nested_past_what_can_be_read_is_refused(tmp_path: Path) -> None:
+    text = b'{"resourceType":"Patient","id":"a","x":' + b"[" * 3000 + b"]" * 3000 + b"}"
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    try:
+        [refused] = _read(tmp_path / "Patient.ndjson", text)
+    finally:
+        sys.setrecursionlimit(limit)
+
+    assert isinstance(refused, RefusedLine)
+    assert refused.reason == "nested too deeply"
 
 
 def test_a_reason_never_holds_anything_of_the_line(tmp_path: Path) -> None:
