@@ -80,6 +80,13 @@ def test_the_map_item_is_known_inside_the_tasks_of_an_inline_iteration() -> None
     assert done.output == [{"index": 0, "value": "a"}, {"index": 1, "value": "b"}]
 
 
+def test_an_inline_map_takes_many_items_one_after_the_other() -> None:
+    processor = {"StartAt": "Keep", "States": {"Keep": {"Type": "Pass", "End": True}}}
+    each = {"Type": "Map", "ItemsPath": "$", "MaxConcurrency": 1, "ItemProcessor": processor, "End": True}
+    items = list(range(1200))
+    assert run({"Each": each}, items).output == items
+
+
 def test_describing_an_execution_from_a_state_machine_takes_and_gives_pascal_case_and_text_times() -> None:
     states = {
         "Ask": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
@@ -109,6 +110,18 @@ def test_a_function_that_does_not_exist_fails_under_lambdas_name() -> None:
 def test_a_function_that_answers_no_json_fails_with_marshal_error() -> None:
     done = run(machine(task()), f=lambda event, context: object())
     assert done.error == "Runtime.MarshalError"
+
+
+@pytest.mark.parametrize("resource", ["arn:aws:states:::lambda:invoke", function_arn("f")])
+def test_a_function_error_without_a_type_is_lambda_unknown(
+    monkeypatch: pytest.MonkeyPatch, resource: str
+) -> None:
+    payload = b'{"errorMessage":"Task timed out after 3.00 seconds"}'
+    answer = {"StatusCode": 200, "FunctionError": "Unhandled", "Payload": io.BytesIO(payload)}
+    with Workbench(machine(task(Resource=resource)), {}, {}, pace=FAST) as bench:
+        monkeypatch.setattr(bench.client("lambda"), "invoke", lambda **_: answer)
+        done = bench.start().wait(10)
+    assert (done.error, done.cause) == ("Lambda.Unknown", payload.decode())
 
 
 def test_task_failed_matches_a_handlers_exception_but_no_timeout() -> None:

@@ -8,6 +8,7 @@ import logging
 from local.stepfunctions.mending import (
     context_object,
     error_names,
+    inline_maps,
     interruption,
     item_reader,
     json_paths,
@@ -36,6 +37,7 @@ def install() -> None:
         task_callbacks,
         error_names,
         tolerated_failure,
+        inline_maps,
         map_runs,
         item_reader,
         result_writer,

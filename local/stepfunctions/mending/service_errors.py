@@ -45,6 +45,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
     StateTaskServiceSqs,
 )
 
+from local.stepfunctions.mending.lambda_errors import UNKNOWN, is_untyped
 from local.stepfunctions.patching import add_method, original, replace
 
 
@@ -128,6 +129,8 @@ def _naming(task_type: type, shipped: Any) -> Any:
             return _failure(self, env, error_of(ex, names), cause)
         if isinstance(ex, BotoCoreError):
             return _failure(self, env, f"{names.prefix}.SdkClientException", type(ex).__name__)
+        if is_untyped(ex):
+            return _failure(self, env, UNKNOWN, ex.payload)  # type: ignore[attr-defined]
         return shipped(self, env=env, ex=ex)
 
     return from_error
