@@ -2,7 +2,17 @@
 
 import sys
 
-from local.cli.main import main
+
+def run() -> int:
+    """Run the command line; with an interpreter that lacks what it needs, say which one has it."""
+    try:
+        from local.cli.main import main
+    except ModuleNotFoundError as error:
+        print(f"This Python has no module {error.name}: {sys.executable}", file=sys.stderr)
+        print("Run `make setup`, then use .venv/bin/python -m local", file=sys.stderr)
+        return 1
+    return main(sys.argv[1:])
+
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run())

@@ -15,6 +15,4 @@ class CommandError(Exception):
 
 
 def account_is_down() -> CommandError:
-    return CommandError(
-        "The local account is not running.", "Start it with `make up` (or `python -m local up`)."
-    )
+    return CommandError("The local account is not running.", "Start it with `make up`.")

@@ -11,7 +11,7 @@ from local.cli.errors import account_is_down
 from local.cli.executions import Executions, Finished, StateEntered
 from local.cli.ledger_progress import LedgerProgress, RangesDone
 from local.cli.output import Output
-from local.cli.project import Project
+from local.cli.project import Project, command_line
 from local.cli.sam import local_environment
 
 SUMMARY = (
@@ -68,7 +68,7 @@ def export(project: Project, output: Output, options: ExportOptions) -> int:
     executions = Executions(account, outputs["ExportStateMachineArn"])
     if not options.wait:
         arn = executions.start(options.document())
-        output.good(f"Started {arn}; see `python -m local status`")
+        output.good(f"Started {arn}; see `{command_line()} status`")
         output.document({"executionArn": arn})
         return 0
     run = run_export(account, outputs, options.document(), output)

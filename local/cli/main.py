@@ -12,7 +12,7 @@ from local.account.clients import forget_foreign_settings
 from local.account.settings import DEFAULT_PORT
 from local.cli.errors import CommandError
 from local.cli.output import Output
-from local.cli.project import Project
+from local.cli.project import Project, command_line
 
 Command = Callable[[Project, Output, argparse.Namespace], int]
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str], project: Project | None = None) -> int:
         # what the account refuses or does not answer, beyond what commands expect
         _report(
             CommandError(
-                f"The local account: {error}", "See `python -m local status`, and the account's log."
+                f"The local account: {error}", f"See `{command_line()} status`, and the log it names."
             )
         )
         output.document({"error": str(error)})

@@ -38,6 +38,11 @@ class Project:
         return self.local_dir / "demo"
 
     @property
+    def demo_lock(self) -> Path:
+        """Held by the demo that runs."""
+        return self.local_dir / "demo.lock"
+
+    @property
     def demo_report(self) -> Path:
         return self.local_dir / "demo.json"
 
@@ -48,6 +53,13 @@ class Project:
     @property
     def cache_dir(self) -> Path:
         return self.root / ".cache"
+
+
+def command_line() -> str:
+    """How this command line is called from the project's folder."""
+    executable = Path(sys.executable)
+    shown = executable.relative_to(REPOSITORY) if executable.is_relative_to(REPOSITORY) else executable
+    return f"{shown} -m local"
 
 
 def python_runtime() -> str:

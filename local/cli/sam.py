@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.account import state_file
+from local.account import processes, state_file
 from local.account.settings import without_foreign_variables
 from local.account.state_file import RunningAccount
 from local.cli.errors import CommandError
@@ -125,16 +125,17 @@ class Sam:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
+                start_new_session=True,
             )
             try:
                 for line in process.stdout or ():
                     log.write(line)
-                    if line.strip():
+                    if any(character.isalnum() for character in line):
                         progress(line.strip()[:100])
                 status = process.wait()
             except BaseException:
-                process.kill()
-                process.wait()
+                # Ctrl-C reaches this process only: SAM runs in a group of its own, with pip below it
+                processes.end_group(process.pid, grace_seconds=1.0)
                 raise
         if status != 0:
             raise CommandError(

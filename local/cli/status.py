@@ -10,7 +10,7 @@ from local.cli import stack
 from local.cli.executions import Executions
 from local.cli.fhir_client import FhirClient
 from local.cli.output import Output
-from local.cli.project import Project
+from local.cli.project import Project, command_line
 from local.cli.sam import local_environment
 
 RECENT = 5
@@ -87,9 +87,9 @@ def _show_next_step(document: Mapping[str, Any], output: Output) -> None:
     if not document["outputs"]:
         output.line("Next: deploy the application with `make up`.")
     elif not stored:
-        output.line("Next: load resources with `python -m local load <folder>`.")
+        output.line(f"Next: load resources with `{command_line()} load <folder>`.")
     else:
-        output.line("Next: `python -m local export`, `python -m local logs`, or `make down`.")
+        output.line(f"Next: `{command_line()} export`, `{command_line()} logs`, or `make down`.")
 
 
 def _datastores(account: RunningAccount) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """`up` and `down`: the account with the application in it, started, deployed and stopped."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from local.account.settings import DEFAULT_PORT, AccountSettings
 from local.account.state_file import RunningAccount
 from local.cli.errors import CommandError
 from local.cli.output import Output
-from local.cli.project import Project
+from local.cli.project import Project, command_line
 from local.cli.sam import Sam, account_variables, local_environment
 
 
@@ -29,9 +30,9 @@ def up(project: Project, output: Output, options: UpOptions) -> int:
     output.line(f"The local account runs at {account.endpoint} with the stack {stack_name}.", style="bold")
     output.fields(
         {
-            "look around": "python -m local status",
-            "load resources": "python -m local load <folder of NDJSON files>",
-            "run an export": "python -m local export",
+            "look around": f"{command_line()} status",
+            "load resources": f"{command_line()} load <folder of NDJSON files>",
+            "run an export": f"{command_line()} export",
             "stop": "make down",
         }
     )
@@ -75,12 +76,17 @@ def _started(state_dir: Path, output: Output, options: UpOptions) -> RunningAcco
 
 
 def down(project: Project, output: Output) -> int:
-    """Stop the account with everything that it started; nothing to stop is a success."""
-    with state_file.lock(project.account_dir / state_file.LOCK_FILE):
-        try:
+    """Stop the account with everything that it started; nothing to stop is a success.
+
+    An account that a killed demo has left is stopped as well; that of a running demo is left to it.
+    """
+    try:
+        with state_file.lock(project.account_dir / state_file.LOCK_FILE):
             stopped = lifecycle.stop(project.account_dir)
-        except lifecycle.AccountDidNotStop as error:
-            raise CommandError(str(error), "End them by hand, then run `make down` again.") from None
+        with suppress(state_file.Locked), state_file.lock(project.demo_lock, wait=False):
+            stopped = lifecycle.stop(project.demo_dir) or stopped
+    except lifecycle.AccountDidNotStop as error:
+        raise CommandError(str(error), "End them by hand, then run `make down` again.") from None
     output.good("The local account is stopped" if stopped else "The local account was not running")
     output.document({"stopped": stopped})
     return 0

@@ -16,7 +16,7 @@ from local.cli.fhir_client import FhirClient
 from local.cli.load import load_files, show_refusals
 from local.cli.ndjson_files import ndjson_files
 from local.cli.output import Output
-from local.cli.project import Project
+from local.cli.project import Project, command_line
 from local.cli.sam import local_environment
 from local.cli.up import UpOptions, bring_up
 from local.demo.bus_subscriber import BusSubscriber
@@ -32,7 +32,7 @@ def demo(project: Project, output: Output, data: Path | None) -> int:
     """Run the demo in an account of its own, which is stopped in the end; 1 when a sum does not add up."""
     files = ndjson_files([data]) if data is not None else []
     try:
-        with state_file.lock(project.local_dir / "demo.lock", wait=False), _own_account(project) as state_dir:
+        with state_file.lock(project.demo_lock, wait=False), _own_account(project) as state_dir:
             report = _run(project, state_dir, output, files)
     except state_file.Locked:
         raise CommandError(
@@ -148,7 +148,7 @@ def _conclude(project: Project, report: Report, output: Output) -> int:
         style="bold green" if adds_up else "bold red",
     )
     output.line(f"The numbers are in {_relative(project, project.demo_report)}; nothing is left running.")
-    output.line("To keep an account up and look around: make up, then `python -m local --help`.")
+    output.line(f"To keep an account up and look around: make up, then `{command_line()} --help`.")
     output.document(report.document() | {"addsUp": adds_up})
     return 0 if adds_up else 1
 
