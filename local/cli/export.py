@@ -100,6 +100,7 @@ def run_export(
                 shown = done
 
         finished = executions.follow(arn, entered, waiting)
+        step.failed = finished.status != "SUCCEEDED"
         step.result = str(finished.output.get("status") or finished.error or finished.status)
     return Run(finished, executions.transitions(arn))
 

@@ -68,7 +68,8 @@ class Output:
             self.line(f"- {name} ...")
             yield step
         seconds = time.monotonic() - started
-        self.good(f"{name}{': ' if step.result else ''}{step.result} ({seconds:.1f} s)")
+        ended = self.bad if step.failed else self.good
+        ended(f"{name}{': ' if step.result else ''}{step.result} ({seconds:.1f} s)")
 
     def progress(self, name: str, text: str) -> None:
         """Replace what the running step says of itself; without a terminal nothing is written."""
@@ -104,6 +105,7 @@ class Step:
         self._output = output
         self._name = name
         self.result = ""
+        self.failed = False
 
     def progress(self, text: str) -> None:
         self._output.progress(self._name, text)
