@@ -102,10 +102,10 @@ def test_a_missed_heartbeat_is_reported_as_a_timeout(open_bench: Any) -> None:
 
 
 def test_heartbeats_keep_the_task_alive(open_bench: Any, tokens: Tokens) -> None:
-    run, states = open_bench(HeartbeatSeconds=3, TimeoutSeconds=600)
+    run, states = open_bench(HeartbeatSeconds=10, TimeoutSeconds=600)
     for _ in range(5):
         states.send_task_heartbeat(taskToken=tokens.get())
-        time.sleep(0.1)
+        time.sleep(0.3)
     assert run.status == "RUNNING"
     states.send_task_success(taskToken=tokens.get(), output="{}")
     assert run.wait(5).path == ["Wait", "Done"]

@@ -59,6 +59,29 @@ def test_a_path_to_nothing_fails_the_execution_and_names_the_path() -> None:
     assert "$.none" in str(done.cause)
 
 
+@pytest.mark.parametrize(
+    ("text", "is_timestamp"),
+    [
+        ("2026-11-20T18:40:00Z", True),
+        ("2026-11-20T18:40:00.123Z", True),
+        ("2026-11-20T18:40:00+01:00", True),
+        ("2026-11-20T18:40:00", False),
+        ("2026-11-20 18:40:00Z", False),
+        ("2026-13-20T18:40:00Z", False),
+    ],
+)
+def test_a_choice_knows_a_timestamp_by_rfc_3339(text: str, is_timestamp: bool) -> None:
+    choice = {
+        "Type": "Choice",
+        "Choices": [{"Variable": "$.at", "IsTimestamp": True, "Next": "Timestamp"}],
+        "Default": "Text",
+    }
+    done = run(
+        {"Which?": choice, "Timestamp": {"Type": "Succeed"}, "Text": {"Type": "Succeed"}}, {"at": text}
+    )
+    assert done.path[-1] == ("Timestamp" if is_timestamp else "Text")
+
+
 def test_the_map_item_is_known_inside_the_tasks_of_an_inline_iteration() -> None:
     task = {
         "Type": "Task",
