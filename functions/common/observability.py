@@ -5,12 +5,14 @@ Log lines carry ids, counts and reasons, never an event, a request or a resource
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -41,6 +43,12 @@ def tracer() -> Tracer:
     return Tracer(patch_modules=["botocore"])
 
 
+def count(**counts: int) -> None:
+    """Add counts to the metrics that the handler writes when it ends."""
+    for name, number in counts.items():
+        metrics().add_metric(name=name, unit=MetricUnit.Count, value=number)
+
+
 def lambda_entry(handler: Handler) -> Handler:
     """Frame a handler: ids on every log line, metrics written, and only errors of the hub let out.
 
@@ -54,7 +62,8 @@ def lambda_entry(handler: Handler) -> Handler:
         log = logger()
         failure: HubError
         log.append_keys(function=context.function_name, function_request_id=context.aws_request_id)
-        tracer()
+        if _traces():
+            tracer()
         try:
             return handler(event, context)
         except HubError as error:
@@ -88,6 +97,12 @@ def _frames(error: BaseException) -> list[str]:
     return [
         f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
     ]
+
+
+def _traces() -> bool:
+    """Whether tracing is on. Asked before the tracer is made, since making one imports the X-Ray SDK,
+    which takes most of a second."""
+    return os.environ.get("POWERTOOLS_TRACE_DISABLED", "").lower() != "true"
 
 
 def _flush_metrics() -> None:

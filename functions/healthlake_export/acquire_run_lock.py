@@ -12,7 +12,6 @@ from common import aws_clients
 from common.observability import lambda_entry, logger
 from healthlake_export.errors import RunLockHeld
 from healthlake_export.instants import format_instant, parse_instant
-from healthlake_export.run_audit import open_run
 from healthlake_export.run_context import RunContext, RunIdentity
 from healthlake_export.run_request import RunRequest, parse_run_request
 from healthlake_export.run_state import RunState
@@ -40,7 +39,7 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     )
     state = RunState(aws_clients.dynamodb(), settings.table, settings.datastore_id)
     run = acquire(settings, state, identity, request, datetime.now(UTC))
-    open_run(aws_clients.dynamodb(), settings.table, run, format_instant(datetime.now(UTC)))
+    state.open_audit(run, format_instant(datetime.now(UTC)))
     logger().info("run lock acquired", run=run.run_id, mode=run.mode, since=run.since, until=run.until)
     return {"run": run.to_state()}
 

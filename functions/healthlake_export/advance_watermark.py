@@ -9,10 +9,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from common import aws_clients
-from common.observability import lambda_entry, logger
+from common.observability import count, lambda_entry, logger
 from healthlake_export.errors import RunSuperseded
 from healthlake_export.instants import format_instant
-from healthlake_export.run_audit import read_run
 from healthlake_export.run_context import RunContext
 from healthlake_export.run_events import export_completed
 from healthlake_export.run_state import RunState
@@ -33,20 +32,29 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     held = settings.hold_on_export_errors and event["export"]["jobStatus"] == "COMPLETED_WITH_ERRORS"
     advances = run.advances_watermark and not held
     summary = summarise(run, event, watermark=event["export"]["requestedAt"] if advances else None)
-    client = aws_clients.dynamodb()
-    closed = RunState(client, settings.table, run.datastore_id).close(
+    state = RunState(aws_clients.dynamodb(), settings.table, run.datastore_id)
+    closed = state.close(
         run.identity,
         {**summary, "endedAt": format_instant(datetime.now(UTC))},
         export_completed({**summary, "datastoreId": run.datastore_id}),
         watermark=summary["watermark"],
         published_ids=event["totals"]["publishedIdsKey"],
     )
-    if not closed:
-        audit = read_run(client, settings.table, run.datastore_id, run.started_at, run.run_id)
-        if audit.get("status") != "COMPLETED":
-            raise RunSuperseded("The run no longer owns the run lock; its watermark was not moved.")
+    if closed:
+        _count_outcomes(summary)
+    elif state.read_audit(run.identity).get("status") != "COMPLETED":
+        raise RunSuperseded("The run no longer owns the run lock; its watermark was not moved.")
     logger().info("run completed", **summary)
     return summary
+
+
+def _count_outcomes(summary: Mapping[str, Any]) -> None:
+    count(
+        ExportsCompleted=1,
+        ResourcesPublished=summary["published"],
+        ResourcesRepeated=summary["repeated"],
+        ResourcesQuarantined=summary["quarantined"],
+    )
 
 
 def summarise(run: RunContext, event: Mapping[str, Any], watermark: str | None) -> dict[str, Any]:

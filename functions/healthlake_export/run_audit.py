@@ -11,7 +11,7 @@ from healthlake_export.table_values import attributes, plain
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef, UpdateTypeDef
 
 
 def open_run(client: DynamoDBClient, table: str, run: RunContext, locked_at: str) -> None:
@@ -33,28 +33,36 @@ def open_run(client: DynamoDBClient, table: str, run: RunContext, locked_at: str
     )
 
 
-def read_run(
-    client: DynamoDBClient, table: str, datastore_id: str, started_at: str, run_id: str
-) -> dict[str, str | int | None]:
+def read_run(client: DynamoDBClient, table: str, run: RunIdentity) -> dict[str, str | int | None]:
     """The audit item of a run as plain values; empty when there is none."""
-    answer = client.get_item(
-        TableName=table, Key=run_key(datastore_id, started_at, run_id), ConsistentRead=True
-    )
+    key = run_key(run.datastore_id, run.started_at, run.run_id)
+    answer = client.get_item(TableName=table, Key=key, ConsistentRead=True)
     return plain(answer.get("Item", {}))
 
 
 def completed_run(table: str, run: RunIdentity, outcome: Mapping[str, Any]) -> TransactWriteItemTypeDef:
     """The write that adds `outcome` to a run's audit item, for the transaction that ends the run."""
-    facts = attributes(outcome)
+    return {"Update": _outcome_update(table, run, outcome)}
+
+
+def run_that_never_began(
+    table: str, run: RunIdentity, outcome: Mapping[str, Any]
+) -> TransactWriteItemTypeDef:
+    """The write of the audit item of a run that failed before it had the lock; refused when there is one."""
     return {
         "Update": {
-            "TableName": table,
-            "Key": run_key(run.datastore_id, run.started_at, run.run_id),
-            "UpdateExpression": "SET "
-            + ", ".join(f"#f{number} = :f{number}" for number in range(len(facts))),
-            "ExpressionAttributeNames": {f"#f{number}": name for number, name in enumerate(facts)},
-            "ExpressionAttributeValues": {
-                f":f{number}": value for number, value in enumerate(facts.values())
-            },
+            **_outcome_update(table, run, outcome),
+            "ConditionExpression": "attribute_not_exists(pk)",
         }
+    }
+
+
+def _outcome_update(table: str, run: RunIdentity, outcome: Mapping[str, Any]) -> UpdateTypeDef:
+    facts = attributes(outcome)
+    return {
+        "TableName": table,
+        "Key": run_key(run.datastore_id, run.started_at, run.run_id),
+        "UpdateExpression": "SET " + ", ".join(f"#f{number} = :f{number}" for number in range(len(facts))),
+        "ExpressionAttributeNames": {f"#f{number}": name for number, name in enumerate(facts)},
+        "ExpressionAttributeValues": {f":f{number}": value for number, value in enumerate(facts.values())},
     }

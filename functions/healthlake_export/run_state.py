@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from healthlake_export.conditional_writes import condition_holds
 from healthlake_export.datastore_state import OUTBOX_PREFIX, DatastoreState
-from healthlake_export.run_audit import completed_run
-from healthlake_export.run_context import RunIdentity
+from healthlake_export.run_audit import completed_run, open_run, read_run, run_that_never_began
+from healthlake_export.run_context import RunContext, RunIdentity
 from healthlake_export.table_keys import state_key
 from healthlake_export.table_values import attribute
 
@@ -211,6 +211,29 @@ class RunState:
         }
         actions = [release, completed_run(self._table, run, outcome)]
         return condition_holds(lambda: self._client.transact_write_items(TransactItems=actions))
+
+    def record_failure(self, run: RunIdentity, outcome: Mapping[str, Any], event: str) -> bool:
+        """Record that a run failed before it had the lock, with its event in the outbox; False when the
+        run has an audit item already, because it had the lock or because this was recorded."""
+        remember: TransactWriteItemTypeDef = {
+            "Update": {
+                "TableName": self._table,
+                "Key": state_key(self.datastore_id),
+                "UpdateExpression": "SET #outbox = :event",
+                "ExpressionAttributeNames": {"#outbox": OUTBOX_PREFIX + run.run_id},
+                "ExpressionAttributeValues": {":event": attribute(event)},
+            }
+        }
+        actions = [remember, run_that_never_began(self._table, run, outcome)]
+        return condition_holds(lambda: self._client.transact_write_items(TransactItems=actions))
+
+    def open_audit(self, run: RunContext, locked_at: str) -> None:
+        """Write the audit item of a run that begins."""
+        open_run(self._client, self._table, run, locked_at)
+
+    def read_audit(self, run: RunIdentity) -> dict[str, str | int | None]:
+        """The audit item of a run as plain values; empty when there is none."""
+        return read_run(self._client, self._table, run)
 
     def clear_outbox(self, run_id: str) -> None:
         """Forget the event of a run that has been published."""

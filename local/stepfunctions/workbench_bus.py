@@ -17,6 +17,8 @@ from moto.events.models import EventPattern
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
 
+_LONGEST_DELIVERY_SECONDS = 30.0
+
 Event = dict[str, Any]
 Deliver = Callable[[Event], Any]
 
@@ -29,6 +31,7 @@ class Bus:
         self._lock = threading.Lock()
         self._events: list[Event] = []
         self._rules: list[tuple[Any, Deliver]] = []
+        self._deliveries: list[threading.Thread] = []
 
     @property
     def events(self) -> list[Event]:
@@ -42,9 +45,13 @@ class Bus:
             self._rules.append((EventPattern.load(json.dumps(pattern)), deliver))
 
     def disconnect(self) -> None:
-        """Deliver nothing more."""
+        """Deliver nothing more, and wait for what is being delivered: it must not reach into the bench
+        that is opened next."""
         with self._lock:
             self._rules.clear()
+            deliveries, self._deliveries = self._deliveries, []
+        for delivery in deliveries:
+            delivery.join(_LONGEST_DELIVERY_SECONDS)
 
     def put(self, event: Event) -> None:
         """Take an event in the form a target gets it."""
@@ -53,8 +60,15 @@ class Bus:
             rules = list(self._rules)
         for pattern, deliver in rules:
             if pattern.matches_event(event):
-                threading.Thread(target=deliver, args=(event,), name="workbench-rule", daemon=True).start()
+                self._start(deliver, event)
         self._on_event()
+
+    def _start(self, deliver: Deliver, event: Event) -> None:
+        delivery = threading.Thread(target=deliver, args=(event,), name="workbench-rule", daemon=True)
+        with self._lock:
+            self._deliveries = [earlier for earlier in self._deliveries if earlier.is_alive()]
+            self._deliveries.append(delivery)
+            delivery.start()
 
     def put_entries(self, entries: list[dict[str, Any]]) -> None:
         """Take entries of PutEvents that the bus accepted, each with the EventId it was given."""

@@ -176,6 +176,7 @@ def test_a_wrong_input_is_refused_by_name_before_any_export(hub: Any, request_: 
     assert run.error == "InvalidInput"
     assert next(iter(request_)) in run.cause
     assert not run.cause.startswith("{"), "a sentence, not the JSON of a stack trace"
+    hub.bench.wait_until(lambda: [e["error"] for e in hub.run_events("ExportFailed")] == ["InvalidInput"])
     assert hub.state.owner is None
     assert hub.jobs() == []
 

@@ -109,6 +109,17 @@ def test_a_completed_run_moves_the_watermark_to_its_start_request(invoke: Invoke
     assert after.published_ids == "runs/run-of-noon/published-ids.bin"
 
 
+def test_a_completed_run_is_counted_in_the_metrics(
+    invoke: Invoke, capsys: pytest.CaptureFixture[str]
+) -> None:
+    invoke(acquire_run_lock, "schedule_fired")
+
+    invoke(advance_watermark, "run_was_reconciled")
+
+    metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    assert [(line["ExportsCompleted"], line["ResourcesPublished"]) for line in metrics] == [([1.0], [1150.0])]
+
+
 def test_advancing_twice_gives_the_same_answer_and_one_event(invoke: Invoke, state: RunState) -> None:
     invoke(acquire_run_lock, "schedule_fired")
 
@@ -210,9 +221,13 @@ def test_a_stopped_execution_is_cleaned_up_by_the_event_of_its_status(
     assert bus()[0]["detail"]["cause"] == "The execution was stopped."
 
 
-def test_the_failure_of_a_run_without_the_lock_is_superseded_and_harms_nobody(
-    invoke: Invoke, state: RunState
+def test_a_run_that_lost_the_lock_to_another_is_superseded_and_harms_nobody(
+    invoke: Invoke, state: RunState, bus: Any
 ) -> None:
+    lost = invoke(acquire_run_lock, "schedule_fired")["run"]
+    failure = {"Error": "RunAbandoned"}
+    taken_over = {"executionArn": lost["executionArn"], "startedAt": lost["startedAt"], "failure": failure}
+    invoke(clean_up_failed_run, "range_could_not_be_processed", **taken_over)
     owner = invoke(acquire_run_lock, "replay_requested")["run"]["executionArn"]
 
     answer = invoke(clean_up_failed_run, "range_could_not_be_processed")
@@ -220,3 +235,17 @@ def test_the_failure_of_a_run_without_the_lock_is_superseded_and_harms_nobody(
     assert answer["superseded"]
     assert answer["result"] == {"runId": "run-of-noon", "status": "SUPERSEDED"}
     assert state.read().owner == owner
+    assert [event["detail"]["error"] for event in bus()] == ["RunAbandoned"]
+
+
+def test_a_run_that_failed_before_it_had_the_lock_is_recorded_and_published_once(
+    invoke: Invoke, state: RunState, bus: Any
+) -> None:
+    owner = invoke(acquire_run_lock, "replay_requested")["run"]["executionArn"]
+
+    answer = invoke(clean_up_failed_run, "range_could_not_be_processed")
+    assert invoke(clean_up_failed_run, "range_could_not_be_processed") == answer
+
+    assert not answer["superseded"]
+    assert state.read().owner == owner
+    assert [event["detail"]["runId"] for event in bus()] == ["run-of-noon"]
