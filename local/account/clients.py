@@ -28,6 +28,7 @@ def forget_foreign_settings() -> None:
         del os.environ[name]
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+    os.environ |= {name: clean[name] for name in ("NO_PROXY", "no_proxy")}
 
 
 def session(account: RunningAccount) -> boto3.Session:

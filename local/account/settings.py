@@ -70,9 +70,12 @@ FOREIGN_PREFIXES = (
 def without_foreign_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment less every variable that selects an AWS identity or configures an AWS tool.
 
-    What reaches package indexes (proxies, certificates, pip's settings) stays.
+    What reaches package indexes (proxies, certificates, pip's settings) stays; no proxy stands between the
+    processes of this machine.
     """
-    return {name: value for name, value in environment.items() if not name.startswith(FOREIGN_PREFIXES)}
+    clean = {name: value for name, value in environment.items() if not name.startswith(FOREIGN_PREFIXES)}
+    direct = [HOST, "localhost", *filter(None, [environment.get("NO_PROXY") or environment.get("no_proxy")])]
+    return clean | {"NO_PROXY": ",".join(direct), "no_proxy": ",".join(direct)}
 
 
 def account_environment(settings: AccountSettings, environment: Mapping[str, str]) -> dict[str, str]:

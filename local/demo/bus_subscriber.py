@@ -21,6 +21,8 @@ DETAIL_TYPES = ("FhirResourceChanged", "FhirResourceSnapshot")
 THREADS = 4
 BATCH = 10
 LONG_POLL_SECONDS = 1
+# How long an empty queue is watched for events that nobody has announced.
+SURPLUS_SECONDS = 1.0
 # What is in flight must not come back while it is being deleted.
 VISIBILITY_SECONDS = 300
 
@@ -95,13 +97,18 @@ class BusSubscriber:
         return seen
 
     def wait_until_empty(self, deadline_seconds: float) -> bool:
-        """Wait until the queue holds nothing, delivered or not; returns whether that came to be."""
+        """Wait until the queue holds nothing, delivered or not, for a while; returns whether it came to that."""
         deadline = time.monotonic() + deadline_seconds
+        empty_since = None
         while time.monotonic() < deadline:
             self._raise_failure()
-            if not any(self._depth().values()):
+            if any(self._depth().values()):
+                empty_since = None
+            elif empty_since is None:
+                empty_since = time.monotonic()
+            elif time.monotonic() - empty_since >= SURPLUS_SECONDS:
                 return True
-            time.sleep(0.2)
+            time.sleep(0.1)
         return False
 
     def _depth(self) -> Mapping[str, int]:

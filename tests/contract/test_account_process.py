@@ -31,7 +31,7 @@ def test_the_account_answers_on_its_port(tmp_path: Path) -> None:
 def test_nothing_else_listens_even_after_services_were_used(tmp_path: Path) -> None:
     with running_account(tmp_path, parts=PARTS) as account:
         client(account, "iot").list_things()
-        client(account, "transfer").list_servers()
+        client(account, "transfer").create_server()
         client(account, "sqs").create_queue(QueueName="queue")
         client(account, "s3").create_bucket(Bucket="bucket")
         functions = Functions(account)

@@ -20,7 +20,15 @@ USERS = {
 
 
 def test_what_selects_an_aws_identity_is_left_out() -> None:
-    assert without_foreign_variables(USERS) == {"HTTPS_PROXY": "http://proxy", "PATH": "/bin"}
+    kept = set(without_foreign_variables(USERS)) & set(USERS)
+
+    assert kept == {"HTTPS_PROXY", "PATH"}
+
+
+def test_a_proxy_is_not_asked_for_the_account() -> None:
+    environment = without_foreign_variables({**USERS, "NO_PROXY": "intranet"})
+
+    assert environment["NO_PROXY"] == environment["no_proxy"] == "127.0.0.1,localhost,intranet"
 
 
 def test_everything_that_is_written_goes_below_the_state_directory(tmp_path: Path) -> None:
