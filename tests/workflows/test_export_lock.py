@@ -71,7 +71,7 @@ def test_the_lock_of_a_dead_run_is_taken_over_after_its_job_was_cancelled(hub: A
     dead = hub.bench.start()
     hub.bench.wait_until(lambda: hub.state.phase == "EXPORTING")
     dead.stop()
-    dead.wait(10)
+    hub.bench.wait_until(lambda: bool(hub.bench.calls("CleanUpFailedRunFunction")))
     hub.bench.functions["CleanUpFailedRunFunction"] = clean_up
 
     run = hub.run()
