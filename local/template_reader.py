@@ -125,9 +125,9 @@ def _statement(written: Mapping[str, Value]) -> Statement:
 
 def text(value: Value) -> str:
     """One text for a value with intrinsic functions; both outcomes of an Fn::If stand in it."""
-    if not isinstance(value, Mapping):
-        return json.dumps(value) if isinstance(value, list) else str(value)
-    (function, argument), *_ = value.items()
+    if not isinstance(value, Mapping) or len(value) != 1:
+        return json.dumps(value, sort_keys=True) if isinstance(value, (list, Mapping)) else str(value)
+    ((function, argument),) = value.items()
     match function:
         case "Ref":
             return f"${{{argument}}}"

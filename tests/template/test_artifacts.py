@@ -1,0 +1,203 @@
+"""What is deployed can stand alone: artifact and layers on a machine that has only the Lambda runtime.
+
+Handlers in the local account run with an interpreter that has all of the project's tools, which hides a
+requirement that nobody declared. Here they are imported by one that has what the runtime ships and no more.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.cli.project import architecture, python_runtime
+
+# What Lambda's Python runtimes bring along: the SDK and what it needs.
+# AWS documentation: "Building Lambda functions with Python", runtime-included SDK versions.
+RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "urllib3", "six")
+
+MEGABYTE = 1024 * 1024
+LARGEST_ARTIFACT = 10 * MEGABYTE
+LARGEST_LAYER = 3 * MEGABYTE
+
+IMPORT_AND_TELL = """
+import importlib, json, sys
+wanted = json.loads(sys.argv[1])
+handlers = [getattr(importlib.import_module(module), name) for module, name in wanted["handlers"]]
+found = [importlib.import_module(name) for name in wanted["modules"]]
+from common.observability import tracer
+tracer()
+print(json.dumps({"path": sys.path, "handlers": len(handlers), "tracing": "aws_xray_sdk" in sys.modules}))
+"""
+
+
+@dataclass(frozen=True)
+class BareRuntime:
+    """An interpreter with the packages of the Lambda runtime and nothing else."""
+
+    python: Path
+    folder: Path
+
+    def load(
+        self, artifact: Path, layers: list[Path], handlers: list[str], modules: list[str]
+    ) -> subprocess.CompletedProcess[str]:
+        """Import handlers and modules as Lambda would, with the artifact first and its layers after it."""
+        wanted = {"handlers": [one.rsplit(".", 1) for one in handlers], "modules": modules}
+        return subprocess.run(
+            # -s and -P: neither the user's packages nor the working directory.
+            [str(self.python), "-s", "-P", "-B", "-c", IMPORT_AND_TELL, json.dumps(wanted)],
+            cwd=self.folder,
+            env={
+                "PYTHONPATH": os.pathsep.join(str(one) for one in [artifact, *layers]),
+                "HOME": str(self.folder),
+                "AWS_REGION": "us-east-1",
+                "LAMBDA_TASK_ROOT": str(artifact),
+                "POWERTOOLS_TRACE_DISABLED": "false",
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def bare_runtime(tmp_path_factory: pytest.TempPathFactory) -> BareRuntime:
+    folder = tmp_path_factory.mktemp("runtime")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True)
+    (site_packages,) = (folder / "venv" / "lib").glob("python*/site-packages")
+    for package in RUNTIME_PACKAGES:
+        for top in {
+            one.parts[0] for one in files(package) or [] if one.parts[0] not in ("..", "__pycache__")
+        }:
+            located = Path(sys.prefix, site_packages.relative_to(folder / "venv"), top)
+            (site_packages / top).symlink_to(located)
+    return BareRuntime(folder / "venv" / "bin" / "python", folder)
+
+
+@pytest.fixture(scope="module")
+def build(sam: Callable[..., Any], sam_folder: Path) -> Path:
+    """The folder that `sam build` makes, for the interpreter that runs the tests."""
+    folder = sam_folder / "built"
+    parameters = (f"PythonRuntime={python_runtime()}", f"Architecture={architecture()}")
+    answer = sam("build", "--build-dir", str(folder), "--parameter-overrides", *parameters)
+    assert answer.returncode == 0, answer.stderr[-3000:]
+    return folder
+
+
+@pytest.fixture
+def handlers(template: dict[str, Any]) -> dict[str, str]:
+    """The handler of every function."""
+    return {
+        name: one["Properties"]["Handler"]
+        for name, one in template["Resources"].items()
+        if one["Type"] == "AWS::Serverless::Function"
+    }
+
+
+@pytest.fixture
+def layers(template: dict[str, Any], build: Path) -> list[Path]:
+    """What the layers of every function add to its path, in their order."""
+    return [build / one["Ref"] / "python" for one in template["Globals"]["Function"]["Layers"]]
+
+
+def imported_modules(folder: Path) -> list[str]:
+    """Every module that the code below a folder imports when it runs, inside functions too."""
+    found: set[str] = set()
+    for path in folder.rglob("*.py"):
+        for node in _running(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module)
+    return sorted(found)
+
+
+def _running(node: ast.AST) -> Iterator[ast.AST]:
+    """A tree's nodes without the bodies of `if TYPE_CHECKING`."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            continue
+        yield child
+        yield from _running(child)
+
+
+def _size(folder: Path) -> int:
+    return sum(one.stat().st_size for one in folder.rglob("*") if one.is_file())
+
+
+def test_every_handler_imports_from_its_artifact_and_layers_alone(
+    build: Path, bare_runtime: BareRuntime, handlers: dict[str, str], layers: list[Path], root: Path
+) -> None:
+    modules = imported_modules(root / "functions")
+    for name, handler in handlers.items():
+        answer = bare_runtime.load(build / name, layers, [handler], modules)
+        assert answer.returncode == 0, (name, answer.stderr)
+        told = json.loads(answer.stdout)
+        assert told["tracing"], name
+        assert not [one for one in told["path"] if one.startswith(sys.prefix)], name
+
+
+def test_an_artifact_that_needs_a_package_of_the_laptop_is_found(
+    build: Path, bare_runtime: BareRuntime, layers: list[Path], tmp_path: Path
+) -> None:
+    """`moto` is installed where the tests run, and nobody deploys it."""
+    artifact = tmp_path / "artifact"
+    shutil.copytree(build / "PlanRangesFunction", artifact)
+    (artifact / "needy.py").write_text("import moto\n\n\ndef lambda_handler(event, context): ...\n")
+    answer = bare_runtime.load(artifact, layers, ["needy.lambda_handler"], [])
+    assert answer.returncode != 0
+    assert "No module named 'moto'" in answer.stderr
+
+
+def test_a_handler_without_its_layer_is_found(
+    build: Path, bare_runtime: BareRuntime, handlers: dict[str, str]
+) -> None:
+    answer = bare_runtime.load(build / "PlanRangesFunction", [], [handlers["PlanRangesFunction"]], [])
+    assert answer.returncode != 0
+    assert "No module named 'aws_xray_sdk'" in answer.stderr
+
+
+def test_an_import_inside_a_function_is_seen(tmp_path: Path) -> None:
+    lines = [
+        "from typing import TYPE_CHECKING",
+        "if TYPE_CHECKING:",
+        "    import stubs",
+        "def late():",
+        "    import moto.core",
+    ]
+    (tmp_path / "module.py").write_text("\n".join(lines))
+    assert imported_modules(tmp_path) == ["moto.core", "typing"]
+
+
+def test_artifacts_carry_the_code_and_what_it_declares(build: Path, handlers: dict[str, str]) -> None:
+    """Neither the SDK, which the runtime has, nor anything that only tests need."""
+    unwanted = {"boto3", "botocore", "s3transfer", "moto", "pytest", "tests", "local", "bin", "__pycache__"}
+    for name in handlers:
+        packages = {one.name for one in (build / name).iterdir()}
+        assert {"common", "healthlake_export", "aws_lambda_powertools", "msgspec"} <= packages, name
+        assert not packages & unwanted, name
+
+
+def test_the_tracing_layer_carries_the_sdk_without_botocore(build: Path) -> None:
+    packages = {one.name for one in (build / "TracingLayer" / "python").iterdir() if one.is_dir()}
+    assert {one for one in packages if not one.endswith((".dist-info", "-stubs"))} == {
+        "aws_xray_sdk",
+        "wrapt",
+    }
+
+
+def test_artifacts_and_layer_stay_small(build: Path, handlers: dict[str, str]) -> None:
+    sizes = {name: _size(build / name) for name in handlers}
+    assert max(sizes.values()) < LARGEST_ARTIFACT, sizes
+    assert _size(build / "TracingLayer") < LARGEST_LAYER
