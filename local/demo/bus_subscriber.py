@@ -97,7 +97,7 @@ class BusSubscriber:
         return seen
 
     def wait_until_empty(self, deadline_seconds: float) -> bool:
-        """Wait until the queue holds nothing, delivered or not, for a while; returns whether it came to that."""
+        """Wait until the queue has held nothing, delivered or not, for a while; returns whether it has."""
         deadline = time.monotonic() + deadline_seconds
         empty_since = None
         while time.monotonic() < deadline:
