@@ -1,0 +1,189 @@
+"""Every function has sample events, in the shape in which its service sends them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.state_machine_reader import placeholders, states
+from local.template_reader import Expanded, references
+
+EVENTS = Path(__file__).parents[2] / "events"
+
+# The samples of every function; each file belongs to one.
+SAMPLES: Mapping[str, tuple[str, ...]] = {
+    "AcquireRunLockFunction": ("schedule_fired", "replay_requested", "request_with_unknown_field"),
+    "StartExportFunction": ("run_waits_for_export",),
+    "CheckExportFunction": ("check_is_due", "job_reported_completed"),
+    "PlanRangesFunction": ("export_completed", "export_completed_with_errors"),
+    "ProcessRangeFunction": ("range_of_patients",),
+    "ReconcileRunFunction": ("ranges_processed", "nothing_was_exported"),
+    "AdvanceWatermarkFunction": ("run_was_reconciled",),
+    "PublishRunEventsFunction": ("run_is_complete",),
+    "CleanUpFailedRunFunction": ("execution_was_stopped", "range_could_not_be_processed"),
+}
+
+# AWS Lambda Developer Guide, "Using Lambda with Amazon SQS": an example message of a standard queue.
+SQS_RECORD = {
+    "messageId",
+    "receiptHandle",
+    "body",
+    "attributes",
+    "messageAttributes",
+    "md5OfBody",
+    "eventSource",
+    "eventSourceARN",
+    "awsRegion",
+}
+SQS_ATTRIBUTES = {
+    "ApproximateReceiveCount",
+    "SentTimestamp",
+    "SenderId",
+    "ApproximateFirstReceiveTimestamp",
+}
+
+# Amazon EventBridge User Guide, "AWS service event metadata".
+BUS_EVENT = {
+    "version",
+    "id",
+    "detail-type",
+    "source",
+    "account",
+    "time",
+    "region",
+    "resources",
+    "detail",
+}
+
+# AWS Step Functions Developer Guide, "Automating event delivery with EventBridge".
+STATUS_CHANGE = {
+    "executionArn",
+    "stateMachineArn",
+    "name",
+    "status",
+    "startDate",
+    "stopDate",
+    "input",
+    "inputDetails",
+    "output",
+    "outputDetails",
+    "error",
+    "cause",
+}
+
+# AWS HealthLake Developer Guide, "Amazon EventBridge events for HealthLake": export jobs.
+EXPORT_JOB = {"jobId", "submitTime", "datastoreId", "outputDataConfig"}
+
+Sample = tuple[str, Any]
+
+
+def _samples() -> list[Sample]:
+    return [
+        (path.relative_to(EVENTS).as_posix(), json.loads(path.read_text(encoding="utf-8")))
+        for path in sorted(EVENTS.rglob("*.json"))
+    ]
+
+
+def _sample(name: str) -> Any:
+    return json.loads((EVENTS / "healthlake_export" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def _messages() -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (name, record)
+        for name, event in _samples()
+        if isinstance(event, dict)
+        for record in event.get("Records", [])
+    ]
+
+
+def _bus_events() -> list[Sample]:
+    direct = [(name, event) for name, event in _samples() if "detail-type" in event]
+    queued = [(name, json.loads(record["body"])) for name, record in _messages()]
+    return direct + [(name, body) for name, body in queued if "detail-type" in body]
+
+
+def test_every_function_has_samples_and_every_sample_a_function(template: dict[str, Any]) -> None:
+    functions = {
+        name for name, one in template["Resources"].items() if one["Type"] == "AWS::Serverless::Function"
+    }
+    assert set(SAMPLES) == functions
+    assert all(SAMPLES.values())
+    listed = sorted(f"healthlake_export/{name}.json" for names in SAMPLES.values() for name in names)
+    assert listed == [name for name, _ in _samples()]
+
+
+def test_every_sample_is_named_for_what_happened() -> None:
+    for name, _ in _samples():
+        assert re.fullmatch(r"[a-z_]+/[a-z]+(_[a-z]+)+\.json", name), name
+
+
+def test_functions_behind_a_queue_have_samples_in_the_shape_of_sqs(expanded: Expanded) -> None:
+    polling = {
+        function
+        for mapping in expanded.of_type("AWS::Lambda::EventSourceMapping").values()
+        for function in references(mapping["FunctionName"])
+    }
+    assert polling == {name for name, files in SAMPLES.items() if "Records" in _sample(files[0])}
+
+
+def test_functions_behind_a_rule_have_a_sample_in_the_shape_of_eventbridge(expanded: Expanded) -> None:
+    ruled = {
+        function
+        for permission in expanded.of_type("AWS::Lambda::Permission").values()
+        for function in references(permission["FunctionName"])
+    }
+    for function in ruled:
+        assert any("detail-type" in _sample(name) for name in SAMPLES[function]), function
+
+
+def test_functions_of_the_workflow_have_a_sample_with_the_payload_of_their_state(machine: Any) -> None:
+    """The fields that the state passes on are the fields of the sample."""
+    for placed in states(machine.definition):
+        if str(placed.definition.get("Resource")).endswith(":lambda:invoke"):
+            parameters = placed.definition["Parameters"]
+            (supplied,) = placeholders(parameters["FunctionName"])
+            fields = {field.removesuffix(".$") for field in parameters["Payload"]}
+            samples = SAMPLES[supplied.removesuffix("Arn")]
+            assert any(set(_sample(name)) == fields for name in samples), placed.name
+
+
+@pytest.mark.parametrize(("name", "record"), _messages())
+def test_a_message_has_what_lambda_gives_for_sqs(name: str, record: dict[str, Any]) -> None:
+    assert record.keys() == SQS_RECORD
+    assert record["attributes"].keys() >= SQS_ATTRIBUTES
+    assert record["eventSource"] == "aws:sqs"
+    assert record["md5OfBody"] == hashlib.md5(record["body"].encode(), usedforsecurity=False).hexdigest()
+
+
+@pytest.mark.parametrize(("name", "event"), _bus_events())
+def test_an_event_has_what_eventbridge_sends(name: str, event: dict[str, Any]) -> None:
+    assert event.keys() == BUS_EVENT
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", event["time"])
+    expected = {"aws.states": STATUS_CHANGE, "aws.healthlake": EXPORT_JOB}[event["source"]]
+    assert event["detail"].keys() == expected
+
+
+def test_an_event_of_each_source_is_among_the_samples() -> None:
+    assert {event["source"] for _, event in _bus_events()} == {"aws.states", "aws.healthlake"}
+
+
+def test_samples_match_the_rules_that_would_bring_them(expanded: Expanded) -> None:
+    sources = {
+        source
+        for rule in expanded.of_type("AWS::Events::Rule").values()
+        for source in rule["EventPattern"]["source"]
+    }
+    assert sources == {event["source"] for _, event in _bus_events()}
+
+
+def test_samples_hold_no_account_but_the_one_of_the_documentation() -> None:
+    for name, event in _samples():
+        accounts = set(re.findall(r"(?<![\w-])\d{12}(?![\w-])", json.dumps(event)))
+        assert accounts <= {"123456789012"}, name
