@@ -44,9 +44,10 @@ class ExportRequest:
     types: Sequence[str]
 
     def query(self) -> str:
-        """The query string of the start request."""
+        """The query string of the start request. Every reserved character is encoded, commas too: what is
+        signed must be what the service makes of the request."""
         asked = {"_since": self.since, "_until": self.until, "_type": ",".join(self.types)}
-        return urlencode({name: value for name, value in asked.items() if value}, quote_via=quote, safe=",")
+        return urlencode({name: value for name, value in asked.items() if value}, quote_via=quote)
 
     def body(self) -> dict[str, Any]:
         """The JSON body of the start request."""

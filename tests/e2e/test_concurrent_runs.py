@@ -1,7 +1,7 @@
 """Executions of the deployed stack that meet, and one that is stopped."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,12 @@ DEADLINE_SECONDS = 60
 
 
 @pytest.fixture
-def patient(hub: "Hub") -> None:
-    """Something to export."""
+def patient(hub: "Hub") -> Iterator[None]:
+    """Something to export, and gone again for the tests that count what is there."""
     body = b'{"resourceType":"Patient","id":"met-at-the-lock","active":true}'
     assert hub.fhir.put("Patient/met-at-the-lock", body).status in (200, 201)
+    yield
+    assert hub.fhir.request("DELETE", "Patient/met-at-the-lock").status in (200, 204)
 
 
 def _finish(executions: Executions, arn: str) -> Finished:
@@ -58,6 +60,14 @@ def test_a_stopped_execution_leaves_no_lock_and_no_job_and_the_next_run_complete
     newest = max(job["ExportJobPropertiesList"], key=lambda listed: listed["SubmitTime"])
     assert newest["JobStatus"].startswith("CANCEL") or newest["JobStatus"] == "COMPLETED"
     assert _finish(executions, executions.start({})).output["status"] == "COMPLETED"
+
+
+def test_a_replay_of_several_types_is_signed_as_the_account_checks_it(hub: "Hub", patient: None) -> None:
+    executions = hub.executions
+
+    end = _finish(executions, executions.start({"types": ["Patient", "Group"]}))
+
+    assert (end.status, end.output.get("mode")) == ("SUCCEEDED", "replay"), end.cause
 
 
 def _state(hub: "Hub") -> dict[str, Any]:

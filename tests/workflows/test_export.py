@@ -113,6 +113,17 @@ def test_a_replay_publishes_the_asked_types_again_with_the_same_ids_and_leaves_t
     assert again == {"p1": before["p1"]}
 
 
+def test_a_replay_of_several_types_and_a_window_is_understood_by_healthlake(hub: Any) -> None:
+    hub.put(("Patient", "p1"), ("Group", "g1"), ("Device", "d1"))
+
+    window = {"since": "2026-01-01T00:00:00+01:00", "until": "2100-01-01T00:00:00Z"}
+    run = hub.run({"types": ["Patient", "Group"], **window})
+
+    assert run.status == "SUCCEEDED", run.cause
+    published = {event["meta"]["id"] for event in hub.resource_events(run)}
+    assert published == {"p1", "g1"}
+
+
 def test_a_corrupt_line_is_quarantined_while_the_run_completes(hub: Any) -> None:
     hub.put(("Patient", "p1"), ("Patient", "p2"))
     s3 = boto3.client("s3", REGION)
