@@ -15,8 +15,8 @@ from moto import mock_aws
 
 from common import aws_clients
 from healthlake_export.settings import ExportSettings, export_settings
-from local.mocked_hub import CREDENTIALS, REGION, create_hub_resources, hub_environment
-from local.moto_dynamodb import atomic_writes
+from local.testing.mocked_hub import CREDENTIALS, REGION, create_hub_resources, hub_environment
+from local.testing.moto_dynamodb import atomic_writes
 
 EVENTS = Path(__file__).parents[2] / "events"
 

@@ -16,7 +16,7 @@ import pytest
 
 from local.cli.project import Project
 from local.cli.sam import sam_environment
-from local.template_reader import Expanded, expand, read
+from local.testing.template_reader import Expanded, expand, read
 
 ROOT = Path(__file__).parents[2]
 STATE_MACHINES = sorted((ROOT / "statemachines").glob("*.asl.json"))

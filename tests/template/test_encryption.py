@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from local.template_reader import Expanded, Statement, references, statements, text
+from local.testing.template_reader import Expanded, Statement, references, statements, text
 
 KEY = "${HubKey.Arn}"
 

@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import InvalidSetting
 from healthlake_export.settings import ExportSettings
-from local.mocked_hub import HubQueues, hub_environment
+from local.testing.mocked_hub import HubQueues, hub_environment
 
 SOUND = hub_environment(HubQueues("https://queue/start", "https://queue/check"))
 LIBRARY_PREFIX = "POWERTOOLS_"

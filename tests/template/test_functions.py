@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from local.state_machine_reader import placeholders, states
-from local.template_reader import Expanded, references, text
+from local.testing.state_machine_reader import placeholders, states
+from local.testing.template_reader import Expanded, references, text
 
 # Actions that may be given on every resource, because their services name none.
 WITHOUT_A_RESOURCE = ("logs:", "xray:")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local.template_reader import Expanded, references, statements, text
+from local.testing.template_reader import Expanded, references, statements, text
 
 DAY = 86_400
 DEAD_LETTERS_KEPT = 14 * DAY

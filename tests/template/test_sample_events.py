@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from local.state_machine_reader import placeholders, states
-from local.template_reader import Expanded, references
+from local.testing.state_machine_reader import placeholders, states
+from local.testing.template_reader import Expanded, references
 
 EVENTS = Path(__file__).parents[2] / "events"
 

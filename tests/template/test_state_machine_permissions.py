@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from healthlake_export.export_planning import items_key
-from local.state_machine_reader import PlacedState, placeholders, states
-from local.template_reader import Expanded, text
+from local.testing.state_machine_reader import PlacedState, placeholders, states
+from local.testing.template_reader import Expanded, text
 
 Call = tuple[str, str]
 

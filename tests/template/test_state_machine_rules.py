@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from local.state_machine_reader import PlacedState, placeholders, states
+from local.testing.state_machine_reader import PlacedState, placeholders, states
 
 Machine = dict[str, Any]
 

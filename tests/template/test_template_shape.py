@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from local.template_reader import Expanded, references, text, written_statements
+from local.testing.template_reader import Expanded, references, text, written_statements
 
 SECTIONS = [
     "AWSTemplateFormatVersion",

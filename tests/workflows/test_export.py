@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from local.healthlake.faults import FailedResource
-from local.mocked_hub import BUCKET, REGION
+from local.testing.mocked_hub import BUCKET, REGION
 
 HAPPY_PATH = [
     "Acquire Run Lock",

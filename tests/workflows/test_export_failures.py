@@ -13,7 +13,7 @@ from healthlake_export.errors import EventsNotAccepted, HealthLakeBusy, RangeCha
 from healthlake_export.range_processing import LineOutcomes
 from healthlake_export.run_context import RunIdentity
 from healthlake_export.run_state import RunState
-from local.mocked_hub import BUCKET, REGION, TABLE
+from local.testing.mocked_hub import BUCKET, REGION, TABLE
 
 
 @pytest.fixture(autouse=True)

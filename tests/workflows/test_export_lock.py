@@ -13,7 +13,7 @@ from common import aws_clients
 from healthlake_export.errors import RunLockHeld
 from healthlake_export.instants import format_instant
 from healthlake_export.run_state import RunState
-from local.mocked_hub import ACCOUNT, REGION, TABLE
+from local.testing.mocked_hub import ACCOUNT, REGION, TABLE
 
 CONTENDED = ["Acquire Run Lock", "Read Run Lock", "Is The Lock Still Held?", "Ask About The Other Run"]
 UNKNOWN = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:workflow:long-gone"
