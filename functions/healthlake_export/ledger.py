@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING
 
+from common.names import camel_case
 from healthlake_export.conditional_writes import CONFLICT_POLICY, condition_holds
 from healthlake_export.errors import RunSuperseded
 from healthlake_export.retry_policy import RetryPolicy
@@ -58,12 +59,7 @@ class LedgerItem:
         return attributes({stored: getattr(self, name) for name, stored in _STORED_AS.items()})
 
 
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(word.capitalize() for word in others)
-
-
-_STORED_AS = {field.name: _camel(field.name) for field in fields(LedgerItem)}
+_STORED_AS = {field.name: camel_case(field.name) for field in fields(LedgerItem)}
 
 
 class Ledger:

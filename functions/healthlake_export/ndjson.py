@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
-from healthlake_export.settings import MEBIBYTE
+from common.units import MEBIBYTE
 
 MAX_LINE_BYTES = 32 * MEBIBYTE
 """A longer line is never held in memory."""

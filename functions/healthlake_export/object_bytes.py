@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from common.units import MEBIBYTE
 from healthlake_export.byte_ranges import ExportedObject
 from healthlake_export.errors import RangeChanged
-from healthlake_export.settings import MEBIBYTE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

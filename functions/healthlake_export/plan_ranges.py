@@ -15,7 +15,7 @@ from healthlake_export.settings import export_settings
 
 
 @lambda_entry
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
+def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Called by the export workflow with `{"run", "export"}` when the job has completed.
 
     Returns `{"files", "ranges", "bytes", "bucket", "itemsKey", "quarantined", "maxConcurrency"}`;

@@ -17,7 +17,7 @@ from healthlake_export.settings import export_settings
 
 
 @lambda_entry
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:  # noqa: ARG001
+def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
     """Called by the map of the export workflow with `{"run", "export", "range"}`.
 
     Returns the index of the range and nothing that grows: what came of it stands in the ledger.

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from boto3.s3.transfer import TransferConfig
 
+from common.units import MEBIBYTE
 from healthlake_export.change_events import EVENT_ID_BYTES
 from healthlake_export.published_ids import PublishedIds, merge_ids, range_ids_key, run_ids_key, split_ids
-from healthlake_export.settings import MEBIBYTE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

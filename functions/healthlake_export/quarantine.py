@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from common.units import MEBIBYTE
 from healthlake_export.byte_ranges import ExportedObject
 from healthlake_export.ndjson import Line, OversizedLine
 from healthlake_export.object_bytes import ObjectBytes
 from healthlake_export.resource_keys import Rejection, is_utf8
-from healthlake_export.settings import MEBIBYTE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -17,7 +17,7 @@ from healthlake_export.settings import export_settings
 
 
 @lambda_entry
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
+def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Called by the export workflow with `{"run", "export", "plan"}` after the map.
 
     Returns the totals `{"files", "ranges", "bytes", "lines", "rows", "published", "repeated",

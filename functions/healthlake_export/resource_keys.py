@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
-from healthlake_export.settings import MEBIBYTE
+from common.units import MEBIBYTE
 
 MAX_DEPTH = 500
 """Levels of nesting that are let through. FHIR resources have some twenty; common parsers of what is

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from common.settings import Environment
-
-MEBIBYTE = 1024 * 1024
+from common.units import MEBIBYTE
 
 
 @dataclass(frozen=True)
