@@ -8,10 +8,15 @@ counts, object keys, operations and settings, and raises them `from None`.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class HubError(Exception):
     """Base of every error that a function of the hub lets out. Its class name is the error that Retry
     and Catch in a state machine match, so renaming one is a change of the state machine too."""
+
+    routine: ClassVar[bool] = False
+    """Whether it is part of an ordinary day and not worth an error in the log."""
 
 
 class InvalidSetting(HubError):

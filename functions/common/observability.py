@@ -60,28 +60,44 @@ def lambda_entry(handler: Handler) -> Handler:
     @wraps(handler)
     def framed(event: Any, context: LambdaContext) -> Any:
         log = logger()
-        failure: HubError
         log.append_keys(function=context.function_name, function_request_id=context.aws_request_id)
         if _traces():
             tracer()
         try:
             return handler(event, context)
-        except HubError as error:
-            log.error("refused", error=type(error).__name__, reason=str(error))
-            raise
-        except (ClientError, BotoCoreError) as error:
-            failure = AwsCallFailed(_describe_aws_failure(error))
         except Exception as error:
-            log.error("failed", error=type(error).__name__, frames=_frames(error))
-            failure = UnexpectedError(
-                f"{handler.__module__} failed with {type(error).__name__}; see its log."
-            )
+            failure = presentable(error)
         finally:
             _flush_metrics()
-        log.error("failed", error=type(failure).__name__, reason=str(failure))
         raise failure
 
     return framed
+
+
+def presentable(error: Exception) -> HubError:
+    """Log an error and return what may be shown of it: itself, if it is one of the hub's own."""
+    if isinstance(error, HubError):
+        tell = logger().info if error.routine else logger().error
+        tell("refused", error=type(error).__name__, reason=str(error))
+        return error
+    if isinstance(error, ClientError | BotoCoreError):
+        failure: HubError = AwsCallFailed(_describe_aws_failure(error))
+    else:
+        failure = UnexpectedError(f"{_module_of(error)} failed with {type(error).__name__}; see the log.")
+    logger().error(
+        "failed",
+        error=type(failure).__name__,
+        reason=str(failure),
+        kind=type(error).__name__,
+        frames=_frames(error),
+    )
+    return failure
+
+
+def _module_of(error: Exception) -> str:
+    """The file in which the error came up."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return frames[-1].filename.rsplit("/", 1)[-1] if frames else "The function"
 
 
 def _describe_aws_failure(error: ClientError | BotoCoreError) -> str:

@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from common.observability import logger
+from common.observability import logger, presentable
 
 
 def answer_batch(event: dict[str, Any], context: LambdaContext, handle: Callable[[SQSRecord], None]) -> Any:
@@ -22,8 +22,11 @@ def answer_batch(event: dict[str, Any], context: LambdaContext, handle: Callable
         try:
             handle(record)
         except Exception as error:
-            logger().error("message left in the queue", message=record.message_id, error=type(error).__name__)
-            raise
+            failure = presentable(error)
+            logger().error("message left in the queue", message_id=record.message_id)
+        else:
+            return
+        raise failure
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     return process_partial_response(event=event, record_handler=guarded, processor=processor, context=context)

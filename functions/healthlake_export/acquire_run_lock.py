@@ -31,27 +31,27 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     settings = export_settings()
     request = parse_run_request(event["request"])
     execution = event["execution"]
-    identity = RunIdentity(
-        run_id=execution["name"],
-        execution_arn=execution["arn"],
-        datastore_id=settings.datastore_id,
-        started_at=format_instant(parse_instant(execution["startedAt"])),
-    )
+    identity = RunIdentity(execution["name"], execution["arn"], settings.datastore_id)
+    started_at = format_instant(parse_instant(execution["startedAt"]))
     state = RunState(aws_clients.dynamodb(), settings.table, settings.datastore_id)
-    run = acquire(settings, state, identity, request, datetime.now(UTC))
+    run = acquire(settings, state, identity, request, started_at, datetime.now(UTC))
     state.open_audit(run, format_instant(datetime.now(UTC)))
-    logger().info("run lock acquired", run=run.run_id, mode=run.mode, since=run.since, until=run.until)
+    logger().info("run lock acquired", run_id=run.run_id, mode=run.mode, since=run.since, until=run.until)
     return {"run": run.to_state()}
 
 
 def acquire(
-    settings: ExportSettings, state: RunState, identity: RunIdentity, request: RunRequest, now: datetime
+    settings: ExportSettings,
+    state: RunState,
+    identity: RunIdentity,
+    request: RunRequest,
+    started_at: str,
+    now: datetime,
 ) -> RunContext:
     """Take the lock and plan the run from what earlier ones left; raises `RunLockHeld`."""
     acquired = state.acquire(
         identity.run_id,
         identity.execution_arn,
-        identity.started_at,
         now=format_instant(now),
         stale_after=format_instant(now + _UNKNOWN_OWNER_IS_STALE_AFTER),
     )
@@ -64,4 +64,5 @@ def acquire(
         Progress(parse_instant(left.watermark) if left.watermark else None, left.published_ids),
         overlap=timedelta(seconds=settings.overlap_seconds),
         policy=EventPolicy(settings.change_events, settings.full_run_events),
+        started_at=started_at,
     )

@@ -41,7 +41,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
         body = record.json_body
         if "check" in body:
             watcher.on_check(Check.from_message(body), record.message_id)
-        else:
-            watcher.on_job_event(body["detail"]["jobId"])
+        elif job_id := body.get("detail", {}).get("jobId"):
+            watcher.on_job_event(job_id)
 
     return answer_batch(event, context, handle)

@@ -21,7 +21,6 @@ class DatastoreState:
 
     owner: str | None = None
     run_id: str | None = None
-    started_at: str | None = None
     phase: str | None = None
     attempt: str | None = None
     starting_until: int | None = None
@@ -40,7 +39,6 @@ class DatastoreState:
         return cls(
             owner=text(item, "owner"),
             run_id=text(item, "runId"),
-            started_at=text(item, "startedAt"),
             phase=text(item, "phase"),
             attempt=text(item, "attempt"),
             starting_until=number(item, "startingUntil"),

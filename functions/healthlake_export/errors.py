@@ -8,9 +8,13 @@ from common.errors import HubError
 class RunLockHeld(HubError):
     """Another execution holds the run lock of the datastore."""
 
+    routine = True
+
 
 class RunSuperseded(HubError):
     """The run no longer owns the lock: another one took over, or its own clean-up has ended it."""
+
+    routine = True
 
 
 class ExportFailed(HubError):

@@ -84,13 +84,17 @@ class ExportStarter:
     def handle(self, message: StartMessage) -> None:
         """Start the run's export unless it has been started; see to it that the chain of checks runs."""
         run, attempt = message.run, attempt_of(message.task_token)
+        if not self.callbacks.heartbeat(message.task_token):
+            # A late copy, or the wait is over: its token must not take the place of a living one.
+            logger().info("start dropped: nobody waits for it", run_id=run.run_id)
+            return
         current = self.state.read()
         if current.owner != run.execution_arn:
             self.callbacks.fail(message.task_token, RunSuperseded(_SUPERSEDED))
         elif current.phase == "EXPORTING":
             self._watch_running_job(message, attempt, current.attempt)
         elif not self._begin(message, attempt):
-            logger().info("start is in other hands", run=run.run_id)
+            logger().info("start is in other hands", run_id=run.run_id)
             self._try_later(message)
         else:
             self._start_or_find(message, attempt, may_exist=current.requested_at is not None)
@@ -117,7 +121,7 @@ class ExportStarter:
         try:
             job_id = self._job_id(run, may_exist=may_exist)
         except HealthLakeBusy as error:
-            logger().warning("HealthLake is busy; trying again later", run=run.run_id, reason=str(error))
+            logger().warning("HealthLake is busy; trying again later", run_id=run.run_id, reason=str(error))
             self.state.give_up_start(run.execution_arn, self.invocation)
             self._try_later(message)
             return
@@ -126,7 +130,7 @@ class ExportStarter:
             self.callbacks.fail(message.task_token, error)
             return
         if self.state.record_job(run.execution_arn, self.invocation, job_id):
-            logger().info("export job started", run=run.run_id, job=job_id)
+            logger().info("export job started", run_id=run.run_id, job=job_id)
             self._watch(run, attempt)
         else:
             self.api.cancel(job_id)
@@ -153,7 +157,6 @@ class ExportStarter:
         self.checks.send(Check(run.execution_arn, attempt, 0, self.settings.first_check_delay))
 
     def _try_later(self, message: StartMessage) -> None:
-        self.callbacks.heartbeat(message.task_token)
         delay = next_delay(
             message.delay, first=self.settings.first_check_delay, longest=self.settings.max_check_delay
         )

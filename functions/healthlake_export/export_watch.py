@@ -85,19 +85,21 @@ class ExportWatcher:
             return self._succeed(job, status)
         if outcome is JobOutcome.FAILED:
             return self._fail(job, ExportFailed(f"HealthLake ended export job {job.job_id} as {status}."))
-        if outcome is JobOutcome.RUNNING and self._ran_too_long(job):
-            return self._time_out(job)
+        if outcome in (JobOutcome.RUNNING, JobOutcome.UNKNOWN) and self._ran_too_long(job):
+            hours = self.settings.max_export_seconds // 3600
+            return self._fail(
+                job, ExportTimedOut(f"Export job {job.job_id} ran for more than {hours} hours.")
+            )
         return self._keep_alive(job)
 
     def _succeed(self, job: WatchedJob, status: str) -> bool:
         output = {"jobId": job.job_id, "jobStatus": status, "requestedAt": job.requested_at}
-        if not self.callbacks.succeed(job.task_token, output):
-            self._cancel_if_abandoned(job)
+        self.callbacks.succeed(job.task_token, output)
         return False
 
     def _fail(self, job: WatchedJob, error: HubError) -> bool:
-        if not self.callbacks.fail(job.task_token, error):
-            self._cancel_if_abandoned(job)
+        """Fail the wait; the clean-up that follows cancels the job if it still runs."""
+        self.callbacks.fail(job.task_token, error)
         return False
 
     def _keep_alive(self, job: WatchedJob) -> bool:
@@ -112,15 +114,14 @@ class ExportWatcher:
         since = self.state.read().running_since or now
         return now - since > self.settings.max_export_seconds
 
-    def _time_out(self, job: WatchedJob) -> bool:
-        hours = self.settings.max_export_seconds // 3600
-        self.api.cancel(job.job_id)
-        return self._fail(job, ExportTimedOut(f"Export job {job.job_id} ran for more than {hours} hours."))
-
     def _cancel_if_abandoned(self, job: WatchedJob) -> None:
         """Cancel a job that nobody waits for any more: the execution has ended, and a conditional write
         shows that this attempt is still the one that exports."""
         status = self.executions.describe_execution(executionArn=job.execution_arn)["status"]
-        if status != "RUNNING" and self.state.still_exporting(job.execution_arn, job.attempt):
-            logger().warning("job of an ended execution is cancelled", job=job.job_id, execution=status)
+        if status == "RUNNING" or not self.state.still_exporting(job.execution_arn, job.attempt):
+            return
+        logger().warning("job of an ended execution is cancelled", job=job.job_id, execution=status)
+        try:
             self.api.cancel(job.job_id)
+        except HealthLakeRefused as error:
+            logger().info("job had ended meanwhile", job=job.job_id, reason=str(error))

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.exceptions import BotoCoreError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.httpsession import URLLib3Session
 
 from common import aws_clients
@@ -23,7 +23,10 @@ from healthlake_export.errors import HealthLakeBusy, HealthLakeRefused
 if TYPE_CHECKING:
     import boto3
     from mypy_boto3_healthlake import HealthLakeClient
-    from mypy_boto3_healthlake.type_defs import ExportJobPropertiesTypeDef
+    from mypy_boto3_healthlake.type_defs import (
+        ExportJobPropertiesTypeDef,
+        ListFHIRExportJobsResponseTypeDef,
+    )
 
 _SERVICE = "healthlake"
 _TIMEOUT_SECONDS = 20
@@ -111,13 +114,24 @@ class FhirExportApi:
         return newest["JobId"] if newest else None
 
     def _jobs_named(self, job_name: str) -> Iterator[ExportJobPropertiesTypeDef]:
-        page = self._client.list_fhir_export_jobs(DatastoreId=self._datastore_id, JobName=job_name)
+        page = self._list(DatastoreId=self._datastore_id, JobName=job_name)
         yield from page["ExportJobPropertiesList"]
         while token := page.get("NextToken"):
-            page = self._client.list_fhir_export_jobs(
-                DatastoreId=self._datastore_id, JobName=job_name, NextToken=token
-            )
+            page = self._list(DatastoreId=self._datastore_id, JobName=job_name, NextToken=token)
             yield from page["ExportJobPropertiesList"]
+
+    def _list(self, **request: Any) -> ListFHIRExportJobsResponseTypeDef:
+        try:
+            return self._client.list_fhir_export_jobs(**request)
+        except ClientError as error:
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+            code = error.response.get("Error", {}).get("Code", "Unknown")
+        except BotoCoreError as error:
+            status, code = 503, type(error).__name__
+        message = f"HealthLake answered ListFHIRExportJobs with {code}."
+        if code == "ThrottlingException" or status in _NOT_NOW or status >= 500:
+            raise HealthLakeBusy(message)
+        raise HealthLakeRefused(message)
 
     def _send(
         self, method: str, operation: str, query: str = "", body: Mapping[str, Any] | None = None

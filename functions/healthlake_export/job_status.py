@@ -18,7 +18,7 @@ class JobOutcome(Enum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     UNKNOWN = "unknown"
-    """A status that this code does not know: look again; the limit on running time bounds the wait."""
+    """A status that this code does not know: look again, and count the time as running."""
 
 
 _OUTCOMES = {
@@ -31,8 +31,9 @@ _OUTCOMES = {
     "CANCEL_SUBMITTED": JobOutcome.WAITING,
     "CANCEL_IN_PROGRESS": JobOutcome.WAITING,
     "CANCEL_COMPLETED": JobOutcome.FAILED,
-    # The cancellation failed, so the job goes on.
-    "CANCEL_FAILED": JobOutcome.RUNNING,
+    # Somebody wanted the job gone and nobody knows what became of it. The next run starts its own, which
+    # queues behind this one if it still runs.
+    "CANCEL_FAILED": JobOutcome.FAILED,
 }
 
 
@@ -43,7 +44,10 @@ def outcome_of(job_status: str) -> JobOutcome:
 
 def is_final(job_status: str) -> bool:
     """Whether a job in `job_status` has ended, so that there is nothing left to cancel."""
-    return outcome_of(job_status) in (JobOutcome.SUCCEEDED, JobOutcome.FAILED)
+    return job_status != "CANCEL_FAILED" and outcome_of(job_status) in (
+        JobOutcome.SUCCEEDED,
+        JobOutcome.FAILED,
+    )
 
 
 def next_delay(previous: int, *, first: int, longest: int) -> int:

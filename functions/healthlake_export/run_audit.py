@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 
 def open_run(client: DynamoDBClient, table: str, run: RunContext, locked_at: str) -> None:
-    """Write the audit item of a run that begins; writing it twice changes nothing."""
+    """Write the audit item of a run that begins, over that of an earlier try to begin."""
     facts = {
         "runId": run.run_id,
         "executionArn": run.execution_arn,
+        "datastoreId": run.datastore_id,
         "status": "RUNNING",
         "mode": run.mode,
         "since": run.since,
@@ -29,13 +30,13 @@ def open_run(client: DynamoDBClient, table: str, run: RunContext, locked_at: str
     }
     client.put_item(
         TableName=table,
-        Item={**run_key(run.datastore_id, run.started_at, run.run_id), **attributes(facts)},
+        Item={**run_key(run.run_id), **attributes(facts)},
     )
 
 
 def read_run(client: DynamoDBClient, table: str, run: RunIdentity) -> dict[str, str | int | None]:
     """The audit item of a run as plain values; empty when there is none."""
-    key = run_key(run.datastore_id, run.started_at, run.run_id)
+    key = run_key(run.run_id)
     answer = client.get_item(TableName=table, Key=key, ConsistentRead=True)
     return plain(answer.get("Item", {}))
 
@@ -61,7 +62,7 @@ def _outcome_update(table: str, run: RunIdentity, outcome: Mapping[str, Any]) ->
     facts = attributes(outcome)
     return {
         "TableName": table,
-        "Key": run_key(run.datastore_id, run.started_at, run.run_id),
+        "Key": run_key(run.run_id),
         "UpdateExpression": "SET " + ", ".join(f"#f{number} = :f{number}" for number in range(len(facts))),
         "ExpressionAttributeNames": {f"#f{number}": name for number, name in enumerate(facts)},
         "ExpressionAttributeValues": {f":f{number}": value for number, value in enumerate(facts.values())},

@@ -6,17 +6,23 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
+from common.names import camel_case
+
 Mode = Literal["full", "incremental", "replay"]
 
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """Who a run is: its id (the execution's name), the execution's ARN, its datastore and its start."""
+    """Who a run is: its id (the execution's name), the execution's ARN and its datastore."""
 
     run_id: str
     execution_arn: str
     datastore_id: str
-    started_at: str
+
+    @classmethod
+    def of_execution(cls, execution_arn: str, datastore_id: str) -> RunIdentity:
+        """The run of an execution, whose name is the last part of its ARN."""
+        return cls(execution_arn.rsplit(":", 1)[-1], execution_arn, datastore_id)
 
 
 @dataclass(frozen=True)
@@ -62,16 +68,11 @@ class RunContext:
     @property
     def identity(self) -> RunIdentity:
         """Who the run is."""
-        return RunIdentity(self.run_id, self.execution_arn, self.datastore_id, self.started_at)
+        return RunIdentity(self.run_id, self.execution_arn, self.datastore_id)
 
     def to_state(self) -> dict[str, Any]:
         """The run as `$.run`, with the names that the state machine uses."""
         return {
-            _camel(name): list(value) if isinstance(value, tuple) else value
+            camel_case(name): list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
         }
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(word.capitalize() for word in others)

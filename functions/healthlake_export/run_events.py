@@ -10,13 +10,13 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from healthlake_export.change_events import SOURCE
 from healthlake_export.errors import EventsNotAccepted
 from healthlake_export.run_state import RunState
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
-
-SOURCE = "healthlake-hub"
+    from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
 
 def export_completed(detail: Mapping[str, Any]) -> str:
@@ -30,26 +30,32 @@ def export_failed(detail: Mapping[str, Any]) -> str:
 
 
 def publish_outbox(state: RunState, client: EventBridgeClient, bus: str) -> list[str]:
-    """Publish every event that waits in the outbox, oldest run id first, and return the run ids.
+    """Publish every event that waits in the outbox, by the time at which its run ended, and return the ids
+    of their runs.
 
-    Raises `EventsNotAccepted` when the bus refuses one; it stays in the outbox.
+    Raises `EventsNotAccepted` after all have been tried when the bus refused one; it stays in the outbox.
     """
-    published = []
-    for run_id, text in state.read().outbox:
-        event = json.loads(text)
-        answer = client.put_events(
-            Entries=[
-                {
-                    "Source": SOURCE,
-                    "DetailType": event["detailType"],
-                    "Detail": json.dumps(event["detail"]),
-                    "EventBusName": bus,
-                }
-            ]
-        )
-        if answer["FailedEntryCount"]:
-            code = answer["Entries"][0].get("ErrorCode", "no error code")
-            raise EventsNotAccepted(f"The bus refused the event of run {run_id} with {code}.")
-        state.clear_outbox(run_id)
-        published.append(run_id)
+    waiting = [(run_id, json.loads(text)) for run_id, text in state.read().outbox]
+    published, refused = [], []
+    for run_id, event in sorted(waiting, key=lambda item: item[1]["detail"].get("endedAt") or ""):
+        refusal = _refusal(client, bus, event)
+        if refusal is None:
+            state.clear_outbox(run_id)
+            published.append(run_id)
+        else:
+            refused.append(f"of run {run_id} with {refusal}")
+    if refused:
+        raise EventsNotAccepted(f"The bus refused the event {', '.join(refused)}.")
     return published
+
+
+def _refusal(client: EventBridgeClient, bus: str, event: Mapping[str, Any]) -> str | None:
+    """Publish an event; the error code if the bus refused it."""
+    entry: PutEventsRequestEntryTypeDef = {
+        "Source": SOURCE,
+        "DetailType": event["detailType"],
+        "Detail": json.dumps(event["detail"]),
+        "EventBusName": bus,
+    }
+    answer = client.put_events(Entries=[entry])
+    return answer["Entries"][0].get("ErrorCode", "no error code") if answer["FailedEntryCount"] else None

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 _OF_A_RUN = (
-    "runId, startedAt, lockedAt, staleAfter, phase, attempt, startingBy, startingUntil, requestedAt, "
+    "runId, lockedAt, staleAfter, phase, attempt, startingBy, startingUntil, requestedAt, "
     "jobId, runningSince, taskToken, #sequence, claimedBy"
 )
 _NAMES = {"#owner": "owner", "#sequence": "sequence"}
@@ -51,10 +51,10 @@ class RunState:
         )
         return DatastoreState.from_item(answer.get("Item", {}))
 
-    def acquire(self, run_id: str, execution_arn: str, started_at: str, now: str, stale_after: str) -> bool:
+    def acquire(self, run_id: str, execution_arn: str, now: str, stale_after: str) -> bool:
         """Take the lock for a run; True also when the run has it already."""
         return self._update(
-            "SET #owner = :owner, runId = :run, startedAt = :started, lockedAt = :now, "
+            "SET #owner = :owner, runId = :run, lockedAt = :now, "
             "staleAfter = :stale, phase = :locked "
             "REMOVE attempt, startingBy, startingUntil, requestedAt, jobId, runningSince, taskToken, "
             "#sequence, claimedBy",
@@ -62,7 +62,6 @@ class RunState:
             {
                 ":owner": execution_arn,
                 ":run": run_id,
-                ":started": started_at,
                 ":now": now,
                 ":stale": stale_after,
                 ":locked": "LOCKED",

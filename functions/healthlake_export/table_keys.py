@@ -1,10 +1,10 @@
 """Keys of the hub's table, in one place.
 
-| item                    | pk                      | sk                        |
-|-------------------------|-------------------------|---------------------------|
-| state of a datastore    | `DATASTORE#<id>`        | `STATE`                   |
-| a run (audit)           | `DATASTORE#<id>`        | `RUN#<startedAt>#<runId>` |
-| ledger of a byte range  | `RUN#<runId>`           | `RANGE#<index, 6 digits>` |
+| item                    | pk               | sk                        |
+|-------------------------|------------------|---------------------------|
+| state of a datastore    | `DATASTORE#<id>` | `STATE`                   |
+| audit item of a run     | `RUN#<runId>`    | `RUN`                     |
+| ledger of a byte range  | `RUN#<runId>`    | `RANGE#<index, 6 digits>` |
 
 The state item is lock, phase of the export, watermark and outbox in one, so that what must change
 together changes in one conditional write.
@@ -25,9 +25,9 @@ def state_key(datastore_id: str) -> Key:
     return {"pk": {"S": f"DATASTORE#{datastore_id}"}, "sk": {"S": "STATE"}}
 
 
-def run_key(datastore_id: str, started_at: str, run_id: str) -> Key:
-    """Key of a run's audit item; a Query by `begins_with(sk, "RUN#")` lists runs by their start."""
-    return {"pk": {"S": f"DATASTORE#{datastore_id}"}, "sk": {"S": f"RUN#{started_at}#{run_id}"}}
+def run_key(run_id: str) -> Key:
+    """Key of a run's audit item, beside the run's ledger."""
+    return {"pk": {"S": f"RUN#{run_id}"}, "sk": {"S": "RUN"}}
 
 
 def ledger_key(run_id: str, index: int) -> Key:

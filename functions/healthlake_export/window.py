@@ -39,23 +39,26 @@ def plan_run(
     progress: Progress,
     overlap: timedelta,
     policy: EventPolicy,
+    started_at: str,
 ) -> RunContext:
-    """The run that answers `request`, given the `progress` of earlier ones."""
+    """The run that answers `request`, given the `progress` of earlier ones; `started_at` is the start of
+    its execution, ISO 8601 in UTC."""
     mode = _mode(request, progress)
     snapshot = mode == "full" or request.full
     since = _since(mode, request, progress, overlap)
+    silent = snapshot and not policy.full_run_events
     return RunContext(
         run_id=identity.run_id,
         execution_arn=identity.execution_arn,
         datastore_id=identity.datastore_id,
         mode=mode,
         snapshot=snapshot,
-        events=policy.change_events and (policy.full_run_events or not snapshot),
+        events=policy.change_events and not silent,
         since=None if since is None else format_instant(since),
         until=None if request.until is None else format_instant(request.until),
         types=request.types,
-        started_at=identity.started_at,
-        advances_watermark=mode != "replay",
+        started_at=started_at,
+        advances_watermark=_advances(mode, progress, silent=policy.change_events and silent),
         previous_ids=progress.published_ids if mode == "incremental" else None,
     )
 
@@ -66,6 +69,14 @@ def _mode(request: RunRequest, progress: Progress) -> Mode:
     if request.full or progress.watermark is None:
         return "full"
     return "incremental"
+
+
+def _advances(mode: Mode, progress: Progress, *, silent: bool) -> bool:
+    """A silent full run publishes nothing, so it may set a first watermark but not move one: what changed
+    since that one is yet to be published."""
+    if mode == "full" and silent:
+        return progress.watermark is None
+    return mode != "replay"
 
 
 def _since(mode: Mode, request: RunRequest, progress: Progress, overlap: timedelta) -> datetime | None:

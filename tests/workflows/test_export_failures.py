@@ -26,7 +26,7 @@ def _patient(request: pytest.FixtureRequest) -> None:
 def assert_clean_after(hub: Any, run: Any, error: str) -> None:
     """What holds after every failure."""
     assert (run.status, run.error) == ("FAILED", error), run.cause
-    assert run.path[-3:] == ["Clean Up Failed Run", "Was The Run Superseded?", "Export Failed"]
+    assert run.path[-3:] == ["Clean Up Failed Run", "How Did The Run End?", "Export Failed"]
     assert hub.state.owner is None
     assert hub.state.watermark is None
     assert [(event["runId"], event["error"]) for event in hub.run_events("ExportFailed")] == [
@@ -178,7 +178,7 @@ def test_a_run_that_lost_the_lock_ends_as_superseded(hub: Any, failing: Any) -> 
     def lose_the_lock_first(event: Any, context: Any) -> Any:
         run = event["run"]
         state = RunState(aws_clients.dynamodb(), TABLE, run["datastoreId"])
-        identity = RunIdentity(run["runId"], run["executionArn"], run["datastoreId"], run["startedAt"])
+        identity = RunIdentity(run["runId"], run["executionArn"], run["datastoreId"])
         state.close(
             identity,
             {"status": "FAILED", "error": "RunAbandoned"},

@@ -26,7 +26,7 @@ def hold_lock(hub: Any) -> Any:
     def hold(age: timedelta) -> None:
         stale_after = format_instant(datetime.now(UTC) - age + timedelta(hours=1))
         state = RunState(aws_clients.dynamodb(), TABLE, hub.datastore.datastore_id)
-        state.acquire("long-gone", UNKNOWN, "2026-03-01T12:00:00.000Z", now="now", stale_after=stale_after)
+        state.acquire("long-gone", UNKNOWN, now="now", stale_after=stale_after)
 
     return hold
 

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from common.errors import HubError
+from healthlake_export.errors import HealthLakeRefused
 from healthlake_export.fhir_export_api import ExportJob, ExportRequest
+from healthlake_export.job_status import is_final
 
 
 @dataclass
@@ -43,6 +45,8 @@ class FakeExportApi:
 
     def cancel(self, job_id: str) -> None:
         self._raise_trouble()
+        if is_final(self.jobs[job_id]):
+            raise HealthLakeRefused("HealthLake answered DELETE export with 400.")
         self.cancelled.append(job_id)
 
     def _raise_trouble(self) -> None:

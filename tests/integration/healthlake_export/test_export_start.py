@@ -27,7 +27,7 @@ def message(hub: Any, state: RunState, sample_event: Callable[[str], Any]) -> St
     record = sample_event("healthlake_export/run_waits_for_export")["Records"][0]
     message = StartMessage.from_body(json.loads(record["body"]))
     run = message.run
-    state.acquire(run.run_id, run.execution_arn, run.started_at, now="now", stale_after="later")
+    state.acquire(run.run_id, run.execution_arn, now="now", stale_after="later")
     return message
 
 
@@ -130,7 +130,7 @@ def test_a_refusal_ends_the_wait_with_its_error(
 
     starter("one").handle(message)
 
-    assert callbacks.told == [("fail", "HealthLakeRefused")]
+    assert callbacks.told == [("heartbeat", None), ("fail", "HealthLakeRefused")]
 
 
 def test_a_run_that_lost_the_lock_starts_nothing(
@@ -141,7 +141,7 @@ def test_a_run_that_lost_the_lock_starts_nothing(
     starter("one").handle(message)
 
     assert export_api.requests == []
-    assert callbacks.told == [("fail", "RunSuperseded")]
+    assert callbacks.told == [("heartbeat", None), ("fail", "RunSuperseded")]
 
 
 def test_a_run_that_loses_the_lock_while_it_starts_its_job_cancels_it(
@@ -158,7 +158,7 @@ def test_a_run_that_loses_the_lock_while_it_starts_its_job_cancels_it(
     starter("one").handle(message)
 
     assert export_api.cancelled == ["job-1"]
-    assert callbacks.told == [("fail", "RunSuperseded")]
+    assert callbacks.told == [("heartbeat", None), ("fail", "RunSuperseded")]
 
 
 def test_a_retry_of_the_wait_takes_the_running_job_over(
@@ -171,6 +171,29 @@ def test_a_retry_of_the_wait_takes_the_running_job_over(
     assert len(export_api.requests) == 1
     assert state.read().task_token == "token of the retry"
     assert state.read().sequence == 0
+
+
+def test_a_late_copy_of_a_start_message_does_not_take_the_place_of_a_living_attempt(
+    starter: Any, message: StartMessage, state: RunState, callbacks: Any, hub: Any
+) -> None:
+    starter("one").handle(message)
+    callbacks.waiting = False
+
+    starter("two").handle(StartMessage(message.run, "token of a dead attempt"))
+
+    assert state.read().task_token == message.task_token
+    assert len(_delayed(hub.settings.check_queue_url)) == 1
+
+
+def test_a_start_that_nobody_waits_for_is_not_tried_again(
+    starter: Any, message: StartMessage, export_api: Any, callbacks: Any, hub: Any
+) -> None:
+    callbacks.waiting = False
+
+    starter("one").handle(message)
+
+    assert export_api.requests == []
+    assert _delayed(hub.settings.start_queue_url) == []
 
 
 def _job_name(message: StartMessage) -> str:

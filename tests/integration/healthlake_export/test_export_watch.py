@@ -26,7 +26,7 @@ CHECK = Check(ME, "attempt", 0, 15)
 def state(hub: Any) -> RunState:
     """The state of a run that exports job-1."""
     state = RunState(aws_clients.dynamodb(), hub.settings.table, hub.settings.datastore_id)
-    state.acquire("me", ME, "started", now="now", stale_after="later")
+    state.acquire("me", ME, now="now", stale_after="later")
     state.begin_start(ME, "attempt", "token", "invocation", now=0, until=90, at="12:00")
     state.record_job(ME, "invocation", "job-1")
     return state
@@ -89,7 +89,7 @@ def test_a_finished_job_ends_the_wait_and_the_chain(
     assert next_checks() == []
 
 
-@pytest.mark.parametrize("status", ["FAILED", "CANCEL_COMPLETED"])
+@pytest.mark.parametrize("status", ["FAILED", "CANCEL_COMPLETED", "CANCEL_FAILED"])
 def test_a_failed_job_fails_the_wait(
     watcher: ExportWatcher, export_api: Any, callbacks: Any, next_checks: Any, status: str
 ) -> None:
@@ -102,7 +102,7 @@ def test_a_failed_job_fails_the_wait(
 
 
 @pytest.mark.parametrize(
-    "status", ["SUBMITTED", "QUEUED", "CANCEL_SUBMITTED", "CANCEL_IN_PROGRESS", "CANCEL_FAILED", "NEW_STATUS"]
+    "status", ["SUBMITTED", "QUEUED", "CANCEL_SUBMITTED", "CANCEL_IN_PROGRESS", "NEW_STATUS"]
 )
 def test_any_other_status_is_waited_out(
     watcher: ExportWatcher, export_api: Any, callbacks: Any, next_checks: Any, status: str
@@ -153,15 +153,16 @@ def test_a_job_that_healthlake_does_not_know_fails_the_wait(
     assert callbacks.told == [("fail", "HealthLakeRefused")]
 
 
-def test_a_job_that_runs_too_long_is_cancelled_and_fails_the_wait(
-    watcher: ExportWatcher, clock: Any, export_api: Any, callbacks: Any
+@pytest.mark.parametrize("status", ["IN_PROGRESS", "NEW_STATUS"])
+def test_a_job_that_runs_too_long_fails_the_wait_whatever_its_status_is_called(
+    watcher: ExportWatcher, clock: Any, export_api: Any, callbacks: Any, status: str
 ) -> None:
+    export_api.jobs["job-1"] = status
     watcher.on_check(CHECK, "message")
     clock.now += timedelta(hours=12, seconds=1)
 
     watcher.on_check(Check(ME, "attempt", 1, 22), "next message")
 
-    assert export_api.cancelled == ["job-1"]
     assert callbacks.told[-1] == ("fail", "ExportTimedOut")
 
 
@@ -215,6 +216,38 @@ def test_the_job_of_an_ended_execution_is_cancelled(
     watcher.on_check(CHECK, "message")
 
     assert export_api.cancelled == ["job-1"]
+
+
+def test_a_job_that_ended_before_its_cancellation_is_left_alone(
+    watcher: ExportWatcher, callbacks: Any, export_api: Any, execution: SimpleNamespace
+) -> None:
+    callbacks.waiting = False
+    execution.status = "ABORTED"
+    describe = export_api.describe
+
+    def ends_meanwhile(job_id: str) -> Any:
+        seen = describe(job_id)
+        export_api.jobs[job_id] = "COMPLETED"
+        return seen
+
+    export_api.describe = ends_meanwhile
+
+    watcher.on_check(CHECK, "message")
+
+    assert export_api.cancelled == []
+
+
+@pytest.mark.parametrize("status", ["COMPLETED", "FAILED"])
+def test_an_ended_job_of_an_ended_execution_is_not_cancelled(
+    watcher: ExportWatcher, callbacks: Any, export_api: Any, execution: SimpleNamespace, status: str
+) -> None:
+    callbacks.waiting = False
+    execution.status = "ABORTED"
+    export_api.jobs["job-1"] = status
+
+    watcher.on_check(CHECK, "message")
+
+    assert export_api.cancelled == []
 
 
 def test_a_job_that_a_retry_took_over_is_not_cancelled_by_an_old_check(

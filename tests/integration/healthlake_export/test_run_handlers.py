@@ -14,6 +14,9 @@ from common import aws_clients
 from common.errors import InvalidInput, InvalidSetting
 from healthlake_export import acquire_run_lock, advance_watermark, clean_up_failed_run, publish_run_events
 from healthlake_export.errors import EventsNotAccepted, RunLockHeld, RunSuperseded
+from healthlake_export.fhir_export_api import ExportJob
+from healthlake_export.run_context import RunIdentity
+from healthlake_export.run_events import export_failed
 from healthlake_export.run_state import RunState
 from healthlake_export.settings import export_settings
 
@@ -193,7 +196,7 @@ def test_a_failed_run_is_recorded_released_and_published(invoke: Invoke, state: 
 
     answer = invoke(clean_up_failed_run, "range_could_not_be_processed")
 
-    assert (answer["error"], answer["superseded"]) == ("ExceedToleratedFailureThreshold", False)
+    assert (answer["error"], answer["outcome"]) == ("ExceedToleratedFailureThreshold", "FAILED")
     assert "byte range" in answer["cause"]
     assert state.read().owner is None
     event = bus()[0]
@@ -226,13 +229,13 @@ def test_a_run_that_lost_the_lock_to_another_is_superseded_and_harms_nobody(
 ) -> None:
     lost = invoke(acquire_run_lock, "schedule_fired")["run"]
     failure = {"Error": "RunAbandoned"}
-    taken_over = {"executionArn": lost["executionArn"], "startedAt": lost["startedAt"], "failure": failure}
+    taken_over = {"executionArn": lost["executionArn"], "failure": failure}
     invoke(clean_up_failed_run, "range_could_not_be_processed", **taken_over)
     owner = invoke(acquire_run_lock, "replay_requested")["run"]["executionArn"]
 
     answer = invoke(clean_up_failed_run, "range_could_not_be_processed")
 
-    assert answer["superseded"]
+    assert answer["outcome"] == "SUPERSEDED"
     assert answer["result"] == {"runId": "run-of-noon", "status": "SUPERSEDED"}
     assert state.read().owner == owner
     assert [event["detail"]["error"] for event in bus()] == ["RunAbandoned"]
@@ -246,6 +249,85 @@ def test_a_run_that_failed_before_it_had_the_lock_is_recorded_and_published_once
     answer = invoke(clean_up_failed_run, "range_could_not_be_processed")
     assert invoke(clean_up_failed_run, "range_could_not_be_processed") == answer
 
-    assert not answer["superseded"]
+    assert answer["outcome"] == "FAILED"
     assert state.read().owner == owner
     assert [event["detail"]["runId"] for event in bus()] == ["run-of-noon"]
+
+
+def test_a_run_whose_last_answer_was_lost_is_complete_and_not_failed(
+    invoke: Invoke, state: RunState, bus: Any
+) -> None:
+    invoke(acquire_run_lock, "schedule_fired")
+    invoke(advance_watermark, "run_was_reconciled")
+
+    answer = invoke(clean_up_failed_run, "range_could_not_be_processed")
+
+    assert answer["outcome"] == "COMPLETED"
+    assert (answer["result"]["status"], answer["result"]["published"]) == ("COMPLETED", 1150)
+    assert [event["detail-type"] for event in bus()] == ["ExportCompleted"]
+
+
+def test_a_run_in_progress_has_an_audit_item(invoke: Invoke, state: RunState) -> None:
+    run = invoke(acquire_run_lock, "schedule_fired")["run"]
+
+    audit = state.read_audit(RunIdentity.of_execution(run["executionArn"], run["datastoreId"]))
+
+    assert (audit["status"], audit["mode"], audit["startedAt"]) == ("RUNNING", "full", run["startedAt"])
+
+
+def test_one_refused_event_does_not_hold_back_the_others(
+    invoke: Invoke, state: RunState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for run_id, ended_at in (("z-first", "1"), ("a-second", "2"), ("m-third", "3")):
+        run = RunIdentity(run_id, run_id, state.datastore_id)
+        state.record_failure(run, {"status": "FAILED"}, export_failed({"runId": run_id, "endedAt": ended_at}))
+    tried = []
+
+    def refuse_the_first(Entries: Any) -> Any:  # noqa: N803 - boto3's name
+        run_id = json.loads(Entries[0]["Detail"])["runId"]
+        tried.append(run_id)
+        refused = run_id == "z-first"
+        return {
+            "FailedEntryCount": int(refused),
+            "Entries": [{"ErrorCode": "InternalException"} if refused else {}],
+        }
+
+    monkeypatch.setattr(aws_clients.events(), "put_events", refuse_the_first)
+
+    with pytest.raises(EventsNotAccepted, match="z-first"):
+        invoke(publish_run_events, "run_is_complete")
+
+    assert tried == ["z-first", "a-second", "m-third"], "in the order in which the runs ended"
+    assert [run_id for run_id, _ in state.read().outbox] == ["z-first"]
+
+
+class StoppedWhileStarting:
+    """A HealthLake with the job of a run that was stopped before it wrote down which job it got."""
+
+    def __init__(self, status: str) -> None:
+        self.status = status
+        self.cancelled: list[str] = []
+
+    def find(self, job_name: str) -> str | None:
+        return "orphan"
+
+    def describe(self, job_id: str) -> ExportJob:
+        return ExportJob(job_id, self.status)
+
+    def cancel(self, job_id: str) -> None:
+        self.cancelled.append(job_id)
+
+
+@pytest.mark.parametrize(("status", "cancelled"), [("IN_PROGRESS", ["orphan"]), ("COMPLETED", [])])
+def test_the_job_of_a_run_stopped_while_starting_is_found_and_cancelled_unless_it_has_ended(
+    invoke: Invoke, state: RunState, monkeypatch: pytest.MonkeyPatch, status: str, cancelled: list[str]
+) -> None:
+    run = invoke(acquire_run_lock, "schedule_fired")["run"]
+    state.begin_start(run["executionArn"], "attempt", "token", "invocation", now=0, until=90, at="12:00")
+    healthlake = StoppedWhileStarting(status)
+    monkeypatch.setattr(clean_up_failed_run, "export_api", lambda _datastore_id: healthlake)
+
+    invoke(clean_up_failed_run, "execution_was_stopped")
+
+    assert healthlake.cancelled == cancelled
+    assert state.read().owner is None

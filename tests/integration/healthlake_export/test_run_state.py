@@ -21,7 +21,7 @@ def state(hub: Any) -> RunState:
 
 
 def acquire(state: RunState, owner: str) -> bool:
-    return state.acquire(owner, owner, "started", now="now", stale_after="later")
+    return state.acquire(owner, owner, now="now", stale_after="later")
 
 
 def begin_start(state: RunState, invocation: str, now: int, at: str = "12:00") -> bool:
@@ -114,7 +114,7 @@ def test_since_when_a_job_runs_is_noted_once(exporting: RunState) -> None:
 def test_closing_a_run_releases_the_lock_moves_the_watermark_and_fills_the_outbox(
     exporting: RunState,
 ) -> None:
-    run = RunIdentity(ME, ME, exporting.datastore_id, "started")
+    run = RunIdentity(ME, ME, exporting.datastore_id)
 
     assert exporting.close(run, {"status": "COMPLETED"}, "{}", watermark="12:00", published_ids="key")
 
@@ -125,7 +125,7 @@ def test_closing_a_run_releases_the_lock_moves_the_watermark_and_fills_the_outbo
 
 
 def test_a_run_that_lost_its_lock_closes_nothing(exporting: RunState) -> None:
-    stranger = RunIdentity(OTHER, OTHER, exporting.datastore_id, "started")
+    stranger = RunIdentity(OTHER, OTHER, exporting.datastore_id)
 
     assert not exporting.close(stranger, {"status": "COMPLETED"}, "{}", watermark="12:00")
     assert exporting.read().owner == ME
@@ -134,7 +134,7 @@ def test_a_run_that_lost_its_lock_closes_nothing(exporting: RunState) -> None:
 
 def test_a_run_that_leaves_no_ids_leaves_none_of_an_earlier_run_either(exporting: RunState) -> None:
     exporting.close(
-        RunIdentity(ME, ME, exporting.datastore_id, "s"),
+        RunIdentity(ME, ME, exporting.datastore_id),
         {"status": "x"},
         "{}",
         watermark="1",
@@ -142,16 +142,14 @@ def test_a_run_that_leaves_no_ids_leaves_none_of_an_earlier_run_either(exporting
     )
     acquire(exporting, OTHER)
 
-    exporting.close(
-        RunIdentity(OTHER, OTHER, exporting.datastore_id, "s"), {"status": "x"}, "{}", watermark="2"
-    )
+    exporting.close(RunIdentity(OTHER, OTHER, exporting.datastore_id), {"status": "x"}, "{}", watermark="2")
 
     assert exporting.read().published_ids is None
 
 
 def test_a_failed_run_leaves_watermark_and_ids_alone(exporting: RunState) -> None:
     exporting.close(
-        RunIdentity(ME, ME, exporting.datastore_id, "s"),
+        RunIdentity(ME, ME, exporting.datastore_id),
         {"status": "x"},
         "{}",
         watermark="1",
@@ -159,6 +157,6 @@ def test_a_failed_run_leaves_watermark_and_ids_alone(exporting: RunState) -> Non
     )
     acquire(exporting, OTHER)
 
-    exporting.close(RunIdentity(OTHER, OTHER, exporting.datastore_id, "s"), {"status": "FAILED"}, "{}")
+    exporting.close(RunIdentity(OTHER, OTHER, exporting.datastore_id), {"status": "FAILED"}, "{}")
 
     assert (exporting.read().watermark, exporting.read().published_ids) == ("1", "k")

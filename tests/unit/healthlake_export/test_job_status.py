@@ -21,7 +21,7 @@ def test_every_status_of_the_api_has_an_outcome() -> None:
         ("IN_PROGRESS", JobOutcome.RUNNING),
         ("COMPLETED_WITH_ERRORS", JobOutcome.SUCCEEDED),
         ("CANCEL_COMPLETED", JobOutcome.FAILED),
-        ("CANCEL_FAILED", JobOutcome.RUNNING),
+        ("CANCEL_FAILED", JobOutcome.FAILED),
         ("PAUSED_BY_THE_MOON", JobOutcome.UNKNOWN),
     ],
 )

@@ -70,8 +70,8 @@ class Hub:
     published: list[tuple[str, int]] = field(default_factory=list)
 
     def run(self, store: Store, request: RunRequest, requested: datetime, took: int, *, fails: bool) -> None:
-        identity = RunIdentity("run", "arn", "store", format_instant(requested))
-        run = plan_run(identity, request, self.progress, timedelta(seconds=OVERLAP), self.policy)
+        identity = RunIdentity("run", "arn", "store")
+        run = plan_run(identity, request, self.progress, timedelta(seconds=OVERLAP), self.policy, "")
         kept = IdCollector()
         overlap = OverlapWindow(format_instant(requested), OVERLAP)
         previous = self.ids if run.previous_ids else PublishedIds()
@@ -145,8 +145,7 @@ def test_what_changed_after_a_silent_full_run_is_published_although_full_runs_pu
     store.write("a", START - timedelta(days=1), 0)
     hub.run(store, RunRequest(), START - timedelta(hours=1), 1, fails=False)
 
-    changes = [happening for happening in history if happening[1][1] != "full"]
-    after = live(hub, store, changes)
+    after = live(hub, store, history)
     hub.run(store, RunRequest(), after, 1, fails=False)
 
     final = {

@@ -11,14 +11,15 @@ from healthlake_export.run_request import RunRequest
 from healthlake_export.window import EventPolicy, Progress, plan_run
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-IDENTITY = RunIdentity("run", "arn:run", "store", "2026-03-01T12:05:00.000Z")
+IDENTITY = RunIdentity("run", "arn:run", "store")
+STARTED = "2026-03-01T12:05:00.000Z"
 FIRST = Progress()
 LATER = Progress(NOON, "runs/before/published-ids.bin")
 ALL_EVENTS = EventPolicy(change_events=True, full_run_events=True)
 
 
 def plan(request: RunRequest, progress: Progress, policy: EventPolicy = ALL_EVENTS) -> RunContext:
-    return plan_run(IDENTITY, request, progress, timedelta(minutes=2), policy)
+    return plan_run(IDENTITY, request, progress, timedelta(minutes=2), policy, STARTED)
 
 
 def test_the_first_run_is_full_and_asks_for_no_window() -> None:
@@ -83,6 +84,29 @@ def test_which_runs_publish_is_a_matter_of_policy(
 ) -> None:
     assert plan(RunRequest(full=True), LATER, policy).events is full_run
     assert plan(RunRequest(), LATER, policy).events is change_run
+
+
+SILENT = EventPolicy(change_events=True, full_run_events=False)
+
+
+def test_a_silent_full_run_sets_the_first_watermark_but_moves_none() -> None:
+    assert plan(RunRequest(), FIRST, SILENT).advances_watermark
+    assert not plan(RunRequest(full=True), LATER, SILENT).advances_watermark
+    assert plan(RunRequest(), LATER, SILENT).advances_watermark
+
+
+def test_where_nothing_is_published_at_all_a_full_run_moves_the_watermark() -> None:
+    nothing = EventPolicy(change_events=False, full_run_events=False)
+
+    assert plan(RunRequest(full=True), LATER, nothing).advances_watermark
+
+
+def test_a_full_replay_of_some_types_is_a_snapshot_and_silent_as_full_runs_are() -> None:
+    replay = RunRequest(types=("Patient",), full=True)
+
+    assert plan(replay, LATER).snapshot
+    assert plan(replay, LATER).events
+    assert not plan(replay, LATER, SILENT).events
 
 
 def test_a_run_survives_its_way_through_the_state_machine() -> None:
