@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import Any, Self
 
@@ -29,10 +30,14 @@ from local.healthlake.testing import HealthLakeServer
 from local.stepfunctions.pace import Pace
 from local.stepfunctions.workbench import Workbench, function_arn
 from local.stepfunctions.workbench_run import Run
+from local.testing.event_patterns import ENDED_EXECUTIONS, JOB_EVENTS, event_pattern
 from local.testing.mocked_hub import BUCKET, CREDENTIALS, REGION, TABLE, create_hub_resources, hub_environment
 from local.testing.moto_dynamodb import atomic_writes
+from local.testing.template_reader import read
 
-DEFINITION = Path(__file__).parents[2] / "statemachines" / "healthlake_export.asl.json"
+ROOT = Path(__file__).parents[2]
+TEMPLATE = ROOT / "template.yaml"
+DEFINITION = ROOT / "statemachines" / "healthlake_export.asl.json"
 HANDLERS = {
     "AcquireRunLockFunction": acquire_run_lock.lambda_handler,
     "StartExportFunction": start_export.lambda_handler,
@@ -54,6 +59,7 @@ class ExportHub:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, definition: Path = DEFINITION) -> None:
         self._monkeypatch = monkeypatch
         self._atomic_writes = atomic_writes()
+        self._bench_is_open = Event()
         self.healthlake = HealthLakeServer(put_object=_put_object, on_event=self._on_job_event)
         self.datastore = self.healthlake.create_datastore()
         self.fhir = self.healthlake.client(self.datastore)
@@ -84,11 +90,9 @@ class ExportHub:
         self.bench.connect_queue(queues.start, "StartExportFunction", batch_size=1)
         self.bench.connect_queue(queues.check, "CheckExportFunction", batch_size=1)
         self._check_queue = queues.check
-        self.bench.connect_rule({"source": ["aws.healthlake"]}, self._to_check_queue)
-        self.bench.connect_rule(
-            {"source": ["aws.states"], "detail": {"status": ["ABORTED", "TIMED_OUT", "FAILED"]}},
-            "CleanUpFailedRunFunction",
-        )
+        self.bench.connect_rule(self._pattern(JOB_EVENTS), self._to_check_queue)
+        self.bench.connect_rule(self._pattern(ENDED_EXECUTIONS), "CleanUpFailedRunFunction")
+        self._bench_is_open.set()
         return self
 
     def __exit__(
@@ -156,8 +160,15 @@ class ExportHub:
         return [job["JobStatus"] for job in sorted(listed, key=lambda job: job["SubmitTime"])]
 
     def _on_job_event(self, event: dict[str, Any]) -> None:
-        if event["detail-type"].startswith("Export Job"):
-            self.bench.put_event({**event, "bus": "default"})
+        self._bench_is_open.wait()
+        self.bench.put_event({**event, "bus": "default"})
+
+    def _pattern(self, path: tuple[str, ...]) -> Any:
+        values = {
+            "ExistingDatastoreId": self.datastore.datastore_id,
+            "ExportStateMachine": self.bench.state_machine.arn,
+        }
+        return event_pattern(read(TEMPLATE), path, values)
 
     def _to_check_queue(self, event: dict[str, Any]) -> None:
         boto3.client("sqs", REGION).send_message(QueueUrl=self._check_queue, MessageBody=json.dumps(event))

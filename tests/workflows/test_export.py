@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import boto3
@@ -157,6 +158,25 @@ def test_resources_that_healthlake_could_not_export_are_quarantined_and_counted(
     assert run.output["jobStatus"] == "COMPLETED_WITH_ERRORS"
     assert (run.output["published"], run.output["exportErrors"]) == (1, 1)
     assert len(hub.quarantined()) == 1
+
+
+def test_healthlakes_own_word_ends_the_wait_without_any_poll(hub: Any) -> None:
+    hub.put(("Patient", "p1"))
+    check = hub.bench.functions["CheckExportFunction"]
+
+    def deaf_to_polls(event: Any, context: Any) -> Any:
+        is_poll = "check" in json.loads(event["Records"][0]["body"])
+        return {"batchItemFailures": []} if is_poll else check(event, context)
+
+    hub.bench.functions["CheckExportFunction"] = deaf_to_polls
+
+    # The job waits for its release, which comes when it is known to be watched.
+    hub.healthlake.faults.hold_next_job("IN_PROGRESS")
+    run = hub.bench.start()
+    hub.bench.wait_until(lambda: hub.state.phase == "EXPORTING")
+    hub.healthlake.service.exports.release()
+
+    assert run.wait(30).status == "SUCCEEDED", run.cause
 
 
 def test_a_lost_job_event_is_made_up_for_by_polling(hub: Any) -> None:

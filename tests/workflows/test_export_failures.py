@@ -208,6 +208,25 @@ def test_when_even_the_clean_up_fails_the_rule_makes_up_for_it(hub: Any, failing
     hub.bench.wait_until(lambda: hub.state.owner is None)
 
 
+def test_a_run_whose_last_answer_was_lost_ends_as_complete(hub: Any) -> None:
+    advance = hub.bench.functions["AdvanceWatermarkFunction"]
+
+    def write_and_lose_the_answer(event: Any, context: Any) -> Any:
+        advance(event, context)
+        raise AwsCallFailed("TransactWriteItems was refused with InternalServerError.")
+
+    hub.bench.functions["AdvanceWatermarkFunction"] = write_and_lose_the_answer
+
+    run = hub.run()
+
+    assert run.status == "SUCCEEDED", run.cause
+    assert run.path[-3:] == ["Clean Up Failed Run", "How Did The Run End?", "Export Was Complete"]
+    assert (run.output["status"], run.output["published"]) == ("COMPLETED", 1)
+    assert hub.state.watermark is not None
+    assert [event["runId"] for event in hub.run_events("ExportCompleted")] == [run.name]
+    assert hub.run_events("ExportFailed") == []
+
+
 def test_a_superseded_start_ends_the_wait(hub: Any) -> None:
     start = hub.bench.functions["StartExportFunction"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from common import aws_clients
-from healthlake_export.errors import RunLockHeld
+from healthlake_export.errors import HealthLakeBusy, RunLockHeld
 from healthlake_export.instants import format_instant
 from healthlake_export.run_state import RunState
 from local.testing.mocked_hub import ACCOUNT, REGION, TABLE
@@ -128,3 +128,19 @@ def test_a_lock_released_between_refusal_and_question_is_taken(hub: Any, failing
         "Acquire Run Lock",
     ]
     assert run.status == "SUCCEEDED"
+
+
+def test_a_dead_run_that_cannot_be_cleaned_up_fails_the_run_that_wants_the_lock(
+    hub: Any, hold_lock: Any, failing: Any
+) -> None:
+    hold_lock(timedelta(hours=2))
+    clean_up = hub.bench.functions["CleanUpFailedRunFunction"]
+    errors = [HealthLakeBusy("HealthLake answered DELETE export with 503.")] * 9
+    hub.bench.functions["CleanUpFailedRunFunction"] = failing(*errors, then=clean_up)
+
+    run = hub.run()
+
+    assert (run.status, run.error) == ("FAILED", "HealthLakeBusy")
+    assert run.path[-3:] == ["Clean Up Failed Run", "How Did The Run End?", "Export Failed"]
+    assert hub.state.owner == UNKNOWN, "the dead run keeps the lock until it has been cleaned up"
+    assert [event["runId"] for event in hub.run_events("ExportFailed")] == [run.name]

@@ -12,7 +12,13 @@ from moto.sqs.models import sqs_backends
 
 from common import aws_clients
 from common.errors import InvalidInput, InvalidSetting
-from healthlake_export import acquire_run_lock, advance_watermark, clean_up_failed_run, publish_run_events
+from healthlake_export import (
+    acquire_run_lock,
+    advance_watermark,
+    check_export,
+    clean_up_failed_run,
+    publish_run_events,
+)
 from healthlake_export.errors import EventsNotAccepted, RunLockHeld, RunSuperseded
 from healthlake_export.fhir_export_api import ExportJob
 from healthlake_export.run_context import RunIdentity
@@ -331,3 +337,12 @@ def test_the_job_of_a_run_stopped_while_starting_is_found_and_cancelled_unless_i
 
     assert healthlake.cancelled == cancelled
     assert state.read().owner is None
+
+
+def test_an_event_without_a_job_is_taken_out_of_the_check_queue(invoke: Invoke, sample_event: Any) -> None:
+    record = sample_event("healthlake_export/job_reported_completed")["Records"][0]
+    body = {"source": "aws.healthlake", "detail-type": "Data Store Active", "detail": {"datastoreId": "x"}}
+
+    answer = invoke(check_export, "job_reported_completed", Records=[{**record, "body": json.dumps(body)}])
+
+    assert answer == {"batchItemFailures": []}
