@@ -34,7 +34,7 @@ class Check:
 
 @dataclass
 class Report:
-    """The numbers of one demo."""
+    """The numbers of one demo; `queue_drained` says that nothing was left to count at the bus."""
 
     loaded: int = 0
     rejected: int = 0
@@ -43,6 +43,7 @@ class Report:
     seen_by_run: list[int] = field(default_factory=list)
     events_on_bus: int = 0
     distinct_event_ids: int = 0
+    queue_drained: bool = False
 
     def add_run(self, run: Run, events_seen: int) -> None:
         """Add a run that completed, and how many of its events the subscriber has seen."""
@@ -59,6 +60,7 @@ class Report:
             "runs": self.runs,
             "eventsOnBus": self.events_on_bus,
             "distinctEventIds": self.distinct_event_ids,
+            "queueDrained": self.queue_drained,
         }
 
     def checks(self) -> list[Check]:
@@ -89,6 +91,12 @@ class Report:
                 "events on the bus = distinct event ids = all published",
                 len(set(counts)) == 1,
                 " = ".join(f"{count:,}" for count in counts),
+            ),
+            # a count that was taken while more was to come proves nothing
+            Check(
+                "every event at the bus was counted",
+                self.queue_drained,
+                "the queue is empty" if self.queue_drained else "events are still in the queue",
             ),
         ]
 
