@@ -8,16 +8,16 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import boto3
 
-from local.account import identity, processes, state_file
+from local.account import identity, processes, signals, state_file
 from local.account.settings import HOST, AccountSettings, without_foreign_variables
-from local.account.state_file import RunningAccount
+from local.account.state_file import AccountProcess, RunningAccount
 
 START_DEADLINE_SECONDS = 60.0
 STOP_GRACE_SECONDS = 6.0
@@ -48,13 +48,21 @@ def start(settings: AccountSettings) -> RunningAccount:
     settings.create_directories()
     for _ in range(START_ATTEMPTS):
         settings = replace(settings, port=free_port(settings.port))
-        process = _spawn(settings)
+        process: subprocess.Popen[bytes] | None = None
         try:
+            with signals.deferred():
+                process = _spawn(settings)
+                # before anything else can go wrong: whoever finds the file can stop the process
+                state_file.write_process(settings.state_dir, _mark(process.pid))
             if _wait_until_it_answers(process, settings):
                 return _record(process.pid, settings)
         except BaseException:
-            processes.end_group(process.pid, grace_seconds=1.0)
+            with signals.ignored():
+                if process is not None:
+                    processes.end_group(process.pid, grace_seconds=1.0)
+                state_file.remove(settings.state_dir)
             raise
+    state_file.remove(settings.state_dir)
     raise AccountDidNotStart(_last_line(settings.log_file), settings.log_file)
 
 
@@ -64,7 +72,7 @@ def find(state_dir: Path) -> RunningAccount | None:
     return account if account is not None and runs(account) else None
 
 
-def runs(account: RunningAccount) -> bool:
+def runs(account: RunningAccount | AccountProcess) -> bool:
     """Whether the account's own process runs (not another one that was given its id since)."""
     return processes.started_token(account.pid) == account.process_started
 
@@ -77,9 +85,10 @@ def answers(account: RunningAccount) -> bool:
 def stop(state_dir: Path) -> bool:
     """Stop the account of a state directory with all its workers; returns whether one was running.
 
+    It may still be starting, or be one that another version of this code has started.
     Raises AccountDidNotStop when a process outlives KILL.
     """
-    account = state_file.read(state_dir)
+    account = state_file.read_process(state_dir)
     # a leader that died leaves its workers in the group, under the id that no new process is given meanwhile
     ours = account is not None and (runs(account) or processes.started_token(account.pid) is None)
     running = account is not None and ours and bool(processes.group_members(account.pid))
@@ -136,11 +145,14 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], settings: AccountSe
     raise AccountDidNotStart(f"no answer within {START_DEADLINE_SECONDS:.0f} seconds", settings.log_file)
 
 
+def _mark(pid: int) -> AccountProcess:
+    return AccountProcess(pid, processes.started_token(pid) or "")
+
+
 def _record(pid: int, settings: AccountSettings) -> RunningAccount:
     access_key_id, secret_access_key = create_deploying_user(settings)
     account = RunningAccount(
-        pid=pid,
-        process_started=processes.started_token(pid) or "",
+        **asdict(_mark(pid)),
         port=settings.port,
         region=settings.region,
         auth=settings.auth,

@@ -45,6 +45,7 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "kill_workers",
     ),
     "ministack.services.lambda_svc": ("_execute_function_warm", "_resolve_layer_zip"),
+    "ministack.services.cloudwatch_logs": ("_append_log_events",),
     # state machines: the store stays ministack's, executions do not
     "ministack.services.stepfunctions": ("handle_request", "_start_execution", "_state_machines"),
     # events, and resources of CloudFormation

@@ -4,10 +4,32 @@ import os
 import signal
 import subprocess
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+from local.account import signals
 
 POLL_SECONDS = 0.05
+
+
+@contextmanager
+def group_of(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A command in a process group of its own, which is ended when the block is left by an exception.
+
+    Ctrl-C in a terminal reaches this process only, and what the command has started is in its group.
+    """
+    process: subprocess.Popen[str] | None = None
+    try:
+        with signals.deferred():
+            process = subprocess.Popen(command, start_new_session=True, text=True, **options)
+        yield process
+    except BaseException:
+        if process is not None:
+            with signals.ignored():
+                end_group(process.pid, grace_seconds=1.0)
+        raise
 
 
 def started_token(pid: int) -> str | None:

@@ -42,12 +42,46 @@ class RunningAccount:
         return Path(self.state_dir) / "account.log"
 
 
+@dataclass(frozen=True)
+class AccountProcess:
+    """The process of an account, which may still be starting: enough to stop it.
+
+    `process_started` tells the process from a later one with the same id.
+    """
+
+    pid: int
+    process_started: str
+
+
 def read(state_dir: Path) -> RunningAccount | None:
-    """What the state file says, or None when there is none (or one of another version)."""
+    """What the state file says, or None when there is none that says it all.
+
+    An account that is still starting, or that another version has started, has only a process to be read.
+    """
     try:
-        return RunningAccount(**json.loads((state_dir / STATE_FILE).read_text(encoding="utf-8")))
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, TypeError):
+        return RunningAccount(**_document(state_dir))
+    except TypeError:
         return None
+
+
+def read_process(state_dir: Path) -> AccountProcess | None:
+    """The process that the state file names, whatever else it says or lacks; None when it names none."""
+    document = _document(state_dir)
+    pid, started = document.get("pid"), document.get("process_started")
+    return AccountProcess(pid, started) if isinstance(pid, int) and isinstance(started, str) else None
+
+
+def _document(state_dir: Path) -> dict[str, Any]:
+    try:
+        document = json.loads((state_dir / STATE_FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def write_process(state_dir: Path, process: AccountProcess) -> None:
+    """Name the process of an account that is starting, so that it can be stopped whatever happens next."""
+    write_json(state_dir / STATE_FILE, asdict(process))
 
 
 def write(account: RunningAccount) -> None:

@@ -18,20 +18,28 @@ from local.cli.project import Project
 from local.cli.sam import local_environment
 
 FOLLOW_SECONDS = 1.0
+# How long after its time an event may still appear: each look goes back by this much.
+LATE_MILLISECONDS = 10_000
 
 
 @dataclass
 class LogReader:
-    """Reads log groups, by logical id of their function, from a time on (milliseconds); each event once."""
+    """Reads log groups, by logical id of their function, from a time on (milliseconds); each event once.
+
+    A look asks for what is new, and for what is young enough to have been late at the last look.
+    """
 
     client: Any
     groups: Mapping[str, str]
     since: int
-    _seen: set[tuple[str, int, str]] = field(default_factory=set)
+    _seen: dict[str, int] = field(default_factory=dict)
 
     def new_events(self) -> list[tuple[int, str, str]]:
         """Time in milliseconds, logical id and text of what was not read before, in order of time."""
         events = [event for name, group in self.groups.items() for event in self._events(name, group)]
+        newest = max((milliseconds for milliseconds, *_ in events), default=0)
+        self.since = max(self.since, newest - LATE_MILLISECONDS)
+        self._seen = {event: moment for event, moment in self._seen.items() if moment >= self.since}
         return sorted(events, key=lambda event: event[0])
 
     def _events(self, name: str, group: str) -> Iterator[tuple[int, str, str]]:
@@ -39,9 +47,8 @@ class LogReader:
         try:
             for page in pages.paginate(logGroupName=group, startTime=self.since):
                 for event in page["events"]:
-                    key = (event["logStreamName"], event["timestamp"], event["message"])
-                    if key not in self._seen:
-                        self._seen.add(key)
+                    if event["eventId"] not in self._seen:
+                        self._seen[event["eventId"]] = event["timestamp"]
                         yield event["timestamp"], name, event["message"].rstrip()
         except ClientError as error:
             # a function that has not run yet has written nothing
@@ -51,6 +58,11 @@ class LogReader:
 
 def logs(project: Project, output: Output, function: str | None, *, minutes: int, follow: bool) -> int:
     """Show the logs of one function or of all, from so many minutes ago; with `follow` until Ctrl-C."""
+    if follow and output.as_json:
+        raise CommandError(
+            "`logs --json` writes one document at its end, and with --follow it has no end.",
+            "Leave out one of the two.",
+        )
     account = lifecycle.find(project.account_dir)
     if account is None:
         raise account_is_down()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.account import signals
 from local.account.clients import forget_foreign_settings
 from local.account.settings import DEFAULT_PORT
 from local.cli.errors import CommandError
@@ -15,18 +16,26 @@ from local.cli.output import Output
 from local.cli.project import Project, command_line
 
 Command = Callable[[Project, Output, argparse.Namespace], int]
+# Adds a command by name, with a line that says what it does; returns the parser for its options.
+Add = Callable[[str, Command, str], argparse.ArgumentParser]
+# Defines commands by the function above.
+Commands = Callable[[Add], None]
 
 INTERRUPTED = 130
 
 
-def main(arguments: Sequence[str], project: Project | None = None) -> int:
-    """Run one command; returns its exit status: 0, 1 for what the user can mend, 130 after Ctrl-C."""
-    options = parser().parse_args(arguments)
+def main(arguments: Sequence[str], more: Sequence[Commands] = (), project: Project | None = None) -> int:
+    """Run one command, of these or of `more`; returns its exit status.
+
+    That is 0, 1 for what the user can mend, or 130 after Ctrl-C, TERM or a terminal that was closed.
+    """
+    options = parser(more).parse_args(arguments)
     output = Output(as_json=options.json)
     forget_foreign_settings()
     command: Command = options.command
     try:
-        return command(project or Project(), output, options)
+        with signals.interrupting():
+            return command(project or Project(), output, options)
     except CommandError as error:
         _report(error)
         output.document({"error": error.what})
@@ -53,8 +62,8 @@ def _report(error: CommandError) -> None:
         print(error.todo, file=sys.stderr)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+def parser(more: Sequence[Commands] = ()) -> argparse.ArgumentParser:
+    """The parser of all commands, `more` of them included."""
     root = argparse.ArgumentParser(
         prog="python -m local",
         description="The local AWS account: start it, load FHIR resources, run exports.",
@@ -70,12 +79,9 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(command=command)
         return added
 
-    for define in (_add_account_commands, _add_data_commands, _add_function_commands):
+    for define in (_add_account_commands, _add_data_commands, _add_function_commands, *more):
         define(add)
     return root
-
-
-Add = Callable[[str, Command, str], argparse.ArgumentParser]
 
 
 def _add_account_commands(add: Add) -> None:
@@ -88,6 +94,11 @@ def _add_account_commands(add: Add) -> None:
 
 def _add_data_commands(add: Add) -> None:
     command = add("load", _load, "Load FHIR resources from NDJSON files into the local HealthLake.")
+    command.epilog = (
+        "One resource per line, with its resourceType and its id: a resource is put under its id, "
+        "so a line without one is refused, as is a line that is not a JSON object. The others are loaded, "
+        "each refused one is named with its reason, and the exit status is 1."
+    )
     command.add_argument("paths", nargs="+", type=Path, help="folders or files: *.ndjson, *.ndjson.gz")
     command = add("export", _export, "Start the export state machine and follow it to its end.")
     command.add_argument(
@@ -99,8 +110,6 @@ def _add_data_commands(add: Add) -> None:
     command.add_argument(
         "--wait", action=argparse.BooleanOptionalAction, default=True, help="follow the execution to its end"
     )
-    command = add("demo", _demo, "Deploy into a fresh account, load, export in full, change, export again.")
-    command.add_argument("--data", type=Path, help="folder of NDJSON files (generated without it)")
 
 
 def _add_function_commands(add: Add) -> None:
@@ -109,7 +118,7 @@ def _add_function_commands(add: Add) -> None:
     command.add_argument("--event", type=Path, required=True, help="file with the event, see events/")
     command = add("logs", _logs, "Show what functions wrote to their logs.")
     command.add_argument("function", nargs="?", help="logical id in the template; without it, every function")
-    command.add_argument("--follow", action="store_true", help="go on until Ctrl-C")
+    command.add_argument("--follow", action="store_true", help="go on until Ctrl-C (not with --json)")
     command.add_argument("--minutes", type=int, default=15, help="how far back to begin (%(default)s)")
 
 
@@ -143,12 +152,6 @@ def _export(project: Project, output: Output, options: argparse.Namespace) -> in
     types = tuple(name.strip() for name in options.types.split(",")) if options.types else ()
     request = ExportOptions(options.full, types, options.since, options.until, options.wait)
     return export(project, output, request)
-
-
-def _demo(project: Project, output: Output, options: argparse.Namespace) -> int:
-    from local.demo.command import demo
-
-    return demo(project, output, options.data)
 
 
 def _invoke(project: Project, output: Output, options: argparse.Namespace) -> int:

@@ -18,6 +18,7 @@ from local.cli.errors import CommandError
 SUFFIXES = (".ndjson", ".ndjson.gz")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 TYPE_NAME = re.compile(r"[A-Z][A-Za-z]{1,63}")
+NO_ID = "no id, under which it would be put: 1 to 64 letters, digits, '-' and '.'"
 RESOURCE_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 
@@ -112,5 +113,5 @@ def _parsed(file: Path, number: int, text: bytes) -> Line | RefusedLine:
     if keys.resource_type is None or not TYPE_NAME.fullmatch(keys.resource_type):
         return refused("no resourceType")
     if keys.id is None or not RESOURCE_ID.fullmatch(keys.id):
-        return refused("no id of 1 to 64 letters, digits, '-' and '.'")
+        return refused(NO_ID)
     return Line(file, number, keys.resource_type, keys.id, text)

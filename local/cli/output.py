@@ -52,6 +52,9 @@ class Output:
     def bad(self, text: str) -> None:
         self._console.print(Text.assemble(("✗ ", "bold red"), text))
 
+    def warning(self, text: str) -> None:
+        self._console.print(Text.assemble(("! ", "bold yellow"), text))
+
     @contextmanager
     def step(self, name: str) -> Iterator["Step"]:
         """Show that something goes on, then that it is done and how long it took."""

@@ -1,10 +1,11 @@
 """Where things are in the project's folder."""
 
-import platform
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.account.host import architecture as architecture
+from local.account.host import python_runtime as python_runtime
 from local.account.lifecycle import REPOSITORY
 
 
@@ -60,13 +61,3 @@ def command_line() -> str:
     executable = Path(sys.executable)
     shown = executable.relative_to(REPOSITORY) if executable.is_relative_to(REPOSITORY) else executable
     return f"{shown} -m local"
-
-
-def python_runtime() -> str:
-    """Lambda's name for the running interpreter, for example python3.13."""
-    return f"python{sys.version_info.major}.{sys.version_info.minor}"
-
-
-def architecture() -> str:
-    """Lambda's name for this machine's processor: arm64 or x86_64."""
-    return "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"

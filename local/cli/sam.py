@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from local.account import processes, state_file
+from local.account.host import architecture, python_runtime
 from local.account.settings import without_foreign_variables
 from local.account.state_file import RunningAccount
 from local.cli.errors import CommandError
 from local.cli.fingerprint import fingerprint
-from local.cli.project import Project, architecture, python_runtime
+from local.cli.project import Project
 
 BUILD_PARTS = ("template.yaml", "functions", "layers", "samconfig.toml", "requirements/dev.txt")
 DEPLOY_PARTS = (*BUILD_PARTS, "statemachines")
@@ -113,30 +114,23 @@ class Sam:
     ) -> None:
         self.log_dir.mkdir(parents=True, exist_ok=True)
         log_file = self.log_dir / log_name
-        environment = {**sam_environment(self.project), **variables}
-        command = [sys.executable, "-m", "samcli", *arguments]
-        with log_file.open("w", encoding="utf-8") as log:
-            process = subprocess.Popen(
-                command,
+        with (
+            log_file.open("w", encoding="utf-8") as log,
+            processes.group_of(
+                [sys.executable, "-m", "samcli", *arguments],
                 cwd=self.project.root,
-                env=environment,
+                env={**sam_environment(self.project), **variables},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                text=True,
                 errors="replace",
-                start_new_session=True,
-            )
-            try:
-                for line in process.stdout or ():
-                    log.write(line)
-                    if any(character.isalnum() for character in line):
-                        progress(line.strip()[:100])
-                status = process.wait()
-            except BaseException:
-                # Ctrl-C reaches this process only: SAM runs in a group of its own, with pip below it
-                processes.end_group(process.pid, grace_seconds=1.0)
-                raise
+            ) as process,
+        ):
+            for line in process.stdout or ():
+                log.write(line)
+                if any(character.isalnum() for character in line):
+                    progress(line.strip()[:100])
+            status = process.wait()
         if status != 0:
             raise CommandError(
                 f"`sam {arguments[0]}` failed with status {status}.",

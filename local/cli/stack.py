@@ -14,9 +14,7 @@ def outputs(account: RunningAccount, stack_name: str) -> Mapping[str, str]:
     """The stack's outputs by name; raises CommandError when it is not deployed."""
     stack = describe(account, stack_name)
     if stack is None:
-        raise CommandError(
-            f"The stack {stack_name} is not deployed in the local account.", "Deploy it with `make up`."
-        )
+        raise _not_deployed(stack_name)
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
 
@@ -24,13 +22,15 @@ def describe(account: RunningAccount, stack_name: str) -> Mapping[str, Any] | No
     """CloudFormation's description of the stack, or None when there is none."""
     try:
         stacks = client(account, "cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
-    except ClientError:
+    except ClientError as error:
+        if not _says_that_it_does_not_exist(error):
+            raise
         return None
     return stacks[0] if stacks else None
 
 
 def functions(account: RunningAccount, stack_name: str) -> Mapping[str, str]:
-    """The names of the stack's Lambda functions by logical id."""
+    """The names of the stack's functions by logical id; raises CommandError when it is not deployed."""
     pages = client(account, "cloudformation").get_paginator("list_stack_resources")
     try:
         resources = [
@@ -38,12 +38,24 @@ def functions(account: RunningAccount, stack_name: str) -> Mapping[str, str]:
             for page in pages.paginate(StackName=stack_name)
             for resource in page["StackResourceSummaries"]
         ]
-    except ClientError:
-        raise CommandError(
-            f"The stack {stack_name} is not deployed in the local account.", "Deploy it with `make up`."
-        ) from None
+    except ClientError as error:
+        if not _says_that_it_does_not_exist(error):
+            raise
+        raise _not_deployed(stack_name) from None
     return {
         resource["LogicalResourceId"]: resource["PhysicalResourceId"]
         for resource in resources
         if resource["ResourceType"] == "AWS::Lambda::Function"
     }
+
+
+def _not_deployed(stack_name: str) -> CommandError:
+    return CommandError(
+        f"The stack {stack_name} is not deployed in the local account.", "Deploy it with `make up`."
+    )
+
+
+def _says_that_it_does_not_exist(error: ClientError) -> bool:
+    """CloudFormation has no error of its own for this: it is a ValidationError with these words."""
+    told = error.response["Error"]
+    return told["Code"] == "ValidationError" and "does not exist" in told["Message"]

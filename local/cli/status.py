@@ -47,8 +47,13 @@ def status(project: Project, output: Output) -> int:
 
 def _not_running(project: Project, output: Output) -> int:
     left = state_file.read(project.account_dir)
+    starting = state_file.read_process(project.account_dir)
     document: dict[str, Any] = {"running": False}
-    if left is None:
+    if left is None and starting is not None and lifecycle.runs(starting):
+        document |= {"starting": True, "pid": starting.pid}
+        output.line(f"The local account is starting (process {starting.pid}).")
+        output.line("If no other command starts it now: `make up` starts it anew, `make down` stops it.")
+    elif left is None:
         output.line("The local account is not running. Start it with `make up`.")
     else:
         document |= {"died": True, "log": str(left.log_file)}

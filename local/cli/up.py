@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from local.account import lifecycle, state_file
 from local.account.settings import DEFAULT_PORT, AccountSettings
@@ -40,8 +41,14 @@ def up(project: Project, output: Output, options: UpOptions) -> int:
     output.line("For the AWS CLI and SDKs:")
     for name, value in account_variables(account).items():
         output.line(f"  export {name}={value}")
-    document = {"endpoint": account.endpoint, "pid": account.pid, "port": account.port, "stack": stack_name}
-    output.document(document | {"environment": account_variables(account)})
+    document: dict[str, Any] = {
+        "endpoint": account.endpoint,
+        "pid": account.pid,
+        "port": account.port,
+        "stack": stack_name,
+    }
+    document |= {"policiesEnforced": account.auth, "environment": account_variables(account)}
+    output.document(document)
     return 0
 
 
@@ -60,6 +67,8 @@ def _started(state_dir: Path, output: Output, options: UpOptions) -> RunningAcco
     account = lifecycle.find(state_dir)
     if account is not None and lifecycle.answers(account):
         output.good(f"The local account already runs at {account.endpoint}")
+        if account.auth != options.auth:
+            output.warning(_other_auth(account))
         return account
     with output.step("Start the local AWS account") as step:
         # a process that no longer answers, or workers that a dead one left
@@ -73,6 +82,15 @@ def _started(state_dir: Path, output: Output, options: UpOptions) -> RunningAcco
         taken = f" (port {options.port} is taken)" if account.port != options.port else ""
         step.result = f"{account.endpoint}{taken}"
     return account
+
+
+def _other_auth(account: RunningAccount) -> str:
+    if account.auth:
+        return "It goes on enforcing IAM policies: --no-auth counts at its start. Run `make down`, then this."
+    return (
+        "It goes on without enforcing IAM policies, as it was started with --no-auth. "
+        "Run `make down`, then this, to have them enforced."
+    )
 
 
 def down(project: Project, output: Output) -> int:

@@ -1,13 +1,12 @@
 """`demo`: a fresh account with the application in it, two runs of the export workflow, the sums checked."""
 
 import shutil
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from local.account import lifecycle, state_file
+from local.account import lifecycle, signals, state_file
 from local.account.state_file import RunningAccount
 from local.cli import stack
 from local.cli.errors import CommandError
@@ -50,19 +49,12 @@ def _own_account(project: Project) -> Iterator[Path]:
     lifecycle.stop(state_dir)
     shutil.rmtree(state_dir, ignore_errors=True)
     project.demo_report.unlink(missing_ok=True)
-    previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield state_dir
     finally:
-        # a second Ctrl-C must not leave the account behind
-        ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        lifecycle.stop(state_dir)
-        signal.signal(signal.SIGINT, ignored)
-        signal.signal(signal.SIGTERM, previous)
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt
+        # whatever else is sent must not leave the account behind
+        with signals.ignored():
+            lifecycle.stop(state_dir)
 
 
 def _run(project: Project, state_dir: Path, output: Output, files: Sequence[Path]) -> Report:
@@ -89,7 +81,7 @@ def _run(project: Project, state_dir: Path, output: Output, files: Sequence[Path
         report.changed = len(changed)
         _export(account, outputs, {}, output, subscriber, report)
 
-        subscriber.wait_until_empty(SILENCE_SECONDS)
+        report.queue_drained = subscriber.wait_until_empty(SILENCE_SECONDS)
         report.events_on_bus = subscriber.count.events
         report.distinct_event_ids = subscriber.count.distinct_ids
     return report

@@ -11,6 +11,7 @@ from typing import Any
 from local.account.ministack_names import ministack
 from local.lambda_runtime.compiled_archives import compiled
 from local.lambda_runtime.error_payloads import Payload, exited, timed_out
+from local.lambda_runtime.log_events import with_event_ids
 from local.lambda_runtime.worker_script import with_aws_error_types
 
 # The failure of the call that this thread is making, for the answer that ministack builds after it.
@@ -27,6 +28,8 @@ def register() -> None:
     runtime._PYTHON_WORKER_SCRIPT = with_aws_error_types(runtime._PYTHON_WORKER_SCRIPT)
     runtime.Worker = worker_with_failures(runtime.Worker)
     service._execute_function_warm = answering_with_failures(service._execute_function_warm)
+    logs = ministack("ministack.services.cloudwatch_logs")
+    logs._append_log_events = with_event_ids(logs._append_log_events)
     resolve_layer = service._resolve_layer_zip
     service._resolve_layer_zip = lambda layer: _compiled_or_none(resolve_layer(layer))
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from local.account.clients import client
+from local.account.host import python_runtime
 from local.account.state_file import RunningAccount
-from local.cli.project import python_runtime
 
 TRUST = {
     "Version": "2012-10-17",

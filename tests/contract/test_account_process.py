@@ -3,13 +3,15 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from local.account import lifecycle, processes
+from local.account import lifecycle, processes, state_file
 from local.account.clients import client, forget_foreign_settings
 from local.account.listeners import listeners
 from local.account.settings import HOST, AccountSettings
@@ -110,6 +112,59 @@ def test_an_account_that_was_killed_is_not_found_and_its_workers_are_cleared(tmp
         lifecycle.stop(tmp_path)
 
     assert processes.group_members(account.pid) == []
+
+
+def test_an_account_whose_starter_was_killed_is_found_and_stopped(tmp_path: Path) -> None:
+    settings = f"AccountSettings(port=0, state_dir=Path({str(tmp_path)!r}), parts=('lambda_runtime',))"
+    source = f"""
+import time
+from pathlib import Path
+from local.account import lifecycle
+from local.account.settings import AccountSettings
+
+def wait(process, settings):
+    print(process.pid, flush=True)
+    time.sleep(600)
+
+lifecycle._wait_until_it_answers = wait
+lifecycle.start({settings})
+"""
+    command = [sys.executable, "-c", source]
+    with subprocess.Popen(command, cwd=lifecycle.REPOSITORY, stdout=subprocess.PIPE, text=True) as starter:
+        assert starter.stdout is not None
+        account = int(starter.stdout.readline())
+        starter.kill()
+
+    assert lifecycle.find(tmp_path) is None
+    assert lifecycle.stop(tmp_path)
+    assert processes.group_members(account) == []
+
+
+def test_an_account_of_another_version_is_stopped(tmp_path: Path) -> None:
+    with running_account(tmp_path, parts=PARTS) as account:
+        document = {"pid": account.pid, "process_started": account.process_started, "new_field": 1}
+        state_file.write_json(tmp_path / state_file.STATE_FILE, document)
+
+        assert lifecycle.stop(tmp_path)
+
+    assert processes.group_members(account.pid) == []
+
+
+def test_a_process_that_got_the_accounts_id_since_is_left_alone(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        state_file.write_process(tmp_path, state_file.AccountProcess(other.pid, "another start"))
+
+        assert not lifecycle.stop(tmp_path)
+
+        assert other.poll() is None
+
+
+def test_a_start_that_fails_leaves_no_state_file(tmp_path: Path) -> None:
+    forget_foreign_settings()
+    with pytest.raises(lifecycle.AccountDidNotStart):
+        lifecycle.start(AccountSettings(port=0, state_dir=tmp_path, parts=("no_such_part",)))
+
+    assert state_file.read_process(tmp_path) is None
 
 
 def test_nothing_is_written_to_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

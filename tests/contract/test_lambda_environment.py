@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from local.account.clients import client
 from local.account.state_file import RunningAccount
 from local.account.testing import running_account
 from local.lambda_runtime.testing import Functions
@@ -80,3 +81,16 @@ def test_concurrent_calls_run_in_environments_of_their_own(functions: Functions)
         pids = {answer.payload for answer in pool.map(functions.invoke, ["parallel", "parallel"])}
 
     assert len(pids) == 2
+
+
+def test_lines_that_are_equal_are_log_events_of_their_own(
+    account: RunningAccount, functions: Functions
+) -> None:
+    source = "def handler(event, context):\n    print('again')\n    print('again')\n"
+    functions.create("repeating", functions.role("repeating"), source)
+
+    functions.invoke("repeating")
+
+    events = client(account, "logs").filter_log_events(logGroupName="/aws/lambda/repeating")["events"]
+    assert [event["message"] for event in events].count("again") == 2
+    assert len({event["eventId"] for event in events}) == len(events)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from local.account.host import architecture, python_runtime
 from local.cli.errors import CommandError
 from local.cli.fingerprint import fingerprint
-from local.cli.project import architecture, python_runtime
 from local.cli.sam import local_environment
 
 
