@@ -169,7 +169,7 @@ def test_a_slow_job_takes_its_time() -> None:
         fhir = server.client()
         server.faults.slow_next_job(30)
         job_id = fhir.start_export().document["jobId"]
-        server.service.exports.wait_for(job_id, "IN_PROGRESS", timeout=5)
+        server.service.exports.wait_for(job_id, "IN_PROGRESS", timeout=60)
         with pytest.raises(TimeoutError):
             server.service.exports.wait_for(job_id, "COMPLETED", timeout=0.2)
 

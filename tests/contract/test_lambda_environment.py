@@ -1,6 +1,9 @@
 """What a function finds around it: its role's credentials, region, endpoint, layers, not the user's own."""
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -71,16 +74,25 @@ def test_a_function_starts_from_byte_code_that_came_with_its_archive(functions: 
     assert functions.invoke("compiled").payload == [1, 0, 0, 0]
 
 
-def test_concurrent_calls_run_in_environments_of_their_own(functions: Functions) -> None:
-    from concurrent.futures import ThreadPoolExecutor
+MEETING = """
+import os, pathlib, time
 
-    source = "import os, time\ndef handler(event, context):\n    time.sleep(0.5)\n    return os.getpid()\n"
-    functions.create("parallel", functions.role("parallel"), source)
+def handler(event, context):
+    (pathlib.Path(event) / str(os.getpid())).touch()
+    for _ in range(1000):
+        if len(os.listdir(event)) == 2:
+            return os.getpid()
+        time.sleep(0.01)
+"""
+
+
+def test_concurrent_calls_run_in_environments_of_their_own(functions: Functions, tmp_path: Path) -> None:
+    functions.create("meeting", functions.role("meeting"), MEETING)
 
     with ThreadPoolExecutor(2) as pool:
-        pids = {answer.payload for answer in pool.map(functions.invoke, ["parallel", "parallel"])}
+        answers = list(pool.map(functions.invoke, ["meeting"] * 2, [str(tmp_path)] * 2))
 
-    assert len(pids) == 2
+    assert sorted(str(answer.payload) for answer in answers) == sorted(os.listdir(tmp_path))
 
 
 def test_lines_that_are_equal_are_log_events_of_their_own(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from local.stepfunctions import task_tokens
 from local.stepfunctions.pace import Pace
 from local.stepfunctions.workbench import Run, Workbench
 
@@ -32,7 +32,7 @@ class Tokens:
     def get(self, number: int = 1) -> str:
         """The token of that attempt, once it is there."""
         with self._came:
-            assert self._came.wait_for(lambda: len(self._tokens) >= number, timeout=5)
+            assert self._came.wait_for(lambda: len(self._tokens) >= number, timeout=60)
             return self._tokens[number - 1]
 
 
@@ -80,44 +80,82 @@ def refusal(call: Any, **parameters: Any) -> str:
 def test_success_goes_on_with_the_given_output(open_bench: Any, tokens: Tokens) -> None:
     run, states = open_bench()
     states.send_task_success(taskToken=tokens.get(), output=json.dumps({"jobStatus": "COMPLETED"}))
-    assert run.wait(5).output == {"jobStatus": "COMPLETED"}
+    assert run.wait().output == {"jobStatus": "COMPLETED"}
 
 
 def test_failure_fails_with_the_given_error_and_cause(open_bench: Any, tokens: Tokens) -> None:
     run, states = open_bench()
     states.send_task_failure(taskToken=tokens.get(), error="ExportFailed", cause="why")
-    assert (run.wait(5).error, run.cause) == ("ExportFailed", "why")
+    assert (run.wait().error, run.cause) == ("ExportFailed", "why")
 
 
 def test_a_missed_heartbeat_is_caught_as_heartbeat_timeout(open_bench: Any) -> None:
     run, _ = open_bench(HeartbeatSeconds=1, TimeoutSeconds=60)
-    assert run.wait(5).path == ["Wait", "No Heartbeat"]
+    assert run.wait().path == ["Wait", "No Heartbeat"]
 
 
 def test_a_missed_heartbeat_is_reported_as_a_timeout(open_bench: Any) -> None:
     run, _ = open_bench(HeartbeatSeconds=1, TimeoutSeconds=60)
-    assert run.wait(5).output["error"]["Error"] == "States.Timeout"
+    assert run.wait().output["error"]["Error"] == "States.Timeout"
     timed_out = [event for event in run.history if event["type"] == "TaskTimedOut"]
     assert timed_out[0]["taskTimedOutEventDetails"]["error"] == "States.Timeout"
 
 
-def test_heartbeats_keep_the_task_alive(open_bench: Any, tokens: Tokens) -> None:
-    run, states = open_bench(HeartbeatSeconds=10, TimeoutSeconds=600)
+class Clock:
+    """The seconds by which heartbeats are missed, passed by a test."""
+
+    def __init__(self) -> None:
+        self._looks = threading.Condition()
+        self._number = 0
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        with self._looks:
+            self._number += 1
+            self._looks.notify_all()
+            return self.now
+
+    def await_a_look(self) -> None:
+        """Return when somebody has looked at the clock from now on."""
+        with self._looks:
+            before = self._number
+            assert self._looks.wait_for(lambda: self._number > before, timeout=60)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(task_tokens, "time", clock)
+    return clock
+
+
+def test_heartbeats_keep_the_task_alive(open_bench: Any, tokens: Tokens, clock: Clock) -> None:
+    run, states = open_bench(HeartbeatSeconds=2, TimeoutSeconds=6000)
+    token = tokens.get()
     for _ in range(5):
-        states.send_task_heartbeat(taskToken=tokens.get())
-        time.sleep(0.3)
+        clock.now += 0.15  # of 0.2: the bench shortens timeouts to a tenth
+        states.send_task_heartbeat(taskToken=token)
+        clock.await_a_look()
     assert run.status == "RUNNING"
-    states.send_task_success(taskToken=tokens.get(), output="{}")
-    assert run.wait(5).path == ["Wait", "Done"]
+    states.send_task_success(taskToken=token, output="{}")
+    assert run.wait(60).path == ["Wait", "Done"]
 
 
-def test_heartbeats_do_not_extend_the_timeout(open_bench: Any, tokens: Tokens) -> None:
+def test_a_heartbeat_that_comes_too_late_is_missed(open_bench: Any, tokens: Tokens, clock: Clock) -> None:
+    run, states = open_bench(HeartbeatSeconds=2, TimeoutSeconds=6000)
+    token = tokens.get()
+    clock.now += 0.15
+    states.send_task_heartbeat(taskToken=token)
+    clock.now += 0.25
+    assert run.wait(60).path == ["Wait", "No Heartbeat"]
+
+
+def test_heartbeats_do_not_extend_the_timeout(open_bench: Any, tokens: Tokens, clock: Clock) -> None:
     run, states = open_bench(HeartbeatSeconds=3, TimeoutSeconds=5)
     while run.status == "RUNNING":
         with contextlib.suppress(states.exceptions.TaskTimedOut):
             states.send_task_heartbeat(taskToken=tokens.get())
-        time.sleep(0.02)
-    assert run.wait(5).path == ["Wait", "Timed Out"]
+    assert run.wait(60).path == ["Wait", "Timed Out"]
 
 
 def test_an_unknown_token_is_invalid(open_bench: Any) -> None:
@@ -135,7 +173,7 @@ def test_the_token_of_a_task_that_is_over_is_refused(open_bench: Any, tokens: To
         states.send_task_success(taskToken=token, output="{}")
     if ending == "stopped":
         run.stop()
-    run.wait(5)
+    run.wait()
     assert refusal(states.send_task_success, taskToken=token, output="{}") == "TaskTimedOut"
     assert refusal(states.send_task_failure, taskToken=token) == "TaskTimedOut"
     assert refusal(states.send_task_heartbeat, taskToken=token) == "TaskTimedOut"
@@ -153,7 +191,7 @@ def test_each_attempt_has_a_token_of_its_own(open_bench: Any, tokens: Tokens) ->
     assert tokens.get(2) != tokens.get(1)
     assert refusal(states.send_task_success, taskToken=tokens.get(1), output="{}") == "TaskTimedOut"
     states.send_task_success(taskToken=tokens.get(2), output='"second"')
-    assert run.wait(5).output == "second"
+    assert run.wait().output == "second"
 
 
 def test_an_answer_from_within_the_task_itself_is_not_lost() -> None:
@@ -164,7 +202,7 @@ def test_an_answer_from_within_the_task_itself_is_not_lost() -> None:
 
     definition = waiting(HeartbeatSeconds=60, TimeoutSeconds=600)
     with Workbench(definition, {}, {"keep": answer}, pace=Pace(timeouts=0.1)) as bench:
-        assert bench.start().wait(3).output == "at once"
+        assert bench.start().wait().output == "at once"
 
 
 def test_a_callback_in_a_map_child_finds_its_child(tokens: Tokens) -> None:
@@ -185,4 +223,4 @@ def test_a_callback_in_a_map_child_finds_its_child(tokens: Tokens) -> None:
     with Workbench(definition, {}, {"keep": tokens}) as bench:
         run = bench.start({"items": [1]})
         boto3.client("stepfunctions").send_task_success(taskToken=tokens.get(), output='"child"')
-        assert run.wait(5).output == ["child"]
+        assert run.wait().output == ["child"]

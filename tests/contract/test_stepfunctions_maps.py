@@ -205,7 +205,7 @@ def test_stopping_the_execution_aborts_its_children_and_its_map_run() -> None:
         run = bench.start({"items": [1, 2, 3]})
         bench.wait_until(lambda: len(run.children) == 2)
         run.stop("Stopped")
-        assert [child.wait(5).status for child in run.children] == ["ABORTED", "ABORTED"]
+        assert [child.wait().status for child in run.children] == ["ABORTED", "ABORTED"]
         states = boto3.client("stepfunctions")
         arn = states.list_map_runs(executionArn=run.arn)["mapRuns"][0]["mapRunArn"]
         bench.wait_until(lambda: states.describe_map_run(mapRunArn=arn)["status"] == "ABORTED")

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -105,10 +104,9 @@ def test_a_demo_that_is_interrupted_leaves_nothing_running(
 
 def test_a_second_demo_in_the_same_folder_is_refused(project: Project, data: Path) -> None:
     with state_file.lock(project.demo_lock):
-        started = time.monotonic()
         demo = _start(project, "--data", str(data))
         shown, _ = demo.communicate(timeout=60)
 
     assert demo.returncode == 1
     assert "Another demo runs" in shown
-    assert time.monotonic() - started < 30
+    assert "Build the application" not in shown
