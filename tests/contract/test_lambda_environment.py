@@ -1,6 +1,5 @@
 """What a function finds around it: its role's credentials, region, endpoint, layers, not the user's own."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -92,7 +91,9 @@ def test_concurrent_calls_run_in_environments_of_their_own(functions: Functions,
     with ThreadPoolExecutor(2) as pool:
         answers = list(pool.map(functions.invoke, ["meeting"] * 2, [str(tmp_path)] * 2))
 
-    assert sorted(str(answer.payload) for answer in answers) == sorted(os.listdir(tmp_path))
+    met = {file.name for file in tmp_path.iterdir()}
+    assert len(met) == 2
+    assert {str(answer.payload) for answer in answers} == met
 
 
 def test_lines_that_are_equal_are_log_events_of_their_own(
