@@ -8,7 +8,6 @@ size».
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,15 +28,18 @@ MAX_BATCH_BYTES = 1_000_000
 """A batch stays below this. The service's limit is 1 MB; this holds however a megabyte is counted."""
 
 EVENT_ID_BYTES = 16
-_TIME_BYTES = 14
 _NO_META = Meta()
 
 
 class ChangeEvent(NamedTuple):
-    """An entry for PutEvents, and its size in bytes as the service counts it."""
+    """An entry for PutEvents, its size in bytes as the service counts it, and what it is about: the id
+    of the event, and the line at `offset` of the object, `length` bytes with its terminator."""
 
     entry: PutEventsRequestEntryTypeDef
     size: int
+    identity: bytes
+    offset: int
+    length: int
 
 
 class _DetailMeta(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -99,43 +101,37 @@ class ChangeEventFormat:
         )
         size = len(b'{"meta":,"resource":}') + len(head) + len(line.text)
         if size <= self.max_inline_bytes:
-            return self._event(b'{"meta":%b,"resource":%b}' % (head, line.text))
+            return self._event(b'{"meta":%b,"resource":%b}' % (head, line.text), identity, line)
         place = _Reference(self.bucket, self.key, line.text_offset, len(line.text))
-        return self._event(b'{"meta":%b,"reference":%b}' % (head, _encode(place)))
+        return self._event(b'{"meta":%b,"reference":%b}' % (head, _encode(place)), identity, line)
 
-    def _event(self, detail: bytes) -> ChangeEvent:
+    def _event(self, detail: bytes, identity: bytes, line: Line) -> ChangeEvent:
         entry: PutEventsRequestEntryTypeDef = {
             "EventBusName": self.bus,
             "Source": SOURCE,
             "DetailType": self.detail_type,
             "Detail": detail.decode(),
         }
-        return ChangeEvent(entry, len(SOURCE) + len(self.detail_type) + len(detail))
-
-
-def entry_size(entry: PutEventsRequestEntryTypeDef) -> int:
-    """Bytes of an entry as PutEvents counts them: what is not given counts nothing."""
-    size = _TIME_BYTES if entry.get("Time") is not None else 0
-    texts: Iterable[str] = (entry.get("Source", ""), entry.get("DetailType", ""), entry.get("Detail", ""))
-    return size + sum(len(text.encode()) for text in (*texts, *entry.get("Resources", ())))
+        size = len(SOURCE) + len(self.detail_type) + len(detail)
+        return ChangeEvent(entry, size, identity, line.offset, line.length)
 
 
 class EventBatch:
     """Collects events until one more would be too many, or too much, for one PutEvents call."""
 
     def __init__(self) -> None:
-        self._entries: list[PutEventsRequestEntryTypeDef] = []
+        self._events: list[ChangeEvent] = []
         self._size = 0
 
-    def add(self, event: ChangeEvent) -> list[PutEventsRequestEntryTypeDef]:
-        """Take `event`; returns the entries that had to be sent before it, or nothing."""
-        full = len(self._entries) == MAX_BATCH_ENTRIES or self._size + event.size >= MAX_BATCH_BYTES
+    def add(self, event: ChangeEvent) -> list[ChangeEvent]:
+        """Take `event`; returns those that have to be sent before it, or nothing."""
+        full = len(self._events) == MAX_BATCH_ENTRIES or self._size + event.size >= MAX_BATCH_BYTES
         before = self.take() if full else []
-        self._entries.append(event.entry)
+        self._events.append(event)
         self._size += event.size
         return before
 
-    def take(self) -> list[PutEventsRequestEntryTypeDef]:
+    def take(self) -> list[ChangeEvent]:
         """What has been collected, leaving the batch empty."""
-        entries, self._entries, self._size = self._entries, [], 0
-        return entries
+        events, self._events, self._size = self._events, [], 0
+        return events

@@ -1,14 +1,16 @@
-"""Publishing: batches of events sent to EventBridge until every entry is accepted.
+"""Publishing: batches of events sent to EventBridge until every one is accepted, or refused for good.
 
 PutEvents can take some entries of a call and refuse others, so only those refused are sent again.
-Follows the Amazon EventBridge API Reference, «PutEvents», and «Handling failures with PutEvents».
+Follows the Amazon EventBridge API Reference, «PutEvents» and «PutEventsResultEntry», and the user guide,
+«Handling failures with PutEvents».
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import zip_longest
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -20,15 +22,13 @@ from healthlake_export.retry_policy import RetryPolicy
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
-    from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
-
-    Entries = list[PutEventsRequestEntryTypeDef]
+    from mypy_boto3_events.type_defs import PutEventsResultEntryTypeDef
 
 IN_FLIGHT = 4
 """Batches sent at once. The function waits for the network most of the time, and holds at most this
 many megabytes of events."""
 
-_REFUSED_FOR_NOW = frozenset(
+_CALL_REFUSED_FOR_NOW = frozenset(
     {
         "ThrottlingException",
         "Throttling",
@@ -41,63 +41,103 @@ _REFUSED_FOR_NOW = frozenset(
     }
 )
 
+# What an answer can say about one entry. Every other code, known or not, is worth another try.
+_REFUSED_FOR_GOOD = frozenset({"MalformedDetail", "InvalidArgument", "RedactionFailure"})
+"""It is this event that EventBridge does not take, now or later."""
 
-def send_entries(client: EventBridgeClient, entries: Entries, policy: RetryPolicy) -> int:
-    """Send entries until all are accepted, and return how many were.
+_NOT_ALLOWED = frozenset(
+    {
+        "AccessDeniedException",
+        "InvalidAccountIdException",
+        "NotAuthorizedForSourceException",
+        "NotAuthorizedForDetailTypeException",
+    }
+)
+"""It would be the same for every event, until someone changes what the function may do."""
 
-    Raises `EventsNotAccepted` when some are still refused after the last try, or when the call itself is
-    refused for a reason that no retry changes; those accepted by then are on the bus.
+
+@dataclass
+class Outcome:
+    """What became of events that were sent: how many EventBridge has accepted, those that it refused for
+    good, and those to send `again`, the last of them for the reason `why`."""
+
+    accepted: int = 0
+    refused: list[ChangeEvent] = field(default_factory=list)
+    again: list[ChangeEvent] = field(default_factory=list)
+    why: str = ""
+
+
+def send_events(client: EventBridgeClient, events: Sequence[ChangeEvent], policy: RetryPolicy) -> Outcome:
+    """Send events until each is accepted or refused for good; none is left to send again.
+
+    Raises `EventsNotAccepted` when some are still refused after the last try, or when EventBridge refuses
+    what no event and no retry changes; those accepted by then are on the bus.
     """
-    pending, reason = entries, ""
+    total = Outcome(again=list(events))
     for failures in range(policy.tries):
         if failures:
             policy.wait(failures)
-        pending, reason = _send_once(client, pending)
-        if not pending:
-            return len(entries)
+        outcome = _send_once(client, total.again)
+        total.accepted += outcome.accepted
+        total.refused += outcome.refused
+        total.again, total.why = outcome.again, outcome.why
+        if not total.again:
+            return total
     raise EventsNotAccepted(
-        f"EventBridge refused {len(pending)} of {len(entries)} events {policy.tries} times, "
-        f"last with {reason}."
+        f"EventBridge refused {len(total.again)} of {len(events)} events {policy.tries} times, "
+        f"last with {total.why}."
     )
 
 
-def _send_once(client: EventBridgeClient, entries: Entries) -> tuple[Entries, str]:
-    """The entries that were not accepted, and the error code of the last of them."""
+def _send_once(client: EventBridgeClient, events: list[ChangeEvent]) -> Outcome:
     try:
-        results = client.put_events(Entries=entries)["Entries"]
+        results = client.put_events(Entries=[event.entry for event in events])["Entries"]
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "Unknown")
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if code in _REFUSED_FOR_NOW or status >= 500:
-            return entries, code
+        if code in _CALL_REFUSED_FOR_NOW or status >= 500:
+            return Outcome(again=events, why=code)
     except BotoCoreError as error:
-        return entries, type(error).__name__
+        return Outcome(again=events, why=type(error).__name__)
     else:
-        refused: Entries = []
-        reason = ""
-        for entry, result in zip_longest(entries, results[: len(entries)]):
-            if not (result or {}).get("EventId"):
-                refused.append(entry)
-                reason = (result or {}).get("ErrorCode", "no answer")
-        return refused, reason
+        return _sort_out(events, results[: len(events)])
     raise EventsNotAccepted(f"EventBridge refused PutEvents with {code}.")
+
+
+def _sort_out(events: list[ChangeEvent], results: Sequence[PutEventsResultEntryTypeDef]) -> Outcome:
+    """The answer to each entry stands at its place; one without an answer has not been accepted."""
+    outcome = Outcome()
+    unanswered: list[PutEventsResultEntryTypeDef] = [{}] * (len(events) - len(results))
+    for event, result in zip(events, [*results, *unanswered], strict=True):
+        code = result.get("ErrorCode", "no answer")
+        if result.get("EventId"):
+            outcome.accepted += 1
+        elif code in _REFUSED_FOR_GOOD:
+            outcome.refused.append(event)
+        elif code in _NOT_ALLOWED:
+            raise EventsNotAccepted(f"EventBridge refused an event with {code}.")
+        else:
+            outcome.again.append(event)
+            outcome.why = code
+    return outcome
 
 
 class EventPublisher:
     """Publishes events in batches, some of them at once, as a context manager.
 
     `publish` waits while `IN_FLIGHT` batches are under way and raises what went wrong with an earlier
-    one; `finish` waits for all and returns how many events EventBridge has accepted. Leaving the context
-    without `finish` sends nothing more.
+    one; `finish` waits for all. Both return the events that EventBridge has refused for good since, in
+    the order they were published; `accepted` counts the others. Leaving the context without `finish`
+    sends nothing more.
     """
 
-    def __init__(self, client: EventBridgeClient, policy: RetryPolicy | None = None) -> None:
+    def __init__(self, client: EventBridgeClient, policy: RetryPolicy) -> None:
         self._client = client
-        self._policy = policy or RetryPolicy()
+        self._policy = policy
         self._batch = EventBatch()
-        self._under_way: deque[Future[int]] = deque()
+        self._under_way: deque[Future[Outcome]] = deque()
         self._threads = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="put-events")
-        self._accepted = 0
+        self.accepted = 0
 
     def __enter__(self) -> EventPublisher:
         return self
@@ -107,25 +147,25 @@ class EventPublisher:
     ) -> None:
         self._threads.shutdown(cancel_futures=True)
 
-    def publish(self, event: ChangeEvent) -> None:
-        """Take an event; it is on the bus when `finish` has returned."""
+    def publish(self, event: ChangeEvent) -> list[ChangeEvent]:
+        """Take an event; it is on the bus, or refused, when `finish` has returned."""
         full = self._batch.add(event)
-        if full:
-            self._send(full)
+        return self._send(full) if full else []
 
-    def finish(self) -> int:
-        """Send what is left, wait for every batch, and return the number of events accepted."""
+    def finish(self) -> list[ChangeEvent]:
+        """Send what is left and wait for every batch."""
         rest = self._batch.take()
-        if rest:
-            self._send(rest)
+        refused = self._send(rest) if rest else []
         while self._under_way:
-            self._wait_for_oldest()
-        return self._accepted
+            refused += self._wait_for_oldest()
+        return refused
 
-    def _send(self, entries: Entries) -> None:
-        if len(self._under_way) >= IN_FLIGHT:
-            self._wait_for_oldest()
-        self._under_way.append(self._threads.submit(send_entries, self._client, entries, self._policy))
+    def _send(self, events: list[ChangeEvent]) -> list[ChangeEvent]:
+        refused = self._wait_for_oldest() if len(self._under_way) >= IN_FLIGHT else []
+        self._under_way.append(self._threads.submit(send_events, self._client, events, self._policy))
+        return refused
 
-    def _wait_for_oldest(self) -> None:
-        self._accepted += self._under_way.popleft().result()
+    def _wait_for_oldest(self) -> list[ChangeEvent]:
+        outcome = self._under_way.popleft().result()
+        self.accepted += outcome.accepted
+        return outcome.refused

@@ -103,6 +103,11 @@ class RangeLines:
         return None
 
 
+def line_at(offset: int, content: bytes) -> Line:
+    """The line that is `content`, with its terminator, at `offset` of the object."""
+    return _line(offset, content.removesuffix(b"\n"), len(content))
+
+
 def _line(offset: int, text: bytes, length: int) -> Line:
     text_offset = offset
     if text.endswith(b"\r"):

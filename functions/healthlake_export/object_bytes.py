@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 8 * MEBIBYTE
 _FIRST_CHUNK_PAST_END = 64 * 1024
 _COPY_PART_BYTES = 256 * MEBIBYTE
+SMALLEST_COPIED_FROM = 5 * MEBIBYTE
+"""S3 copies ranges only out of objects that are larger than this."""
+
 _ANOTHER_OBJECT = frozenset({"PreconditionFailed", "412", "NoSuchKey", "404", "InvalidRange", "416"})
 
 
@@ -42,12 +45,12 @@ class ObjectBytes:
             else:
                 stop = min(position + past_end, self._object.size)
                 past_end = min(past_end * 2, CHUNK_BYTES)
-            yield self._read(position, stop)
+            yield self.read(position, stop)
             position = stop
 
     def copy(self, offset: int, length: int, key: str) -> None:
         """Copy `length` bytes from `offset` to the object `key` of the same bucket, within S3. What is
-        copied from has to be larger than 5 MB.
+        copied from has to be larger than `SMALLEST_COPIED_FROM`.
 
         Follows «UploadPartCopy» of the Amazon S3 API Reference.
         """
@@ -64,7 +67,8 @@ class ObjectBytes:
             self._s3.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
             raise
 
-    def _read(self, start: int, stop: int) -> bytes:
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes from `start` up to, not including, `stop`."""
         try:
             answer = self._s3.get_object(
                 Bucket=self._bucket,

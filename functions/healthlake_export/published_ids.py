@@ -55,18 +55,22 @@ class IdCollector:
     def __init__(self) -> None:
         self._sorted: list[bytes] = []
         self._open: list[bytes] = []
-        self.count = 0
+        self._left_out: set[bytes] = set()
 
     def add(self, identity: bytes) -> None:
         self._open.append(identity)
-        self.count += 1
         if len(self._open) == _BLOCK_IDS:
             self._close_block()
 
+    def leave_out(self, identity: bytes) -> None:
+        """Do not give this id back, whether it was added or not."""
+        self._left_out.add(identity)
+
     def sorted_ids(self) -> bytes:
-        """Everything collected, sorted, each id once."""
+        """Everything collected and not left out, sorted, each id once."""
         self._close_block()
-        return b"".join(merge_ids(split_ids(block) for block in self._sorted))
+        merged = merge_ids(split_ids(block) for block in self._sorted)
+        return b"".join(identity for identity in merged if identity not in self._left_out)
 
     def _close_block(self) -> None:
         if self._open:

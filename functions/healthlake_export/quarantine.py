@@ -18,8 +18,8 @@ import msgspec
 
 from common.units import MEBIBYTE
 from healthlake_export.byte_ranges import ExportedObject
-from healthlake_export.ndjson import Line, OversizedLine
-from healthlake_export.object_bytes import ObjectBytes
+from healthlake_export.ndjson import Line, OversizedLine, line_at
+from healthlake_export.object_bytes import SMALLEST_COPIED_FROM, ObjectBytes
 from healthlake_export.resource_keys import Rejection, is_utf8
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Quarantine:
         self._bucket = bucket
         self._prefix = f"quarantine/{run_id}/{name}"
         self._object = exported
+        self._bytes = ObjectBytes(s3, bucket, exported)
         self._records: list[bytes] = []
         self._size = 0
         self._part = 0
@@ -53,33 +54,45 @@ class Quarantine:
         if len(line.text) > MAX_RECORD_LINE_BYTES:
             key = self._raw_key(line.offset)
             self._s3.put_object(Bucket=self._bucket, Key=key, Body=line.text)
-            self._add(line, reason, {"rawKey": key})
+            self._add(line.offset, line.length, reason, {"rawKey": key})
         elif is_utf8(line.text):
-            self._add(line, reason, {"line": line.text.decode()})
+            self._add(line.offset, line.length, reason, {"line": line.text.decode()})
         else:
-            self._add(line, reason, {"lineBase64": base64.b64encode(line.text).decode()})
+            content = base64.b64encode(line.text).decode()
+            self._add(line.offset, line.length, reason, {"lineBase64": content})
 
     def reject_oversized(self, line: OversizedLine) -> None:
         """Keep a line that was never read, by a copy of its bytes within S3."""
-        key = self._raw_key(line.offset)
-        ObjectBytes(self._s3, self._bucket, self._object).copy(line.offset, line.length, key)
-        self._add(line, Rejection.TOO_LONG, {"rawKey": key})
+        self._copy(line.offset, line.length, Rejection.TOO_LONG)
+
+    def reject_at(self, offset: int, length: int, reason: Rejection) -> None:
+        """Keep a line that has been let go of since it was read: it is read again, or copied within S3
+        when it is large. `length` counts its terminator."""
+        if length > SMALLEST_COPIED_FROM:
+            self._copy(offset, length, reason)
+        else:
+            self.reject(line_at(offset, self._bytes.read(offset, offset + length)), reason)
 
     def close(self) -> int:
         """Write what is left, and return the number of records written."""
         self._write_part()
         return self._written
 
+    def _copy(self, offset: int, length: int, reason: Rejection) -> None:
+        key = self._raw_key(offset)
+        self._bytes.copy(offset, length, key)
+        self._add(offset, length, reason, {"rawKey": key})
+
     def _raw_key(self, offset: int) -> str:
         return f"{self._prefix}-{offset}.raw"
 
-    def _add(self, line: Line | OversizedLine, reason: Rejection, content: dict[str, str]) -> None:
+    def _add(self, offset: int, length: int, reason: Rejection, content: dict[str, str]) -> None:
         source: dict[str, Any] = {
             "bucket": self._bucket,
             "key": self._object.key,
             "etag": self._object.etag,
-            "offset": line.offset,
-            "length": line.length,
+            "offset": offset,
+            "length": length,
         }
         record = _encode({"reason": reason.value, "source": source, **content}) + b"\n"
         self._records.append(record)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from healthlake_export.byte_ranges import ByteRange, ExportedObject
-from healthlake_export.change_events import CHANGED, SNAPSHOT, ChangeEventFormat, event_id
+from healthlake_export.change_events import (
+    CHANGED,
+    EVENT_ID_BYTES,
+    SNAPSHOT,
+    ChangeEvent,
+    ChangeEventFormat,
+    event_id,
+)
 from healthlake_export.event_publisher import EventPublisher
 from healthlake_export.instants import format_instant
 from healthlake_export.ledger import Ledger, LedgerItem
@@ -32,8 +39,8 @@ class LineOutcomes:
     """Decides what becomes of each line and counts it: `rows`, `repeated`, and the bytes of all.
 
     A line is quarantined, or repeated (its version is one that the run before has published), or a row.
-    Rows are published when there is a `publisher`. `kept_ids`, if given, collects the ids of what lies
-    in the overlap with the next run.
+    Rows are published when there is a `publisher`; one whose event is refused for good is quarantined
+    instead. `kept_ids`, if given, collects the ids of what lies in the overlap with the next run.
     """
 
     def __init__(
@@ -72,9 +79,21 @@ class LineOutcomes:
         else:
             self.rows += 1
             if self._publisher is not None:
-                self._publisher.publish(self._format.event(identity, keys, line))
+                self._give_up(self._publisher.publish(self._format.event(identity, keys, line)))
         if self._kept_ids is not None and self._overlap.holds(keys.meta.lastUpdated if keys.meta else None):
             self._kept_ids.add(identity)
+
+    def finish(self) -> None:
+        """Wait until the event of every row is accepted or refused; the counts are final then."""
+        if self._publisher is not None:
+            self._give_up(self._publisher.finish())
+
+    def _give_up(self, refused: Iterable[ChangeEvent]) -> None:
+        for event in refused:
+            self.rows -= 1
+            self._quarantine.reject_at(event.offset, event.length, Rejection.EVENT_REFUSED)
+            if self._kept_ids is not None:
+                self._kept_ids.leave_out(event.identity)
 
 
 @dataclass(frozen=True)
@@ -121,10 +140,13 @@ class RangeProcessor:
         for line in lines:
             outcomes.take(line)
             del line  # it may be as long as the next one, and both would be held
-        published = publisher.finish()
+        outcomes.finish()
         quarantined = quarantine.close()
-        save_range_ids(self.s3, bucket, run_id, piece.index, kept_ids.sorted_ids())
-        return self._entry(piece, lines, outcomes, published, quarantined, kept_ids.count)
+        ids = kept_ids.sorted_ids()
+        save_range_ids(self.s3, bucket, run_id, piece.index, ids)
+        return self._entry(
+            piece, lines, outcomes, publisher.accepted, quarantined, len(ids) // EVENT_ID_BYTES
+        )
 
     def _previous_ids(self) -> PublishedIds:
         if self.run.previous_ids is None:

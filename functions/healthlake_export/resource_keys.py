@@ -30,6 +30,7 @@ class Rejection(StrEnum):
     TOO_DEEP = "TOO_DEEP"
     TOO_LONG = "TOO_LONG"
     EXPORT_ERROR = "EXPORT_ERROR"
+    EVENT_REFUSED = "EVENT_REFUSED"
 
 
 class Meta(msgspec.Struct, frozen=True, gc=False):

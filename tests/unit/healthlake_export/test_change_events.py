@@ -16,7 +16,6 @@ from healthlake_export.change_events import (
     ChangeEvent,
     ChangeEventFormat,
     EventBatch,
-    entry_size,
     event_id,
 )
 from healthlake_export.ndjson import Line
@@ -134,26 +133,10 @@ def test_the_limit_for_inline_resources_is_the_size_of_the_detail() -> None:
     assert "reference" in json.loads(event_of(text, style=less).entry["Detail"])
 
 
-@given(
-    source=st.text(),
-    detail_type=st.text(),
-    detail=st.text(),
-    resources=st.lists(st.text(), max_size=3),
-    timed=st.booleans(),
-)
-def test_the_size_of_an_entry_is_what_the_user_guide_calculates(
-    source: str, detail_type: str, detail: str, resources: list[str], timed: bool
-) -> None:
-    entry: PutEventsRequestEntryTypeDef = {
-        "Source": source,
-        "DetailType": detail_type,
-        "Detail": detail,
-        "Resources": resources,
-    }
-    if timed:
-        entry["Time"] = "2026-11-20T10:00:00Z"
-    expected = (14 if timed else 0) + len("".join([source, detail_type, detail, *resources]).encode())
-    assert entry_size(entry) == expected
+def entry_size(entry: PutEventsRequestEntryTypeDef) -> int:
+    """The calculation of the EventBridge user guide, for the fields that a change event has."""
+    assert set(entry) == {"EventBusName", "Source", "DetailType", "Detail"}
+    return len((entry["Source"] + entry["DetailType"] + entry["Detail"]).encode())
 
 
 @given(st.text())
@@ -161,6 +144,17 @@ def test_an_event_knows_its_size(name: str) -> None:
     text = json.dumps({"resourceType": "Patient", "id": "p1", "name": name}, ensure_ascii=False).encode()
     event = event_of(text)
     assert event.size == entry_size(event.entry)
+
+
+def test_an_event_knows_the_line_and_the_id_that_it_is_about() -> None:
+    text = b'{"resourceType":"Patient","id":"p1","meta":{"versionId":"3"}}'
+    event = event_of(text, offset=4711)
+    assert (event.offset, event.length) == (4711, len(text) + 1)
+    assert event.identity.hex() == json.loads(event.entry["Detail"])["meta"]["eventId"]
+
+
+def numbered(number: int, size: int) -> ChangeEvent:
+    return ChangeEvent({"Detail": "{}"}, size, b"", number, size)
 
 
 SIZES = st.integers(1, 300_000) | st.integers(MAX_BATCH_BYTES - 5, MAX_BATCH_BYTES - 1)
@@ -171,17 +165,17 @@ def test_batches_hold_every_event_in_order_within_the_limits_of_a_call(sizes: li
     batch = EventBatch()
     batches = []
     for number, size in enumerate(sizes):
-        batches.append(batch.add(ChangeEvent({"Detail": str(number)}, size)))
+        batches.append(batch.add(numbered(number, size)))
     batches.append(batch.take())
-    numbers = [int(entry["Detail"]) for entries in batches for entry in entries]
+    numbers = [event.offset for events in batches for event in events]
     assert numbers == list(range(len(sizes)))
-    for entries in batches:
-        assert len(entries) <= MAX_BATCH_ENTRIES
-        assert sum(sizes[int(entry["Detail"])] for entry in entries) < MAX_BATCH_BYTES
+    for events in batches:
+        assert len(events) <= MAX_BATCH_ENTRIES
+        assert sum(event.size for event in events) < MAX_BATCH_BYTES
 
 
 def test_small_events_go_out_by_ten() -> None:
     batch = EventBatch()
-    full = [batch.add(ChangeEvent({"Detail": "{}"}, 10)) for _ in range(25)]
-    assert [len(entries) for entries in full if entries] == [10, 10]
+    full = [batch.add(numbered(number, 10)) for number in range(25)]
+    assert [len(events) for events in full if events] == [10, 10]
     assert len(batch.take()) == 5

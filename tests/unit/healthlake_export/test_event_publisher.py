@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from healthlake_export.change_events import ChangeEvent
 from healthlake_export.errors import EventsNotAccepted
-from healthlake_export.event_publisher import IN_FLIGHT, EventPublisher, send_entries
+from healthlake_export.event_publisher import IN_FLIGHT, EventPublisher, Outcome, send_events
 from healthlake_export.retry_policy import RetryPolicy
 
 Answer = Callable[[list[str]], dict[str, Any]]
@@ -38,12 +38,12 @@ def accept(details: list[str]) -> dict[str, Any]:
     return {"FailedEntryCount": 0, "Entries": [{"EventId": f"id-{detail}"} for detail in details]}
 
 
-def refuse(*refused: str) -> Answer:
+def refuse(*refused: str, code: str = "ThrottlingException") -> Answer:
     def answer(details: list[str]) -> dict[str, Any]:
         return {
             "FailedEntryCount": len(refused),
             "Entries": [
-                {"ErrorCode": "ThrottlingException", "ErrorMessage": "slow down"}
+                {"ErrorCode": code, "ErrorMessage": "slow down"}
                 if detail in refused
                 else {"EventId": f"id-{detail}"}
                 for detail in details
@@ -76,22 +76,77 @@ class Waits(list[float]):
         )
 
 
-def send(bus: FakeBus, *details: str, policy: RetryPolicy | None = None) -> int:
-    entries = [{"Source": "s", "DetailType": "t", "Detail": detail} for detail in details]
-    return send_entries(cast(Any, bus), cast(Any, entries), policy or Waits().policy())
+def event(detail: str) -> ChangeEvent:
+    entry: Any = {"Source": "s", "DetailType": "t", "Detail": detail}
+    return ChangeEvent(entry, 100, detail.encode(), 0, len(detail))
+
+
+def details_of(events: list[ChangeEvent]) -> list[str]:
+    return [event.entry["Detail"] for event in events]
+
+
+def send(bus: FakeBus, *details: str, policy: RetryPolicy | None = None) -> Outcome:
+    return send_events(cast(Any, bus), list(map(event, details)), policy or Waits().policy())
 
 
 def test_entries_accepted_at_once_are_sent_once() -> None:
     bus = FakeBus()
-    assert send(bus, "a", "b") == 2
+    assert send(bus, "a", "b").accepted == 2
     assert bus.calls == [["a", "b"]]
 
 
 def test_only_refused_entries_are_sent_again() -> None:
     bus = FakeBus(refuse("b", "d"), refuse("d"))
-    assert send(bus, "a", "b", "c", "d") == 4
+    assert send(bus, "a", "b", "c", "d").accepted == 4
     assert bus.calls == [["a", "b", "c", "d"], ["b", "d"], ["d"]]
     assert sorted(bus.accepted) == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("code", ["MalformedDetail", "InvalidArgument", "RedactionFailure"])
+def test_an_entry_that_is_refused_for_good_is_given_back_and_not_sent_again(code: str) -> None:
+    bus, waits = FakeBus(refuse("b", code=code)), Waits()
+    outcome = send(bus, "a", "b", "c", policy=waits.policy())
+    assert (outcome.accepted, details_of(outcome.refused), outcome.again) == (2, ["b"], [])
+    assert bus.calls == [["a", "b", "c"]]
+    assert waits == []
+
+
+def test_refusals_of_every_try_are_given_back_while_others_are_sent_again() -> None:
+    def first(details: list[str]) -> dict[str, Any]:
+        codes = {"a": "InvalidArgument", "b": "InternalFailure", "c": "ThrottlingException"}
+        return {
+            "Entries": [
+                {"ErrorCode": codes[detail]} if detail in codes else {"EventId": "id"} for detail in details
+            ]
+        }
+
+    bus = FakeBus(first, refuse("c", code="MalformedDetail"))
+    outcome = send(bus, "a", "b", "c", "d")
+    assert bus.calls == [["a", "b", "c", "d"], ["b", "c"]]
+    assert (outcome.accepted, details_of(outcome.refused)) == (2, ["a", "c"])
+
+
+@pytest.mark.parametrize("code", ["InternalFailure", "InternalException", "ServiceUnavailable", "Unheard Of"])
+def test_a_refusal_that_may_pass_is_tried_again(code: str) -> None:
+    bus = FakeBus(refuse("a", code=code))
+    assert send(bus, "a").accepted == 1
+    assert bus.calls == [["a"], ["a"]]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "AccessDeniedException",
+        "InvalidAccountIdException",
+        "NotAuthorizedForSourceException",
+        "NotAuthorizedForDetailTypeException",
+    ],
+)
+def test_an_entry_that_nobody_may_send_is_an_error_at_once(code: str) -> None:
+    bus = FakeBus(refuse("b", code=code))
+    with pytest.raises(EventsNotAccepted, match=f"refused an event with {code}"):
+        send(bus, "a", "b")
+    assert len(bus.calls) == 1
 
 
 def test_waits_grow_up_to_a_bound() -> None:
@@ -120,7 +175,7 @@ def test_entries_still_refused_after_the_last_try_are_an_error() -> None:
 
 def test_an_answer_that_leaves_out_entries_has_not_accepted_them() -> None:
     bus = FakeBus(lambda details: accept(details[:1]))
-    assert send(bus, "a", "b") == 2
+    assert send(bus, "a", "b").accepted == 2
     assert bus.calls == [["a", "b"], ["b"]]
 
 
@@ -130,7 +185,7 @@ def test_an_answer_that_leaves_out_entries_has_not_accepted_them() -> None:
 )
 def test_a_call_that_failed_for_now_is_made_again_with_every_entry(failure: Answer) -> None:
     bus = FakeBus(failure)
-    assert send(bus, "a", "b") == 2
+    assert send(bus, "a", "b").accepted == 2
     assert bus.calls == [["a", "b"], ["a", "b"]]
 
 
@@ -145,29 +200,38 @@ def test_a_call_that_is_refused_for_good_is_an_error_at_once(code: str) -> None:
     assert caught.value.__context__ is None
 
 
-def event(detail: str) -> ChangeEvent:
-    return ChangeEvent({"Source": "s", "DetailType": "t", "Detail": detail}, 100)
-
-
 def test_every_event_is_on_the_bus_when_the_publisher_has_finished() -> None:
     bus = FakeBus(refuse("3"))
     with EventPublisher(cast(Any, bus), Waits().policy()) as publisher:
         for number in range(95):
             publisher.publish(event(str(number)))
-        assert publisher.finish() == 95
+        assert publisher.finish() == []
+    assert publisher.accepted == 95
     assert sorted(map(int, bus.accepted)) == list(range(95))
+
+
+def test_events_that_were_refused_are_given_back_in_the_order_they_were_published() -> None:
+    refused = [str(number) for number in range(0, 95, 9)]
+    bus = FakeBus(*[refuse(*refused, code="MalformedDetail")] * 10)
+    with EventPublisher(cast(Any, bus), Waits().policy()) as publisher:
+        given_back = [one for number in range(95) for one in publisher.publish(event(str(number)))]
+        assert given_back
+        given_back += publisher.finish()
+    assert details_of(given_back) == refused
+    assert publisher.accepted == 95 - len(refused)
 
 
 def test_nothing_published_is_nothing_sent() -> None:
     bus = FakeBus()
-    with EventPublisher(cast(Any, bus)) as publisher:
-        assert publisher.finish() == 0
+    with EventPublisher(cast(Any, bus), Waits().policy()) as publisher:
+        assert publisher.finish() == []
+    assert publisher.accepted == 0
     assert bus.calls == []
 
 
 def test_a_batch_that_is_not_accepted_fails_the_publisher() -> None:
     bus = FakeBus(fail("AccessDeniedException"))
-    with EventPublisher(cast(Any, bus)) as publisher:
+    with EventPublisher(cast(Any, bus), Waits().policy()) as publisher:
         for number in range(12):
             publisher.publish(event(str(number)))
         with pytest.raises(EventsNotAccepted):
@@ -176,7 +240,7 @@ def test_a_batch_that_is_not_accepted_fails_the_publisher() -> None:
 
 def test_leaving_without_finishing_sends_no_more() -> None:
     bus = FakeBus()
-    with EventPublisher(cast(Any, bus)) as publisher:
+    with EventPublisher(cast(Any, bus), Waits().policy()) as publisher:
         publisher.publish(event("a"))
     assert bus.calls == []
 
@@ -201,10 +265,11 @@ def test_batches_are_sent_at_once_but_not_more_than_allowed() -> None:
         def put_events(self, *, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
             return slow([entry["Detail"] for entry in Entries])
 
-    with EventPublisher(cast(Any, SlowBus())) as publisher:
+    with EventPublisher(cast(Any, SlowBus()), Waits().policy()) as publisher:
         for number in range(10 * IN_FLIGHT * 3):
             publisher.publish(event(str(number)))
-        assert publisher.finish() == 10 * IN_FLIGHT * 3
+        assert publisher.finish() == []
+    assert publisher.accepted == 10 * IN_FLIGHT * 3
     assert most == IN_FLIGHT
 
 
@@ -217,7 +282,7 @@ def test_publishing_waits_while_the_batches_allowed_are_under_way() -> None:
             answering.wait(timeout=10)
             return accept([entry["Detail"] for entry in Entries])
 
-    with EventPublisher(cast(Any, WaitingBus())) as publisher:
+    with EventPublisher(cast(Any, WaitingBus()), Waits().policy()) as publisher:
 
         def publish_one_batch_too_many() -> None:
             for number in range(10 * (IN_FLIGHT + 1) + 1):
@@ -230,4 +295,5 @@ def test_publishing_waits_while_the_batches_allowed_are_under_way() -> None:
         answering.set()
         assert published.wait(timeout=10)
         thread.join()
-        assert publisher.finish() == 10 * (IN_FLIGHT + 1) + 1
+        assert publisher.finish() == []
+    assert publisher.accepted == 10 * (IN_FLIGHT + 1) + 1

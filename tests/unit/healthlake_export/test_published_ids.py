@@ -31,8 +31,17 @@ def test_collected_ids_come_back_sorted_each_once(added: list[bytes]) -> None:
     collector = IdCollector()
     for identity in added:
         collector.add(identity)
-    assert collector.count == len(added)
     assert collector.sorted_ids() == b"".join(sorted(set(added)))
+
+
+def test_an_id_that_is_left_out_does_not_come_back() -> None:
+    collector = IdCollector()
+    for name in (b"a", b"b", b"a", b"c"):
+        collector.add(name * 16)
+    collector.leave_out(b"a" * 16)
+    collector.leave_out(b"d" * 16)
+    collector.add(b"a" * 16)
+    assert collector.sorted_ids() == b"b" * 16 + b"c" * 16
 
 
 def test_more_ids_than_a_block_holds_are_sorted_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
