@@ -14,7 +14,7 @@ class RangesDone:
     lines: int = 0
 
     def __str__(self) -> str:
-        return f"{self.ranges:,} ranges, {self.lines:,} resources done"
+        return f"{self.ranges:,} range{'' if self.ranges == 1 else 's'}, {self.lines:,} resources done"
 
 
 class LedgerProgress:

@@ -6,7 +6,6 @@ quotas" (one running export job, not adjustable).
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -16,25 +15,20 @@ import msgspec
 
 from local.healthlake.catalog import Catalog
 from local.healthlake.clock import Clock
-from local.healthlake.errors import ApiError, FhirError, not_found
-from local.healthlake.export_files import CancelledError, FileWriter
+from local.healthlake.errors import FhirError, not_found
+from local.healthlake.export_files import FileWriter
 from local.healthlake.export_jobs import (
     CANCEL_SUBMITTED,
     CANCELLABLE,
-    COMPLETED,
-    COMPLETED_WITH_ERRORS,
-    FAILED,
     FINAL,
     IN_PROGRESS,
     ExportJob,
     ExportRequest,
     next_status,
 )
+from local.healthlake.export_work import ExportWork
 from local.healthlake.faults import Faults
 from local.healthlake.job_events import EventOutbox, export_event
-from local.healthlake.store import Snapshot
-
-logger = logging.getLogger(__name__)
 
 KIND = "export"
 
@@ -77,12 +71,11 @@ class ExportQueue:
         self._clock = clock
         self._faults = faults
         self._outbox = outbox
-        self._writer = writer
+        self._work = ExportWork(catalog, writer)
         self._pace = pace
         self._new_id = new_id
         self._changed = threading.Condition()
         self._due: dict[str, float] = {}
-        self._snapshots: dict[str, Snapshot] = {}
         self._workers: dict[str, threading.Thread] = {}
         self._stopped = False
         decoded = [msgspec.json.decode(saved, type=ExportJob) for saved in catalog.saved_jobs(KIND)]
@@ -163,7 +156,7 @@ class ExportQueue:
                 if datastore_id in (None, job.request.datastore_id):
                     self._jobs.pop(job.job_id)
                     self._catalog.drop_job(job.job_id)
-                    self._drop_snapshot(job.job_id)
+                    self._work.end(job.job_id)
             self._changed.notify_all()
 
     def stop(self) -> None:
@@ -174,8 +167,7 @@ class ExportQueue:
             workers = list(self._workers.values())
         for worker in workers:
             worker.join(timeout=10)
-        for job_id in list(self._snapshots):
-            self._drop_snapshot(job_id)
+        self._work.end_all()
 
     def _wake(self, datastore_id: str) -> None:
         if self._pace is None:
@@ -185,12 +177,15 @@ class ExportQueue:
             self._changed.notify_all()
             if datastore_id not in self._workers and not self._stopped:
                 worker = threading.Thread(
-                    target=self._work, args=(datastore_id,), name=f"healthlake-{datastore_id}", daemon=True
+                    target=self._move_jobs,
+                    args=(datastore_id,),
+                    name=f"healthlake-{datastore_id}",
+                    daemon=True,
                 )
                 self._workers[datastore_id] = worker
                 worker.start()
 
-    def _work(self, datastore_id: str) -> None:
+    def _move_jobs(self, datastore_id: str) -> None:
         while True:
             with self._changed:
                 if self._stopped:
@@ -239,41 +234,18 @@ class ExportQueue:
 
     def _enter(self, job: ExportJob, status: str) -> None:
         if status == IN_PROGRESS:
-            # The export holds what is current at this moment, whatever is written while it runs.
-            self._snapshots[job.job_id] = self._catalog.store(job.request.datastore_id).snapshot()
+            self._work.begin(job)
         ended = self._clock.now_ms() if status in FINAL else None
         if ended is not None:
-            self._drop_snapshot(job.job_id)
+            self._work.end(job.job_id)
         self._put(replace(job, status=status, ended=ended))
 
     def _finish(self, job: ExportJob) -> None:
-        finished = self._outcome(job)
+        finished = self._work.outcome(job, lambda: self._jobs.get(job.job_id, job).status != IN_PROGRESS)
         with self._changed:
             if self._jobs.get(job.job_id, job).status == IN_PROGRESS and job.job_id in self._jobs:
                 self._put(replace(finished, ended=self._clock.now_ms()))
-            self._drop_snapshot(job.job_id)
-
-    def _outcome(self, job: ExportJob) -> ExportJob:
-        if job.faults.fail_message is not None:
-            return replace(job, status=FAILED, message=job.faults.fail_message)
-        try:
-            snapshot = self._snapshots.get(job.job_id)
-            if snapshot is None:
-                # The process was restarted while the job ran.
-                snapshot = self._catalog.store(job.request.datastore_id).snapshot()
-                self._snapshots[job.job_id] = snapshot
-            output, errors = self._writer.write(
-                job, snapshot, lambda: self._jobs.get(job.job_id, job).status != IN_PROGRESS
-            )
-        except CancelledError:
-            return job
-        except (ApiError, FhirError) as refusal:
-            return replace(job, status=FAILED, message=str(refusal))
-        except Exception as error:  # what S3 refuses ends the job, as on AWS, and not the worker
-            logger.warning("export job %s failed with %s", job.job_id, type(error).__name__)
-            return replace(job, status=FAILED, message=_storage_failure(error))
-        status = COMPLETED_WITH_ERRORS if errors else COMPLETED
-        return replace(job, status=status, output=tuple(output), error=tuple(errors))
+            self._work.end(job.job_id)
 
     def _put(self, job: ExportJob) -> None:
         """Keep a changed job, note when it may change again, and line its event up; the lock is held."""
@@ -291,14 +263,3 @@ class ExportQueue:
     def _unfinished(self) -> list[ExportJob]:
         with self._changed:
             return [job for job in self._jobs.values() if job.status not in FINAL]
-
-    def _drop_snapshot(self, job_id: str) -> None:
-        snapshot = self._snapshots.pop(job_id, None)
-        if snapshot is not None:
-            snapshot.close()
-
-
-def _storage_failure(error: Exception) -> str:
-    response = getattr(error, "response", None)
-    code = response.get("Error", {}).get("Code", "") if isinstance(response, dict) else ""
-    return f"The output could not be written to Amazon S3 ({code or type(error).__name__})."

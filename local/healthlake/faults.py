@@ -74,7 +74,11 @@ class Faults:
         self._change_next_job(hold_status=status)
 
     def fail_next_cancel(self) -> None:
-        """A cancellation of the next job ends CANCEL_FAILED."""
+        """A cancellation of the next job ends CANCEL_FAILED.
+
+        AWS documents the status and not what the job does then. Here it has ended: it writes nothing more,
+        sends no event (as no cancellation does), is refused another cancellation, and the next job begins.
+        """
         self._change_next_job(cancel_fails=True)
 
     def throttle(self, calls: int, action: str | None = None) -> None:

@@ -164,6 +164,20 @@ def test_a_cancellation_can_fail(server: HealthLakeServer, fhir: FhirClient) -> 
     assert document["exportJobProperties"]["jobStatus"] == "CANCEL_FAILED"
 
 
+def test_a_job_whose_cancellation_failed_has_ended_and_the_next_begins(
+    server: HealthLakeServer, fhir: FhirClient
+) -> None:
+    server.faults.fail_next_cancel()
+    job_id = fhir.start_export().document["jobId"]
+    fhir.send("DELETE", f"export/{job_id}")
+    queued = fhir.start_export().document["jobId"]
+    while server.step():
+        pass
+    assert fhir.send("DELETE", f"export/{job_id}").status == 400
+    document = fhir.send("GET", f"export/{queued}").document
+    assert document["exportJobProperties"]["jobStatus"] == "COMPLETED"
+
+
 def test_a_slow_job_takes_its_time() -> None:
     with HealthLakeServer() as server:
         fhir = server.client()
