@@ -57,6 +57,11 @@ class ByteRange:
         }
 
 
+def count_ranges(objects: Iterable[ExportedObject], range_size: int) -> int:
+    """How many ranges `cut_into_ranges` makes of the objects."""
+    return sum(-(-exported.size // range_size) for exported in objects)
+
+
 def cut_into_ranges(objects: Iterable[ExportedObject], range_size: int) -> Iterator[ByteRange]:
     """Ranges of at most `range_size` bytes that tile every object; an empty object has none.
 

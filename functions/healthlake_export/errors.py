@@ -37,6 +37,10 @@ class ManifestMismatch(HubError):
     """The job's manifest and the objects under its prefix name different files."""
 
 
+class TooManyRanges(HubError):
+    """The export would be cut into more byte ranges than one map can take; the setting has to change."""
+
+
 class RangeChanged(HubError):
     """An exported object is not the one that was planned: its ETag has changed, or it is gone."""
 

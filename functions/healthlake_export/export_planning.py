@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from healthlake_export.byte_ranges import ByteRange, ExportedObject, cut_into_ranges
+from common.units import MEBIBYTE
+from healthlake_export.byte_ranges import ByteRange, ExportedObject, count_ranges, cut_into_ranges
+from healthlake_export.errors import TooManyRanges
 from healthlake_export.export_listing import ExportedFiles, job_prefix, list_objects, match_manifest
 from healthlake_export.ndjson import OversizedLine, RangeLines
 from healthlake_export.object_bytes import ObjectBytes
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from healthlake_export.fhir_export_api import ExportJob
+
+MAX_RANGES = 80_000
+"""A map keeps the result of every child, `{}` and a comma, in a state's output of at most 256 KiB (AWS
+Step Functions Developer Guide, «Step Functions service quotas»)."""
 
 
 def items_key(run_id: str) -> str:
@@ -45,11 +51,13 @@ class ExportPlanner:
     def plan(self, job: ExportJob) -> dict[str, Any]:
         """The plan as `$.plan`; the item file is written when there are ranges.
 
-        Raises `ManifestMismatch`, or `RangeChanged` when an error file is replaced meanwhile.
+        Raises `ManifestMismatch`, `TooManyRanges`, or `RangeChanged` when an error file is replaced
+        meanwhile.
         """
         prefix = job_prefix(self.run.run_id, self.run.datastore_id, job.job_id)
         listed = list_objects(self.s3, self.bucket, prefix)
         files = match_manifest(listed, job.output, job.errors, self.bucket)
+        self._require_few_ranges(files)
         ranges = list(cut_into_ranges(files.resources, self.range_size))
         if ranges:
             self._write_items(ranges)
@@ -61,6 +69,14 @@ class ExportPlanner:
             "itemsKey": items_key(self.run.run_id) if ranges else None,
             "quarantined": self._quarantine_errors(files),
         }
+
+    def _require_few_ranges(self, files: ExportedFiles) -> None:
+        ranges = count_ranges(files.resources, self.range_size)
+        if ranges > MAX_RANGES:
+            raise TooManyRanges(
+                f"The export would have {ranges} byte ranges of {self.range_size // MEBIBYTE} MB, and a run "
+                f"can process {MAX_RANGES}: raise RangeSizeMegabytes, and start the run again."
+            )
 
     def _write_items(self, ranges: Sequence[ByteRange]) -> None:
         self.s3.put_object(

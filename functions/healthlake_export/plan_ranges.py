@@ -19,8 +19,8 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     """Called by the export workflow with `{"run", "export"}` when the job has completed.
 
     Returns `{"files", "ranges", "bytes", "bucket", "itemsKey", "quarantined", "maxConcurrency"}`;
-    `itemsKey` is null when there is nothing to process. Raises `ManifestMismatch`, `RangeChanged`,
-    `HealthLakeBusy` or `HealthLakeRefused`.
+    `itemsKey` is null when there is nothing to process. Raises `ManifestMismatch`, `TooManyRanges`,
+    `RangeChanged`, `HealthLakeBusy` or `HealthLakeRefused`.
     """
     settings = export_settings()
     run = RunContext.from_state(event["run"])

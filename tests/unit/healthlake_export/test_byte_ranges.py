@@ -3,7 +3,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthlake_export.byte_ranges import ByteRange, ExportedObject, cut_into_ranges, resource_type_of
+from healthlake_export.byte_ranges import (
+    ByteRange,
+    ExportedObject,
+    count_ranges,
+    cut_into_ranges,
+    resource_type_of,
+)
 
 FOLDER = "exports/run-1/store-FHIR_EXPORT-job"
 
@@ -66,3 +72,9 @@ def test_ranges_tile_every_object(sizes: list[int], range_size: int) -> None:
             assert 0 < piece.end - piece.start <= range_size
             position = piece.end
         assert position == one.size
+
+
+@given(st.lists(st.integers(0, 500), max_size=5), st.integers(1, 100))
+def test_ranges_are_counted_without_being_made(sizes: list[int], range_size: int) -> None:
+    objects = [exported(f"Patient/{number}", size) for number, size in enumerate(sizes)]
+    assert count_ranges(objects, range_size) == len(list(cut_into_ranges(objects, range_size)))
