@@ -6,6 +6,7 @@ missing variable is an error of one invocation which names the variable, and not
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -23,6 +24,13 @@ class Environment:
         value = self.variables.get(name, "").strip()
         if not value:
             raise InvalidSetting(f"The setting {name} is missing: set it in the function's environment.")
+        return value
+
+    def matching(self, name: str, pattern: str, expected: str) -> str:
+        """The value of `name`, which must match `pattern` as a whole; `expected` says so in words."""
+        value = self.text(name)
+        if not re.fullmatch(pattern, value):
+            raise InvalidSetting(f"The setting {name} is {value[:200]!r}, but must be {expected}.")
         return value
 
     def integer(self, name: str, *, minimum: int, maximum: int) -> int:

@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from common import aws_clients
 from common.observability import count, lambda_entry, logger
 from healthlake_export.datastore_state import DatastoreState
-from healthlake_export.errors import HealthLakeRefused
+from healthlake_export.errors import EventsNotAccepted, HealthLakeRefused
 from healthlake_export.export_start import export_job_name
 from healthlake_export.failure_reason import FailureReason, failure_reason
 from healthlake_export.fhir_export_api import FhirExportApi, export_api
@@ -78,7 +78,7 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
         outcome, result = _FAILED
     else:
         outcome, result = _how_it_ended(state, run, failed)
-    publish_outbox(state, aws_clients.events(), settings.bus)
+    _publish(state, settings.bus)
     return {"outcome": outcome, "error": failed.reason.error, "cause": failed.reason.cause, "result": result}
 
 
@@ -122,6 +122,15 @@ def _how_it_ended(
     if audit.get("status") == "FAILED" and audit.get("error") == failed.reason.error:
         return _FAILED
     return "SUPERSEDED", {"runId": run.run_id, "status": "SUPERSEDED"}
+
+
+def _publish(state: RunState, bus: str) -> None:
+    """Publish what waits. A bus that refuses must not hide why the run failed: the event stays in the
+    outbox, and the next run that ends publishes it."""
+    try:
+        publish_outbox(state, aws_clients.events(), bus)
+    except EventsNotAccepted as error:
+        logger().error("event left in the outbox", reason=str(error))
 
 
 def _tell(outcome: Mapping[str, Any]) -> None:

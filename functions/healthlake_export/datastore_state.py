@@ -11,9 +11,6 @@ from healthlake_export.table_values import number, text
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
-OUTBOX_PREFIX = "outbox:"
-"""An event that waits to be published is an attribute of the state item named by this and its run's id."""
-
 
 @dataclass(frozen=True)
 class DatastoreState:
@@ -31,7 +28,6 @@ class DatastoreState:
     sequence: int = 0
     watermark: str | None = None
     published_ids: str | None = None
-    outbox: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def from_item(cls, item: Mapping[str, AttributeValueTypeDef]) -> DatastoreState:
@@ -49,9 +45,4 @@ class DatastoreState:
             sequence=number(item, "sequence") or 0,
             watermark=text(item, "watermark"),
             published_ids=text(item, "publishedIds"),
-            outbox=tuple(
-                (name.removeprefix(OUTBOX_PREFIX), text(item, name) or "")
-                for name in sorted(item)
-                if name.startswith(OUTBOX_PREFIX)
-            ),
         )

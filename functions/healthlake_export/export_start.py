@@ -19,7 +19,7 @@ from healthlake_export.check_messages import Check, CheckQueue
 from healthlake_export.errors import HealthLakeBusy, HealthLakeRefused, RunSuperseded
 from healthlake_export.fhir_export_api import ExportRequest, FhirExportApi
 from healthlake_export.instants import format_instant
-from healthlake_export.job_status import next_delay
+from healthlake_export.job_status import is_final, next_delay
 from healthlake_export.run_context import RunContext
 from healthlake_export.run_state import RunState
 from healthlake_export.settings import ExportSettings
@@ -84,13 +84,13 @@ class ExportStarter:
     def handle(self, message: StartMessage) -> None:
         """Start the run's export unless it has been started; see to it that the chain of checks runs."""
         run, attempt = message.run, attempt_of(message.task_token)
-        if not self.callbacks.heartbeat(message.task_token):
-            # A late copy, or the wait is over: its token must not take the place of a living one.
-            logger().info("start dropped: nobody waits for it", run_id=run.run_id)
-            return
         current = self.state.read()
         if current.owner != run.execution_arn:
+            self._leave_nothing_behind(run)
             self.callbacks.fail(message.task_token, RunSuperseded(_SUPERSEDED))
+        elif not self.callbacks.heartbeat(message.task_token):
+            # A late copy, or the wait is over: its token must not take the place of a living one.
+            logger().info("start dropped: nobody waits for it", run_id=run.run_id)
         elif current.phase == "EXPORTING":
             self._watch_running_job(message, attempt, current.attempt)
         elif not self._begin(message, attempt):
@@ -98,6 +98,13 @@ class ExportStarter:
             self._try_later(message)
         else:
             self._start_or_find(message, attempt, may_exist=current.requested_at is not None)
+
+    def _leave_nothing_behind(self, run: RunContext) -> None:
+        """Cancel a job that an earlier try of a run which has lost the lock may have started."""
+        job_id = self.api.find(export_job_name(run.run_id))
+        if job_id is not None and not is_final(self.api.describe(job_id).status):
+            logger().warning("job of a superseded run is cancelled", run_id=run.run_id, job=job_id)
+            self.api.cancel(job_id)
 
     def _watch_running_job(self, message: StartMessage, attempt: str, known_attempt: str | None) -> None:
         if known_attempt != attempt:

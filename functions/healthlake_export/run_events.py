@@ -35,7 +35,7 @@ def publish_outbox(state: RunState, client: EventBridgeClient, bus: str) -> list
 
     Raises `EventsNotAccepted` after all have been tried when the bus refused one; it stays in the outbox.
     """
-    waiting = [(run_id, json.loads(text)) for run_id, text in state.read().outbox]
+    waiting = [(run_id, json.loads(text)) for run_id, text in state.outbox()]
     published, refused = [], []
     for run_id, event in sorted(waiting, key=lambda item: item[1]["detail"].get("endedAt") or ""):
         refusal = _refusal(client, bus, event)

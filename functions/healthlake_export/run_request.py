@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from common.errors import InvalidInput
+from healthlake_export.fhir_r4 import RESOURCE_TYPES
 from healthlake_export.instants import parse_instant
 
 _FIELDS = ("types", "since", "until", "full")
-_RESOURCE_TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
+_LONGEST_NAME = 64
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ def parse_run_request(request: Any) -> RunRequest:
         raise InvalidInput("The input must be a JSON object, such as {}.")
     unknown = sorted(str(name) for name in request if name not in _FIELDS)
     if unknown:
-        raise InvalidInput(f"The input has the unknown field {unknown[0]!r}; known are {', '.join(_FIELDS)}.")
+        name = unknown[0][:_LONGEST_NAME]
+        raise InvalidInput(f"The input has the unknown field {name!r}; known are {', '.join(_FIELDS)}.")
     parsed = RunRequest(
         types=_types(request.get("types")),
         since=_instant("since", request.get("since")),
@@ -56,8 +57,12 @@ def _types(value: Any) -> tuple[str, ...]:
     message = "The input's 'types' must be a list of FHIR resource types, such as [\"Patient\"]."
     if not isinstance(value, list) or not value:
         raise InvalidInput(message)
-    if not all(isinstance(name, str) and _RESOURCE_TYPE.fullmatch(name) for name in value):
+    if not all(isinstance(name, str) for name in value):
         raise InvalidInput(message)
+    unknown = [name for name in value if name not in RESOURCE_TYPES]
+    if unknown:
+        name = unknown[0][:_LONGEST_NAME]
+        raise InvalidInput(f"The input's 'types' names {name!r}, which is no resource type of FHIR R4.")
     return tuple(dict.fromkeys(value))
 
 
@@ -66,7 +71,7 @@ def _instant(name: str, value: Any) -> datetime | None:
         return None
     try:
         return parse_instant(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidInput(
             f'The input\'s {name!r} must be a time with its offset, such as "2026-01-31T00:00:00Z".'
         ) from None

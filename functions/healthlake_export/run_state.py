@@ -1,9 +1,9 @@
 """The state of a datastore in the hub's table: who runs, how far its export is, and what has been covered.
 
-One item holds the run lock (its owner is an execution's ARN), the phase of the export, the watermark and
-the outbox. Every write here is one conditional update of that item, so that of two that compete one wins
-and the other learns of it. The owner's status in Step Functions is the only authority on whether a run
-lives; there is no lease.
+One item holds the run lock (its owner is an execution's ARN), the phase of the export and the watermark.
+Every write here is one conditional update of that item, so that of two that compete one wins and the other
+learns of it. The owner's status in Step Functions is the only authority on whether a run lives; there is no
+lease. The events of ended runs wait beside it, in an outbox of items of their own.
 
 | phase     | meaning                                                                          |
 |-----------|----------------------------------------------------------------------------------|
@@ -18,10 +18,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from healthlake_export.conditional_writes import condition_holds
-from healthlake_export.datastore_state import OUTBOX_PREFIX, DatastoreState
+from healthlake_export.datastore_state import DatastoreState
 from healthlake_export.run_audit import completed_run, open_run, read_run, run_that_never_began
 from healthlake_export.run_context import RunContext, RunIdentity
-from healthlake_export.table_keys import state_key
+from healthlake_export.table_keys import outbox_key, outbox_partition, state_key
 from healthlake_export.table_values import attribute
 
 if TYPE_CHECKING:
@@ -187,8 +187,8 @@ class RunState:
     ) -> bool:
         """End the run in one transaction: release the lock, put its event into the outbox, complete its
         audit item with `outcome`, and, given a `watermark`, move it together with the event ids."""
-        values = {":owner": run.execution_arn, ":event": event}
-        assignments = ["#outbox = :event"]
+        values = {":owner": run.execution_arn}
+        assignments = []
         removals = ["#owner", _OF_A_RUN]
         if watermark is not None:
             assignments.append("watermark = :watermark")
@@ -198,32 +198,24 @@ class RunState:
             else:
                 assignments.append("publishedIds = :ids")
                 values[":ids"] = published_ids
+        sets = f"SET {', '.join(assignments)}" if assignments else ""
         release: TransactWriteItemTypeDef = {
             "Update": {
                 "TableName": self._table,
                 "Key": state_key(self.datastore_id),
-                "UpdateExpression": f"SET {', '.join(assignments)} REMOVE {', '.join(removals)}",
+                "UpdateExpression": f"{sets} REMOVE {', '.join(removals)}".strip(),
                 "ConditionExpression": "#owner = :owner",
-                "ExpressionAttributeNames": {**_NAMES, "#outbox": OUTBOX_PREFIX + run.run_id},
+                "ExpressionAttributeNames": _NAMES,
                 "ExpressionAttributeValues": {name: attribute(value) for name, value in values.items()},
             }
         }
-        actions = [release, completed_run(self._table, run, outcome)]
+        actions = [release, completed_run(self._table, run, outcome), self._remember(run, event)]
         return condition_holds(lambda: self._client.transact_write_items(TransactItems=actions))
 
     def record_failure(self, run: RunIdentity, outcome: Mapping[str, Any], event: str) -> bool:
         """Record that a run failed before it had the lock, with its event in the outbox; False when the
         run has an audit item already, because it had the lock or because this was recorded."""
-        remember: TransactWriteItemTypeDef = {
-            "Update": {
-                "TableName": self._table,
-                "Key": state_key(self.datastore_id),
-                "UpdateExpression": "SET #outbox = :event",
-                "ExpressionAttributeNames": {"#outbox": OUTBOX_PREFIX + run.run_id},
-                "ExpressionAttributeValues": {":event": attribute(event)},
-            }
-        }
-        actions = [remember, run_that_never_began(self._table, run, outcome)]
+        actions = [run_that_never_began(self._table, run, outcome), self._remember(run, event)]
         return condition_holds(lambda: self._client.transact_write_items(TransactItems=actions))
 
     def open_audit(self, run: RunContext, locked_at: str) -> None:
@@ -234,16 +226,23 @@ class RunState:
         """The audit item of a run as plain values; empty when there is none."""
         return read_run(self._client, self._table, run)
 
+    def outbox(self) -> list[tuple[str, str]]:
+        """The events that wait to be published, each with the id of its run."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :outbox",
+            ExpressionAttributeValues={":outbox": outbox_partition(self.datastore_id)},
+            ConsistentRead=True,
+        )
+        return [(item["sk"]["S"], item["event"]["S"]) for page in pages for item in page["Items"]]
+
     def clear_outbox(self, run_id: str) -> None:
         """Forget the event of a run that has been published."""
-        condition_holds(
-            lambda: self._client.update_item(
-                TableName=self._table,
-                Key=state_key(self.datastore_id),
-                UpdateExpression="REMOVE #outbox",
-                ExpressionAttributeNames={"#outbox": OUTBOX_PREFIX + run_id},
-            )
-        )
+        self._client.delete_item(TableName=self._table, Key=outbox_key(self.datastore_id, run_id))
+
+    def _remember(self, run: RunIdentity, event: str) -> TransactWriteItemTypeDef:
+        item = {**outbox_key(self.datastore_id, run.run_id), "event": attribute(event)}
+        return {"Put": {"TableName": self._table, "Item": item}}
 
     def _update(self, update: str, condition: str, values: Mapping[str, str | int]) -> bool:
         used = {name: full for name, full in _NAMES.items() if name in update or name in condition}

@@ -14,6 +14,10 @@ from functools import cache
 from common.settings import Environment
 from common.units import MEBIBYTE
 
+_ROLE = r"arn:[\w-]+:iam::\d{12}:role/.+"
+_KEY = r"arn:[\w-]+:kms:[\w-]+:\d{12}:key/.+"
+_URL = r"https?://\S+/\S+"
+
 
 @dataclass(frozen=True)
 class ExportSettings:
@@ -47,11 +51,11 @@ class ExportSettings:
             table=environment.text("HUB_TABLE"),
             bucket=environment.text("HUB_BUCKET"),
             bus=environment.text("EVENT_BUS"),
-            datastore_id=environment.text("DATASTORE_ID"),
-            data_access_role_arn=environment.text("DATA_ACCESS_ROLE_ARN"),
-            kms_key_arn=environment.text("KMS_KEY_ARN"),
-            start_queue_url=environment.text("START_QUEUE_URL"),
-            check_queue_url=environment.text("CHECK_QUEUE_URL"),
+            datastore_id=environment.matching("DATASTORE_ID", r"[0-9a-f]{32}", "32 hexadecimal digits"),
+            data_access_role_arn=environment.matching("DATA_ACCESS_ROLE_ARN", _ROLE, "the ARN of a role"),
+            kms_key_arn=environment.matching("KMS_KEY_ARN", _KEY, "the ARN of a key"),
+            start_queue_url=environment.matching("START_QUEUE_URL", _URL, "the URL of a queue"),
+            check_queue_url=environment.matching("CHECK_QUEUE_URL", _URL, "the URL of a queue"),
             overlap_seconds=environment.integer("OVERLAP_SECONDS", minimum=0, maximum=3600),
             range_size=environment.integer("RANGE_SIZE_MEGABYTES", minimum=1, maximum=1024) * MEBIBYTE,
             max_inline_bytes=environment.integer("MAX_INLINE_BYTES", minimum=1024, maximum=900_000),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from common import aws_clients
+from common.errors import InvalidSetting
 from common.observability import lambda_entry
 from common.sqs_records import answer_batch
 from healthlake_export.check_messages import CheckQueue
@@ -26,7 +28,10 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
 
     Returns the messages that are to be delivered again.
     """
-    settings = export_settings()
+    try:
+        settings = export_settings()
+    except InvalidSetting as error:
+        return answer_batch(event, context, partial(_end_wait, error=error))
     sqs = aws_clients.sqs()
     starter = ExportStarter(
         settings=settings,
@@ -43,3 +48,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
         starter.handle(StartMessage.from_body(record.json_body))
 
     return answer_batch(event, context, handle)
+
+
+def _end_wait(record: SQSRecord, error: InvalidSetting) -> None:
+    """Say at once what is wrong, instead of letting the wait run into its missing heartbeat."""
+    message = StartMessage.from_body(record.json_body)
+    TaskCallbacks(aws_clients.stepfunctions()).fail(message.task_token, error)

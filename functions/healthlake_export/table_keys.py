@@ -3,11 +3,12 @@
 | item                    | pk               | sk                        |
 |-------------------------|------------------|---------------------------|
 | state of a datastore    | `DATASTORE#<id>` | `STATE`                   |
+| event in the outbox     | `OUTBOX#<id>`    | `<runId>`                 |
 | audit item of a run     | `RUN#<runId>`    | `RUN`                     |
 | ledger of a byte range  | `RUN#<runId>`    | `RANGE#<index, 6 digits>` |
 
-The state item is lock, phase of the export, watermark and outbox in one, so that what must change
-together changes in one conditional write.
+The state item is lock, phase of the export and watermark in one, so that what must change together
+changes in one conditional write. `<id>` is the datastore's.
 """
 
 from __future__ import annotations
@@ -21,8 +22,18 @@ Key = dict[str, "AttributeValueTypeDef"]
 
 
 def state_key(datastore_id: str) -> Key:
-    """Key of the item that holds lock, phase, watermark and outbox of a datastore."""
+    """Key of the item that holds lock, phase and watermark of a datastore."""
     return {"pk": {"S": f"DATASTORE#{datastore_id}"}, "sk": {"S": "STATE"}}
+
+
+def outbox_partition(datastore_id: str) -> AttributeValueTypeDef:
+    """Partition of the events that wait to be published."""
+    return {"S": f"OUTBOX#{datastore_id}"}
+
+
+def outbox_key(datastore_id: str, run_id: str) -> Key:
+    """Key of the event of a run that waits to be published."""
+    return {"pk": outbox_partition(datastore_id), "sk": {"S": run_id}}
 
 
 def run_key(run_id: str) -> Key:

@@ -89,7 +89,7 @@ class ExportHub:
         self.configure(**hub_environment(queues, self.datastore.datastore_id))
         self.bench.connect_queue(queues.start, "StartExportFunction", batch_size=1)
         self.bench.connect_queue(queues.check, "CheckExportFunction", batch_size=1)
-        self._check_queue = queues.check
+        self.queues = queues
         self.bench.connect_rule(self._pattern(JOB_EVENTS), self._to_check_queue)
         self.bench.connect_rule(self._pattern(ENDED_EXECUTIONS), "CleanUpFailedRunFunction")
         self._bench_is_open.set()
@@ -122,7 +122,14 @@ class ExportHub:
     @property
     def state(self) -> Any:
         """The datastore's state item."""
-        return RunState(boto3.client("dynamodb", REGION), TABLE, self.datastore.datastore_id).read()
+        return self._run_state().read()
+
+    def outbox(self) -> list[tuple[str, str]]:
+        """Events of runs that wait to be published."""
+        return self._run_state().outbox()
+
+    def _run_state(self) -> RunState:
+        return RunState(boto3.client("dynamodb", REGION), TABLE, self.datastore.datastore_id)
 
     def resource_events(self, run: Run | None = None) -> list[Any]:
         """Details of the events about resources on the bus, of one run if given."""
@@ -171,7 +178,7 @@ class ExportHub:
         return event_pattern(read(TEMPLATE), path, values)
 
     def _to_check_queue(self, event: dict[str, Any]) -> None:
-        boto3.client("sqs", REGION).send_message(QueueUrl=self._check_queue, MessageBody=json.dumps(event))
+        boto3.client("sqs", REGION).send_message(QueueUrl=self.queues.check, MessageBody=json.dumps(event))
 
 
 def _put_object(bucket: str, key: str, body: bytes, role_arn: str) -> None:

@@ -63,7 +63,7 @@ def test_a_run_releases_the_lock_moves_the_watermark_and_tells_the_bus(hub: Any)
     assert hub.state.watermark == run.output["watermark"] is not None
     completed = hub.run_events("ExportCompleted")
     assert [(event["runId"], event["published"]) for event in completed] == [(run.name, 1)]
-    assert hub.state.outbox == ()
+    assert hub.outbox() == []
 
 
 def test_nothing_exported_is_a_success_without_a_map(hub: Any) -> None:
@@ -198,7 +198,19 @@ def test_a_throttled_start_is_tried_again(hub: Any) -> None:
     assert hub.jobs() == ["COMPLETED"]
 
 
-@pytest.mark.parametrize("request_", [{"type": ["Patient"]}, {"since": "yesterday"}, {"full": "yes"}])
+@pytest.mark.parametrize("request_", ["[]", "5", '"x"', "null"])
+def test_an_input_that_is_no_object_is_refused_in_words(hub: Any, request_: str) -> None:
+    run = hub.run(request_)
+
+    assert run.path == ["Acquire Run Lock", "Explain Refusal", "Request Refused"]
+    assert (run.error, run.cause) == ("InvalidInput", "The input must be a JSON object, such as {}.")
+    assert hub.state.owner is None
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [{"type": ["Patient"]}, {"since": "yesterday"}, {"full": "yes"}, {"types": ["Nonsense"]}],
+)
 def test_a_wrong_input_is_refused_by_name_before_any_export(hub: Any, request_: Any) -> None:
     run = hub.run(request_)
 
@@ -212,7 +224,15 @@ def test_a_wrong_input_is_refused_by_name_before_any_export(hub: Any, request_: 
     assert hub.jobs() == []
 
 
-@pytest.mark.parametrize(("name", "value"), [("MAX_INLINE_BYTES", ""), ("RANGE_SIZE_MEGABYTES", "big")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAX_INLINE_BYTES", ""),
+        ("RANGE_SIZE_MEGABYTES", "big"),
+        ("CHECK_QUEUE_URL", "garbage"),
+        ("KMS_KEY_ARN", "nope"),
+    ],
+)
 def test_a_wrong_setting_of_any_function_is_refused_by_name_before_any_export(
     hub: Any, name: str, value: str
 ) -> None:
@@ -223,3 +243,4 @@ def test_a_wrong_setting_of_any_function_is_refused_by_name_before_any_export(
     assert (run.status, run.error) == ("FAILED", "InvalidSetting")
     assert name in run.cause
     assert hub.jobs() == []
+    assert hub.state.owner is None

@@ -227,6 +227,37 @@ def test_a_run_whose_last_answer_was_lost_ends_as_complete(hub: Any) -> None:
     assert hub.run_events("ExportFailed") == []
 
 
+def test_a_start_function_with_a_broken_setting_ends_the_wait_by_its_name(hub: Any) -> None:
+    start = hub.bench.functions["StartExportFunction"]
+
+    def start_without_a_queue(event: Any, context: Any) -> Any:
+        hub.configure(CHECK_QUEUE_URL="")
+        try:
+            return start(event, context)
+        finally:
+            hub.configure(CHECK_QUEUE_URL=hub.queues.check)
+
+    hub.bench.functions["StartExportFunction"] = start_without_a_queue
+
+    run = hub.run()
+
+    assert_clean_after(hub, run, "InvalidSetting")
+    assert "CHECK_QUEUE_URL" in run.cause
+
+
+def test_a_bus_that_refuses_the_failure_does_not_hide_it(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> Any:
+        raise EventsNotAccepted("The bus refused the event.")
+
+    monkeypatch.setattr("healthlake_export.clean_up_failed_run.publish_outbox", refuse)
+    hub.healthlake.faults.fail_next_job()
+
+    run = hub.run()
+
+    assert (run.status, run.error) == ("FAILED", "ExportFailed")
+    assert [run_id for run_id, _ in hub.outbox()] == [run.name]
+
+
 def test_a_superseded_start_ends_the_wait(hub: Any) -> None:
     start = hub.bench.functions["StartExportFunction"]
 

@@ -23,10 +23,10 @@ UNKNOWN = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:workflow:long-gone"
 def hold_lock(hub: Any) -> Any:
     """Lets an execution that Step Functions does not know hold the lock since a given age."""
 
-    def hold(age: timedelta) -> None:
+    def hold(age: timedelta, owner: str = UNKNOWN) -> None:
         stale_after = format_instant(datetime.now(UTC) - age + timedelta(hours=1))
         state = RunState(aws_clients.dynamodb(), TABLE, hub.datastore.datastore_id)
-        state.acquire("long-gone", UNKNOWN, now="now", stale_after=stale_after)
+        state.acquire("long-gone", owner, now="now", stale_after=stale_after)
 
     return hold
 
@@ -113,6 +113,14 @@ def test_an_owner_that_step_functions_no_longer_knows_is_taken_over_after_an_hou
 
     assert run.path[4:7] == ["Is The Unknown Owner Stale?", "Clean Up The Dead Run", "Acquire Run Lock"]
     assert run.path[-1] == "Export Completed"
+
+
+def test_an_owner_that_may_not_be_asked_about_is_as_good_as_unknown(hub: Any, hold_lock: Any) -> None:
+    hold_lock(timedelta(seconds=5), "arn:aws:states:eu-west-1:999999999999:execution:foreign:run")
+
+    run = hub.run()
+
+    assert run.path[-3:] == ["Is The Unknown Owner Stale?", "Take It For Running", "Export Already Running"]
 
 
 def test_a_lock_released_between_refusal_and_question_is_taken(hub: Any, failing: Any) -> None:

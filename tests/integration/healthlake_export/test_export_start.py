@@ -141,7 +141,21 @@ def test_a_run_that_lost_the_lock_starts_nothing(
     starter("one").handle(message)
 
     assert export_api.requests == []
-    assert callbacks.told == [("heartbeat", None), ("fail", "RunSuperseded")]
+    assert callbacks.told == [("fail", "RunSuperseded")]
+
+
+@pytest.mark.parametrize(("status", "cancelled"), [("IN_PROGRESS", ["job-1"]), ("COMPLETED", [])])
+def test_a_job_that_a_run_started_before_it_lost_the_lock_is_cancelled_unless_it_has_ended(
+    starter: Any, message: StartMessage, export_api: Any, state: RunState, status: str, cancelled: list[str]
+) -> None:
+    one = starter("one")
+    export_api.start(one._request(message.run, _job_name(message)))
+    export_api.jobs["job-1"] = status
+    state.close(message.run.identity, {"status": "FAILED"}, "{}")
+
+    starter("two").handle(message)
+
+    assert export_api.cancelled == cancelled
 
 
 def test_a_run_that_loses_the_lock_while_it_starts_its_job_cancels_it(

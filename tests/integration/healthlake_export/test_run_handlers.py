@@ -134,7 +134,7 @@ def test_advancing_twice_gives_the_same_answer_and_one_event(invoke: Invoke, sta
 
     first = invoke(advance_watermark, "run_was_reconciled")
     assert invoke(advance_watermark, "run_was_reconciled") == first
-    assert len(state.read().outbox) == 1
+    assert len(state.outbox()) == 1
 
 
 def test_a_run_that_lost_the_lock_moves_no_watermark(invoke: Invoke, state: RunState) -> None:
@@ -180,7 +180,7 @@ def test_the_completion_event_is_published_and_leaves_the_outbox(
     event = bus()[0]
     assert (event["source"], event["detail-type"]) == ("healthlake-hub", "ExportCompleted")
     assert event["detail"]["published"] == 1150
-    assert state.read().outbox == ()
+    assert state.outbox() == []
 
 
 def test_an_event_that_the_bus_refuses_stays_in_the_outbox(
@@ -194,7 +194,7 @@ def test_an_event_that_the_bus_refuses_stays_in_the_outbox(
     with pytest.raises(EventsNotAccepted, match="ThrottlingException"):
         invoke(publish_run_events, "run_is_complete")
 
-    assert len(state.read().outbox) == 1
+    assert len(state.outbox()) == 1
 
 
 def test_a_failed_run_is_recorded_released_and_published(invoke: Invoke, state: RunState, bus: Any) -> None:
@@ -304,7 +304,7 @@ def test_one_refused_event_does_not_hold_back_the_others(
         invoke(publish_run_events, "run_is_complete")
 
     assert tried == ["z-first", "a-second", "m-third"], "in the order in which the runs ended"
-    assert [run_id for run_id, _ in state.read().outbox] == ["z-first"]
+    assert [run_id for run_id, _ in state.outbox()] == ["z-first"]
 
 
 class StoppedWhileStarting:

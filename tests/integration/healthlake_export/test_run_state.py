@@ -121,7 +121,7 @@ def test_closing_a_run_releases_the_lock_moves_the_watermark_and_fills_the_outbo
     after = exporting.read()
     assert after.owner is None
     assert after.job_id is None
-    assert (after.watermark, after.published_ids, after.outbox) == ("12:00", "key", ((ME, "{}"),))
+    assert (after.watermark, after.published_ids, exporting.outbox()) == ("12:00", "key", [(ME, "{}")])
 
 
 def test_a_run_that_lost_its_lock_closes_nothing(exporting: RunState) -> None:

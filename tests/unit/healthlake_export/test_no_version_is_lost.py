@@ -78,8 +78,9 @@ class Hub:
         for name, version in store.export(run.since, requested + timedelta(seconds=took)):
             self._process(run, name, version, previous, overlap, kept)
         if not fails and run.advances_watermark:
-            self.progress = Progress(requested, "ids" if kept.count else None)
-            self.ids = PublishedIds(kept.sorted_ids())
+            left = kept.sorted_ids()
+            self.progress = Progress(requested, "ids" if left else None)
+            self.ids = PublishedIds(left)
 
     def _process(
         self,

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from common.errors import InvalidInput
+from healthlake_export import fhir_r4
 from healthlake_export.run_request import RunRequest, parse_run_request
+from local.healthlake import resource_types
 
 
 def test_nothing_asked_is_everything_changed_since_the_watermark() -> None:
@@ -49,6 +51,10 @@ def test_a_full_run_of_some_types_is_a_replay() -> None:
         ({"types": []}, "'types'"),
         ({"types": ["patient"]}, "'types'"),
         ({"types": ["Patient", 3]}, "'types'"),
+        ({"types": ["Patient", "Nonsense"]}, "'Nonsense'"),
+        ({"types": ["Resource"]}, "'Resource'"),
+        ({"since": "0001-01-01T00:00:00+14:00"}, "'since'"),
+        ({"until": "9999-12-31T23:59:59-14:00"}, "'until'"),
         ({"since": "yesterday"}, "'since'"),
         ({"since": "2026-01-31T00:00:00"}, "'since'"),
         ({"until": 1767139200}, "'until'"),
@@ -60,3 +66,14 @@ def test_a_full_run_of_some_types_is_a_replay() -> None:
 def test_a_wrong_input_is_refused_by_the_name_of_its_field(request_: Any, named: str) -> None:
     with pytest.raises(InvalidInput, match=named):
         parse_run_request(request_)
+
+
+def test_a_long_field_name_is_not_repeated_whole() -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        parse_run_request({"x" * 40_000: 1})
+
+    assert len(str(refusal.value)) < 200
+
+
+def test_the_types_are_those_that_the_local_healthlake_knows() -> None:
+    assert fhir_r4.RESOURCE_TYPES == resource_types.RESOURCE_TYPES

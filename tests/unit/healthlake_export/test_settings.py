@@ -61,6 +61,11 @@ def test_every_setting_is_required_and_named_when_it_is_missing(variables: dict[
         ("ON_EXPORT_ERRORS", "ignore"),
         ("MAX_CHECK_DELAY_SECONDS", "901"),
         ("HUB_TABLE", "  "),
+        ("DATASTORE_ID", "my-datastore"),
+        ("DATA_ACCESS_ROLE_ARN", "arn:aws:iam::000000000000:user/me"),
+        ("KMS_KEY_ARN", "alias/hub"),
+        ("START_QUEUE_URL", "start"),
+        ("CHECK_QUEUE_URL", "arn:aws:sqs:us-east-1:000000000000:check"),
     ],
 )
 def test_a_malformed_setting_is_named(variables: dict[str, str], name: str, value: str) -> None:
