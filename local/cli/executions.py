@@ -20,10 +20,11 @@ ENTERED = "StateEntered"
 
 @dataclass(frozen=True)
 class StateEntered:
-    """A state that an execution has entered, and how many seconds after its start."""
+    """A state that an execution has entered, how many seconds after its start, and whether it is a map."""
 
     name: str
     seconds: float
+    is_map: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ class Executions:
     def _states(self, arn: str, started: datetime) -> Iterator[StateEntered]:
         for event in self._entered_events(arn):
             seconds = (event["timestamp"] - started).total_seconds()
-            yield StateEntered(event["stateEnteredEventDetails"]["name"], max(seconds, 0.0))
+            name = event["stateEnteredEventDetails"]["name"]
+            yield StateEntered(name, max(seconds, 0.0), event["type"] == "MapStateEntered")
 
     def _entered_events(self, arn: str) -> Iterator[Mapping[str, Any]]:
         events = self._all(

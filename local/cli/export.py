@@ -86,16 +86,21 @@ def run_export(
     arn = executions.start(document)
     run_id = arn.rpartition(":")[2]
     shown = RangesDone()
+    in_map = False
     with output.step(f"Export run {run_id}") as step:
 
         def entered(state: StateEntered) -> None:
+            nonlocal in_map
+            # what the map has done comes before the state that follows it
+            waiting()
+            in_map = state.is_map
             output.line(f"  {state.seconds:6.1f} s  {state.name}")
             step.progress(state.name)
 
         def waiting() -> None:
             nonlocal shown
-            done = ledger.of(run_id)
-            if done != shown and done.ranges:
+            done = ledger.of(run_id) if in_map else shown
+            if done != shown:
                 output.line(f"            {done}", style="dim")
                 shown = done
 

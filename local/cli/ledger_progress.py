@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from local.account.clients import client
 from local.account.state_file import RunningAccount
+from local.cli.output import counted
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class RangesDone:
     lines: int = 0
 
     def __str__(self) -> str:
-        return f"{self.ranges:,} range{'' if self.ranges == 1 else 's'}, {self.lines:,} resources done"
+        return f"{counted(self.ranges, 'range')}, {counted(self.lines, 'resource')} done"
 
 
 class LedgerProgress:

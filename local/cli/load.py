@@ -10,7 +10,7 @@ from local.cli.errors import CommandError, account_is_down
 from local.cli.fhir_client import FhirClient
 from local.cli.loading import Loaded, load_lines
 from local.cli.ndjson_files import ndjson_files, read_lines
-from local.cli.output import Output
+from local.cli.output import Output, counted
 from local.cli.project import Project
 from local.cli.sam import local_environment
 
@@ -46,14 +46,15 @@ def load(project: Project, output: Output, paths: Sequence[Path]) -> int:
 def load_files(account: RunningAccount, endpoint: str, files: Sequence[Path], output: Output) -> Loaded:
     """Load the files into the datastore at the endpoint, showing how far it is."""
     client = FhirClient(account, endpoint)
-    name = f"Load {len(files)} file{'s' if len(files) != 1 else ''} into HealthLake"
+    name = f"Load {counted(len(files), 'file')} into HealthLake"
     with output.step(name) as step:
         lines = (line for file in files for line in read_lines(file))
         loaded = load_lines(
             client, lines, lambda so_far: step.progress(f"{len(so_far.accepted):,} resources")
         )
-        refused = f", {len(loaded.refused):,} lines refused" if loaded.refused else ""
-        step.result = f"{len(loaded.accepted):,} resources of {len(loaded.by_type())} types{refused}"
+        refused = f", {counted(len(loaded.refused), 'line')} refused" if loaded.refused else ""
+        types = counted(len(loaded.by_type()), "type")
+        step.result = f"{counted(len(loaded.accepted), 'resource')} of {types}{refused}"
     return loaded
 
 

@@ -18,7 +18,7 @@ from local.cli.errors import CommandError
 SUFFIXES = (".ndjson", ".ndjson.gz")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 TYPE_NAME = re.compile(r"[A-Z][A-Za-z]{1,63}")
-NO_ID = "no id, under which it would be put: 1 to 64 letters, digits, '-' and '.'"
+NO_ID = "no id, which it is put under: 1 to 64 letters, digits, '-' and '.'"
 RESOURCE_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 

@@ -114,6 +114,11 @@ class Step:
         self._output.progress(self._name, text)
 
 
+def counted(number: int, name: str) -> str:
+    """A number of things: 1 file, 1,200 files."""
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
 def shown(value: object) -> str:
     """A value as people read it: thousands apart, nothing for None."""
     if value is None:

@@ -14,6 +14,14 @@ from local.cli.project import Project, command_line
 from local.cli.sam import local_environment
 
 RECENT = 5
+LABELS = {
+    "region": "region",
+    "policiesEnforced": "IAM policies enforced",
+    "startedAt": "started at",
+    "log": "log",
+    "stack": "stack",
+    "stackStatus": "stack status",
+}
 
 
 def status(project: Project, output: Output) -> int:
@@ -68,8 +76,7 @@ def _not_running(project: Project, output: Output) -> int:
 def _show(document: Mapping[str, Any], output: Output) -> None:
     answering = "" if document["answers"] else ", but it does not answer"
     output.good(f"The local account runs at {document['endpoint']} (process {document['pid']}{answering})")
-    names = ("region", "policiesEnforced", "startedAt", "log", "stack", "stackStatus")
-    output.fields({name: document[name] for name in names})
+    output.fields({label: document[name] for name, label in LABELS.items()})
     if document["outputs"]:
         output.line()
         output.table("Stack outputs", ("output", "value"), list(document["outputs"].items()))

@@ -55,11 +55,11 @@ def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:
         (b'{"resourceType":"Patient","id":7}', "not a JSON object with a resourceType and an id"),
         (
             b'{"resourceType":"Patient"}',
-            "no id, under which it would be put: 1 to 64 letters, digits, '-' and '.'",
+            "no id, which it is put under: 1 to 64 letters, digits, '-' and '.'",
         ),
         (
             b'{"resourceType":"Patient","id":"a b"}',
-            "no id, under which it would be put: 1 to 64 letters, digits, '-' and '.'",
+            "no id, which it is put under: 1 to 64 letters, digits, '-' and '.'",
         ),
         (b'{"resourceType":"Patient","id":"a","name":"\xff"}', "not UTF-8"),
     ],

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from local.cli.output import Output, shown
+from local.cli.output import Output, counted, shown
 
 
 class Terminal(io.StringIO):
@@ -65,3 +65,8 @@ def test_for_programs_there_is_one_document_and_nothing_else() -> None:
 )
 def test_values_are_shown_as_people_read_them(value: object, text: str) -> None:
     assert shown(value) == text
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 files"), (1, "1 file"), (1200, "1,200 files")])
+def test_one_thing_is_not_shown_as_many(number: int, text: str) -> None:
+    assert counted(number, "file") == text
