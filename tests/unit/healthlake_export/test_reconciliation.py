@@ -178,3 +178,38 @@ def test_ten_thousand_ranges_are_reconciled() -> None:
     pieces = ranges_of(*[2_500] * 400)
     assert len(pieces) == 10_000
     assert check(pieces, [accounted(piece) for piece in reversed(pieces)]).lines == 100_000
+
+
+def spread(*extents: tuple[int, int] | None) -> tuple[list[ByteRange], list[LedgerItem]]:
+    """Ranges of 100 bytes that have the lines from one byte to another, or none."""
+    pieces = ranges_of(100 * len(extents))
+    return pieces, [
+        accounted(
+            piece,
+            first_line_at=extent[0] if extent else None,
+            lines_end_at=extent[1] if extent else None,
+            line_bytes=extent[1] - extent[0] if extent else 0,
+        )
+        for piece, extent in zip(pieces, extents, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("extents", "message"),
+    [
+        (((0, 100), None, (100, 300)), "Range 2 has its first line at byte 100"),
+        (((0, 199), None, (199, 300)), "Range 2 has its first line at byte 199"),
+        (((0, 250), (250, 260), (260, 300)), "Range 1 has its first line at byte 250"),
+        (((0, 200), (200, 250), (250, 300)), "Range 1 has its first line at byte 200"),
+    ],
+)
+def test_a_line_belongs_to_the_range_that_it_starts_in_even_when_all_lines_join_up(
+    extents: tuple[tuple[int, int] | None, ...], message: str
+) -> None:
+    with pytest.raises(ReconciliationFailed, match=message):
+        check(*spread(*extents))
+
+
+def test_a_line_may_start_with_the_first_and_with_the_last_byte_of_its_range() -> None:
+    assert check(*spread((0, 100), (100, 300), None)).ranges == 3
+    assert check(*spread((0, 199), (199, 200), (200, 300))).ranges == 3
