@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 PLAIN_WIDTH = 160
+SPINNER_WIDTH = 3
 
 
 class Output:
@@ -61,7 +61,7 @@ class Output:
         step = Step(self, name)
         started = time.monotonic()
         if self.live:
-            with self._console.status(escape(name)) as status:
+            with self._console.status(self._one_line(name)) as status:
                 self._status = status
                 try:
                     yield step
@@ -77,7 +77,13 @@ class Output:
     def progress(self, name: str, text: str) -> None:
         """Replace what the running step says of itself; without a terminal nothing is written."""
         if self._status is not None:
-            self._status.update(escape(f"{name}: {text}"))
+            self._status.update(self._one_line(f"{name}: {text}"))
+
+    def _one_line(self, text: str) -> Text:
+        """The text beside the spinner, as much of it as the terminal is wide."""
+        line = Text(text)
+        line.truncate(self._console.width - SPINNER_WIDTH, overflow="ellipsis")
+        return line
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)

@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from local.account.ministack_names import ministack
+from local.account.role_sessions import role_session
 
 _CONFIG = Config(
     retries={"max_attempts": 3, "mode": "standard"},
@@ -22,7 +22,11 @@ _CONFIG = Config(
 
 
 class RoleClients:
-    """boto3 clients that act as a role, and ones that act as the account itself; safe for threads."""
+    """boto3 clients that act as a role, and ones that act as the account itself; safe for threads.
+
+    They try again like any client of an application, unlike those of state machines, whose errors are for
+    the retriers of the state machine to see.
+    """
 
     def __init__(self, endpoint: str, region: str, account_id: str) -> None:
         self._endpoint = endpoint
@@ -37,14 +41,7 @@ class RoleClients:
 
     def as_role(self, service: str, role_arn: str) -> Any:
         """A client with a session of the role, registered anew each time: a reset forgets sessions."""
-        credentials = ministack("ministack.core.lambda_runtime").execution_credentials(
-            {
-                "Role": role_arn,
-                # ministack derives account, region and the session from a function's ARN.
-                "FunctionArn": f"arn:aws:lambda:{self._region}:{self._account_id}:function:healthlake",
-                "FunctionName": "healthlake",
-            }
-        )
+        credentials = role_session("healthlake", role_arn, self._region, self._account_id)
         return self._client(
             service,
             credentials["AWS_ACCESS_KEY_ID"],

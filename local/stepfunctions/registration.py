@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from local.account.ministack_names import ministack
+from local.account.role_sessions import role_session
 from local.stepfunctions import api
 from local.stepfunctions.definition_check import findings
 from local.stepfunctions.engine import Engine
@@ -57,7 +58,6 @@ REQUIRED_NAMES: Mapping[str, tuple[str, ...]] = {
         "_resolve_state_machine_arn",
     ),
     "ministack.services.eventbridge": ("_put_events",),
-    "ministack.core.lambda_runtime": ("execution_credentials",),
     "ministack.core.iam_actions": ("extract_resource_arn",),
     "ministack.core.responses": ("set_request_account_id", "set_request_region"),
 }
@@ -166,16 +166,7 @@ def _pace(environment: Mapping[str, str]) -> Pace:
 
 
 def _role_credentials(role_arn: str, region: str) -> Mapping[str, str]:
-    # Sessions are those of functions, of which a role's name is all that policies look at.
-    account = role_arn.split(":")[4]
-    credentials: Mapping[str, str] = ministack("ministack.core.lambda_runtime").execution_credentials(
-        {
-            "FunctionArn": f"arn:aws:lambda:{region}:{account}:function:states-{role_arn.rsplit('/', 1)[-1]}",
-            "FunctionName": "states",
-            "Role": role_arn,
-        }
-    )
-    return credentials
+    return role_session("states", role_arn, region, account_id=role_arn.split(":")[4])
 
 
 class StatusEvents:

@@ -50,6 +50,19 @@ def test_a_terminal_gets_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b[" in stream.getvalue()
 
 
+def test_a_line_beside_the_spinner_is_no_longer_than_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    stream = Terminal()
+
+    with Output(stream).step("Build") as step:
+        step.progress("x" * 100)
+
+    # the terminal's own wrapping would leave parts of a longer line behind
+    assert "Build: xxx" in stream.getvalue()
+    assert "…" in stream.getvalue()
+
+
 def test_for_programs_there_is_one_document_and_nothing_else() -> None:
     stream = io.StringIO()
     output = Output(stream, as_json=True)
