@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
-CHUNK_BYTES = 8 * MEBIBYTE
+CHUNK_BYTES = 4 * MEBIBYTE
 _FIRST_CHUNK_PAST_END = 64 * 1024
 _COPY_PART_BYTES = 256 * MEBIBYTE
 SMALLEST_COPIED_FROM = 5 * MEBIBYTE
@@ -35,7 +35,7 @@ class ObjectBytes:
         self._object = exported
 
     def chunks(self, start: int, end: int) -> Iterator[bytes]:
-        """The object from `start` on, in chunks of 8 MB up to `end`, and from there to the object's end
+        """The object from `start` on, in chunks of 4 MB up to `end`, and from there to the object's end
         in small ones that grow: past its end a range needs no more than the rest of its last line."""
         position = start
         past_end = _FIRST_CHUNK_PAST_END

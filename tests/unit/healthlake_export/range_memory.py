@@ -26,9 +26,7 @@ from healthlake_export.settings import ExportSettings
 MB = 1024 * 1024
 HEAD = b'{"resourceType":"Patient","id":"p1","meta":{"versionId":"1"},"text":"'
 ETAG = '"etag"'
-NOW = "2026-11-20T10:00:00.000Z"
-
-
+IDS_KEY = "runs/before/published-ids.bin"
 ORDINARY = 2048
 
 
@@ -53,7 +51,7 @@ PIECES: list[bytes | int] = [
 
 
 class SyntheticS3:
-    """One object, made up as it is read."""
+    """One object, made up as it is read, and as many ids of the run before as are loaded."""
 
     def __init__(self) -> None:
         lengths = (piece if isinstance(piece, int) else len(piece) for piece in PIECES)
@@ -62,6 +60,8 @@ class SyntheticS3:
 
     def get_object(self, **request: Any) -> dict[str, Any]:
         first, last = map(int, request["Range"].removeprefix("bytes=").split("-"))
+        if request["Key"] == IDS_KEY:
+            return {"Body": io.BytesIO(b"\xff" * (last + 1 - first))}
         return {"Body": io.BytesIO(b"".join(self._content(first, last + 1)))}
 
     def _content(self, start: int, stop: int) -> Iterator[bytes]:
@@ -123,7 +123,7 @@ def main() -> None:
             SimpleNamespace(table="t", bucket="b", bus="b", overlap_seconds=120, max_inline_bytes=204_800),
         ),
         run=RunContext(
-            "r", "arn", "d", "full", True, True, None, None, (), "2026-11-20T10:00:00Z", True, None
+            "r", "arn", "d", "full", True, True, None, None, (), "2026-11-20T10:00:00Z", True, IDS_KEY
         ),
         requested_at="2026-11-20T10:00:00Z",
         clock=lambda: datetime.now(UTC),
@@ -139,6 +139,7 @@ def main() -> None:
                 "before": before,
                 "clients": len(real),
                 "size": s3.size,
+                "ids": len(processor._previous_ids()),
                 "bytes": sum(entry.line_bytes for entry in entries),
                 "lines": sum(entry.lines for entry in entries),
                 "published": sum(entry.published for entry in entries),

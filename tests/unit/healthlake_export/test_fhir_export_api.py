@@ -127,6 +127,11 @@ def test_the_window_and_the_types_are_encoded_to_the_last_character() -> None:
     assert parse_qs(query) == {"_since": [REQUEST.since], "_type": ["Patient,Observation"]}
 
 
+def test_a_space_is_encoded_as_signatures_have_it() -> None:
+    spaced = ExportRequest("run-1", "s3://b/", "key", "role", "2026-11-20 10:00", None, ())
+    assert spaced.query() == "_since=2026-11-20%2010%3A00"
+
+
 def test_what_a_run_does_not_limit_is_not_asked_for(api: FhirExportApi, answers: Answers) -> None:
     everything = ExportRequest("run-1", "s3://b/", "key", "role", since=None, until=None, types=())
     assert everything.query() == ""

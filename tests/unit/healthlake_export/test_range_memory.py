@@ -12,7 +12,7 @@ LIMIT_MEGABYTES = 200
 
 def test_processing_a_large_object_stays_under_200_megabytes() -> None:
     """Half a gigabyte in 64 MB ranges, with a line of 100 MB, lines just below the limit one after the
-    other (good and bad), and batches of events as large as they get."""
+    other (good and bad), batches of events as large as they get, and two million ids of the run before."""
     finished = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("range_memory.py"))],
         env={**os.environ, "PYTHONPATH": str(FUNCTIONS), "AWS_DEFAULT_REGION": "us-east-1"},
@@ -23,6 +23,7 @@ def test_processing_a_large_object_stays_under_200_megabytes() -> None:
     )
     assert finished.returncode == 0, finished.stderr
     measured = json.loads(finished.stdout)
+    assert measured["ids"] == 2 * 1024 * 1024
     assert measured["size"] > 400 * 1024 * 1024
     assert measured["bytes"] == measured["size"]
     assert measured["quarantined"] == 2
