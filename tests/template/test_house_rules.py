@@ -1,7 +1,9 @@
-"""No file of the repository says what belongs to one machine, one moment or one person."""
+"""No file of the repository says what belongs to one machine, one moment or one person, and no module or
+function has grown past what one can take in."""
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +22,11 @@ FORBIDDEN: dict[str, str] = {
 
 MAIL = re.compile(r"[\w.+-]+@((?:[\w-]+\.)+[a-z]{2,})\b")
 RESERVED_DOMAIN = re.compile(r"(?:.+\.)?(?:example\.(?:com|org|net)|example|test|invalid)")
+
+CODE = ("functions", "local")
+MODULE_LINES = 300
+FUNCTION_LINES = 40
+"""Docstring included, decorators not."""
 
 
 def repository_files(root: Path) -> Iterator[Path]:
@@ -50,6 +57,24 @@ def _broken_by(line: str) -> Iterator[str]:
     for mail in MAIL.finditer(line):
         if not RESERVED_DOMAIN.fullmatch(mail[1]):
             yield "a mail address that may be someone's"
+
+
+def overgrown(root: Path) -> list[str]:
+    """Every module and function of the code that is too long; tests may be longer."""
+    paths = sorted(path for folder in CODE for path in (root / folder).rglob("*.py"))
+    return [finding for path in paths for finding in _overgrown_in(path, path.relative_to(root).as_posix())]
+
+
+def _overgrown_in(path: Path, name: str) -> Iterator[str]:
+    text = path.read_text(encoding="utf-8")
+    lines = len(text.splitlines())
+    if lines > MODULE_LINES:
+        yield f"{name} has {lines} lines"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            if length > FUNCTION_LINES:
+                yield f"{name}: {node.name} has {length} lines"
 
 
 def test_no_file_breaks_a_rule(root: Path) -> None:
@@ -85,3 +110,34 @@ def test_what_git_ignores_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / ".venv" / "notes.md").write_text("TO" + "DO\n")
     (tmp_path / "module.pyc").write_text("TO" + "DO\n")
     assert findings(tmp_path) == []
+
+
+def test_no_module_and_no_function_is_too_long(root: Path) -> None:
+    assert overgrown(root) == []
+
+
+def function_of(lines: int, indent: str = "", keyword: str = "def") -> str:
+    body = "\n".join(f"{indent}    print({number})" for number in range(lines - 1))
+    return f"{indent}{keyword} long():\n{body}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("x = 1\n" * MODULE_LINES, []),
+        ("x = 1\n" * (MODULE_LINES + 1), ["local/part/module.py has 301 lines"]),
+        (function_of(FUNCTION_LINES), []),
+        (function_of(FUNCTION_LINES + 1), ["local/part/module.py: long has 41 lines"]),
+        (function_of(FUNCTION_LINES + 1, keyword="async def"), ["local/part/module.py: long has 41 lines"]),
+        (
+            "class Some:\n" + function_of(FUNCTION_LINES + 1, indent="    "),
+            ["local/part/module.py: long has 41 lines"],
+        ),
+    ],
+    ids=["a module", "a long module", "a function", "a long function", "a long coroutine", "a long method"],
+)
+def test_what_is_too_long_is_named(tmp_path: Path, text: str, found: list[str]) -> None:
+    module = tmp_path / "local" / "part" / "module.py"
+    module.parent.mkdir(parents=True)
+    module.write_text(text)
+    assert overgrown(tmp_path) == found
