@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,11 +18,13 @@ from healthlake_export.failure_reason import FailureReason, failure_reason
 from healthlake_export.fhir_export_api import FhirExportApi, export_api
 from healthlake_export.instants import format_instant
 from healthlake_export.job_status import is_final
+from healthlake_export.range_failures import RangeFailures
 from healthlake_export.run_context import RunIdentity
 from healthlake_export.run_events import export_failed, publish_outbox
 from healthlake_export.run_state import RunState
 from healthlake_export.settings import export_settings
 
+_A_RANGE_FAILED = "ExceedToleratedFailureThreshold"
 _FAILED: tuple[str, Mapping[str, Any]] = ("FAILED", {})
 
 
@@ -72,6 +74,9 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     state = RunState(aws_clients.dynamodb(), settings.table, settings.datastore_id)
     run = RunIdentity.of_execution(failed.execution_arn, settings.datastore_id)
     current = state.read()
+    if failed.reason.error == _A_RANGE_FAILED:
+        failures = RangeFailures(aws_clients.dynamodb(), settings.table, run.run_id)
+        failed = replace(failed, reason=failed.reason.with_detail(failures.first()))
     if current.owner == run.execution_arn:
         cancel_job(export_api(settings.datastore_id), current)
         _end_run(state, run, failed, current.job_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 _LONGEST_CAUSE = 2_000
@@ -14,8 +14,8 @@ _EXPLAINED = {
     "broke or the check function fails. Look at its log and at the check queue's dead-letter queue.",
     "States.Timeout": "A state took longer than it may, or the export stayed queued for days.",
     "States.DataLimitExceeded": "A state's input or output was larger than Step Functions takes.",
-    "States.ExceedToleratedFailureThreshold": "A byte range could not be processed, after all its retries. "
-    "The failed child execution of the map names the range and the error.",
+    "States.ExceedToleratedFailureThreshold": "A byte range could not be processed. The failed child "
+    "execution of the map, its log and the quarantine tell where.",
     "RunAbandoned": "The execution that held the run lock ended without releasing it; the next run did.",
     "ABORTED": "The execution was stopped.",
     "TIMED_OUT": "The execution took longer than it may.",
@@ -28,6 +28,10 @@ class FailureReason:
 
     error: str
     cause: str
+
+    def with_detail(self, detail: str | None) -> FailureReason:
+        """The reason with a sentence before its cause that says more."""
+        return self if detail is None else replace(self, cause=f"{detail} {self.cause}"[:_LONGEST_CAUSE])
 
 
 def failure_reason(failure: Mapping[str, Any]) -> FailureReason:

@@ -8,8 +8,10 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from common import aws_clients
+from common.errors import HubError
 from common.observability import lambda_entry, logger
 from healthlake_export.byte_ranges import ByteRange
+from healthlake_export.range_failures import RangeFailures
 from healthlake_export.range_processing import RangeProcessor
 from healthlake_export.retry_policy import RetryPolicy
 from healthlake_export.run_context import RunContext
@@ -23,19 +25,24 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     Returns the index of the range and nothing that grows: what came of it stands in the ledger.
     Raises `RunSuperseded`, `RangeChanged` or `EventsNotAccepted`.
     """
+    settings = export_settings()
     run = RunContext.from_state(event["run"])
     piece = ByteRange.from_item(event["range"])
     processor = RangeProcessor(
         s3=aws_clients.s3(),
         events=aws_clients.events(),
         dynamodb=aws_clients.dynamodb(),
-        settings=export_settings(),
+        settings=settings,
         run=run,
         requested_at=event["export"]["requestedAt"],
         clock=lambda: datetime.now(UTC),
         policy=RetryPolicy(),
     )
-    entry = processor.process(piece)
+    try:
+        entry = processor.process(piece)
+    except HubError as error:
+        RangeFailures(aws_clients.dynamodb(), settings.table, run.run_id).record(piece.index, error)
+        raise
     logger().info(
         "range processed",
         run_id=run.run_id,

@@ -6,6 +6,7 @@
 | event in the outbox     | `OUTBOX#<id>`    | `<runId>`                 |
 | audit item of a run     | `RUN#<runId>`    | `RUN`                     |
 | ledger of a byte range  | `RUN#<runId>`    | `RANGE#<index, 6 digits>` |
+| failure of a byte range | `RUN#<runId>`    | `FAILED#<index>`          |
 
 The state item is lock, phase of the export and watermark in one, so that what must change together
 changes in one conditional write. `<id>` is the datastore's.
@@ -44,6 +45,11 @@ def run_key(run_id: str) -> Key:
 def ledger_key(run_id: str, index: int) -> Key:
     """Key of the ledger item of byte range `index` of a run."""
     return {"pk": {"S": f"RUN#{run_id}"}, "sk": {"S": f"RANGE#{index:06d}"}}
+
+
+def failure_key(run_id: str, index: int) -> Key:
+    """Key of the item that says why byte range `index` of a run failed."""
+    return {"pk": {"S": f"RUN#{run_id}"}, "sk": {"S": f"FAILED#{index:06d}"}}
 
 
 def ledger_partition(run_id: str) -> AttributeValueTypeDef:

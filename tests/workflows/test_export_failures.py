@@ -9,7 +9,7 @@ import pytest
 
 from common import aws_clients
 from common.errors import AwsCallFailed
-from healthlake_export.errors import EventsNotAccepted, HealthLakeBusy, RangeChanged, RunSuperseded
+from healthlake_export.errors import EventsNotAccepted, HealthLakeBusy, RunSuperseded
 from healthlake_export.range_processing import LineOutcomes
 from healthlake_export.run_context import RunIdentity
 from healthlake_export.run_state import RunState
@@ -73,17 +73,20 @@ def test_a_lost_heartbeat_cancels_the_job_and_says_what_to_look_at(impatient_hub
     assert hub.jobs()[0].startswith("CANCEL")
 
 
-def test_a_range_that_cannot_be_processed_fails_the_map_and_the_run(hub: Any) -> None:
-    def broken(event: Any, context: Any) -> Any:
-        raise RangeChanged("The object of range 0 has changed.")
-
+def test_a_range_that_cannot_be_processed_fails_the_run_which_says_which_and_why(hub: Any) -> None:
     process = hub.bench.functions["ProcessRangeFunction"]
-    hub.bench.functions["ProcessRangeFunction"] = broken
+
+    def change_the_object_first(event: Any, context: Any) -> Any:
+        boto3.client("s3", REGION).put_object(Bucket=BUCKET, Key=event["range"]["key"], Body=b"{}")
+        return process(event, context)
+
+    hub.bench.functions["ProcessRangeFunction"] = change_the_object_first
 
     run = hub.run()
 
     assert_clean_after(hub, run, "ExceedToleratedFailureThreshold")
     assert run.children[0].error == "RangeChanged"
+    assert run.cause.startswith("Byte range 0: RangeChanged: ")
     hub.bench.functions["ProcessRangeFunction"] = process
     assert_the_next_run_catches_up(hub)
 

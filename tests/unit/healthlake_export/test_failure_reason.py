@@ -36,3 +36,11 @@ def test_a_failure_without_a_cause_still_says_so() -> None:
 
 def test_a_long_cause_is_cut() -> None:
     assert len(failure_reason({"Error": "Odd", "Cause": "x" * 50_000}).cause) == 2_000
+
+
+def test_a_detail_stands_before_the_cause_and_the_whole_stays_bounded() -> None:
+    reason = failure_reason({"Error": "Odd", "Cause": "in plain words"})
+
+    assert reason.with_detail("Byte range 3: gone.").cause == "Byte range 3: gone. in plain words"
+    assert reason.with_detail(None) == reason
+    assert len(reason.with_detail("x" * 50_000).cause) == 2_000
