@@ -45,3 +45,10 @@ def test_a_choice_is_one_of_those_allowed() -> None:
     assert ENVIRONMENT.choice("SWITCH", "on", "off") == "on"
     with pytest.raises(InvalidSetting, match="The setting SWITCH is 'on', but must be one of yes, no"):
         ENVIRONMENT.choice("SWITCH", "yes", "no")
+
+
+def test_a_value_has_to_match_its_pattern_as_a_whole() -> None:
+    assert ENVIRONMENT.matching("NAME", r"[a-z]{3}", "three letters") == "hub"
+    for pattern in (r"[a-z]{2}", r"u[a-z]"):
+        with pytest.raises(InvalidSetting, match="The setting NAME is 'hub', but must be two letters"):
+            ENVIRONMENT.matching("NAME", pattern, "two letters")

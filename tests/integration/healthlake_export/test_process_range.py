@@ -1,0 +1,160 @@
+"""Processing a byte range, with the handler, on moto."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+
+from healthlake_export import process_range
+from healthlake_export.errors import (
+    RangeChanged,
+    RunSuperseded,
+)
+from healthlake_export.ledger import Ledger
+from local.testing.mocked_hub import REGION
+from local.testing.run_of_noon import (
+    BUCKET,
+    CUT_LINE_AT,
+    FIRST_ID,
+    PATIENTS,
+    PATIENTS_KEY,
+    SECOND_ID,
+    give_lock_to,
+    keys_under,
+    ledger_of,
+    prepare_range,
+    put,
+    read,
+)
+
+SampleEvent = Callable[[str], Any]
+
+
+@pytest.fixture
+def bus_messages(hub: Any) -> Callable[[], list[dict[str, Any]]]:
+    """Everything on the bus, by way of a queue."""
+    sqs, events = boto3.client("sqs", REGION), boto3.client("events", REGION)
+    url = sqs.create_queue(QueueName="subscriber")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_rule(Name="all", EventBusName="hub-events", EventPattern='{"source": ["healthlake-hub"]}')
+    events.put_targets(Rule="all", EventBusName="hub-events", Targets=[{"Id": "queue", "Arn": arn}])
+    messages: Callable[[], list[dict[str, Any]]] = lambda: hub.messages(url)  # noqa: E731
+    return messages
+
+
+@pytest.fixture
+def run_of_noon(hub: Any, sample_event: SampleEvent) -> dict[str, Any]:
+    return prepare_range(sample_event("healthlake_export/range_of_patients"))
+
+
+def test_a_range_is_published_quarantined_and_entered_in_the_ledger(
+    run_of_noon: dict[str, Any], lambda_context: Any, bus_messages: Any
+) -> None:
+    assert process_range.lambda_handler(run_of_noon, lambda_context) == {"index": 0}
+
+    (message,) = bus_messages()
+    assert (message["source"], message["detail-type"]) == ("healthlake-hub", "FhirResourceChanged")
+    assert message["detail"]["meta"]["eventId"] == SECOND_ID.hex()
+    assert message["detail"]["resource"] == json.loads(PATIENTS.splitlines()[1])
+
+    (record,) = read("quarantine/run-of-noon/000000-000.ndjson").splitlines()
+    assert json.loads(record) == {
+        "reason": "NOT_JSON",
+        "source": {
+            "bucket": BUCKET,
+            "key": PATIENTS_KEY,
+            "etag": run_of_noon["range"]["etag"],
+            "offset": CUT_LINE_AT,
+            "length": len(PATIENTS) - CUT_LINE_AT,
+        },
+        "line": PATIENTS.splitlines()[2].decode(),
+    }
+
+    (entry,) = ledger_of(run_of_noon).read()
+    assert (entry.lines, entry.rows, entry.published, entry.repeated, entry.quarantined) == (3, 1, 1, 1, 1)
+    assert (entry.first_line_at, entry.lines_end_at, entry.line_bytes) == (0, len(PATIENTS), len(PATIENTS))
+    assert read("runs/run-of-noon/published-ids/000000.bin") == b"".join(sorted([FIRST_ID, SECOND_ID]))
+
+
+def test_a_range_done_twice_has_one_ledger_item_and_the_same_event_ids(
+    run_of_noon: dict[str, Any], lambda_context: Any, bus_messages: Any
+) -> None:
+    process_range.lambda_handler(run_of_noon, lambda_context)
+    process_range.lambda_handler(run_of_noon, lambda_context)
+    assert {message["detail"]["meta"]["eventId"] for message in bus_messages()} == {SECOND_ID.hex()}
+    assert len(list(ledger_of(run_of_noon).read())) == 1
+
+
+def test_ids_of_the_run_before_that_have_expired_are_no_failure(
+    run_of_noon: dict[str, Any], lambda_context: Any, bus_messages: Any
+) -> None:
+    boto3.client("s3", REGION).delete_object(Bucket=BUCKET, Key="runs/run-before-noon/published-ids.bin")
+    process_range.lambda_handler(run_of_noon, lambda_context)
+    assert len(bus_messages()) == 2
+
+
+def test_a_range_of_a_superseded_run_is_not_processed(
+    run_of_noon: dict[str, Any], lambda_context: Any, bus_messages: Any
+) -> None:
+    give_lock_to("another execution")
+    with pytest.raises(RunSuperseded, match="run-of-noon"):
+        process_range.lambda_handler(run_of_noon, lambda_context)
+    assert bus_messages() == []
+    assert list(ledger_of(run_of_noon).read()) == []
+
+
+def test_a_lock_that_is_lost_while_a_range_is_processed_keeps_it_out_of_the_ledger(
+    run_of_noon: dict[str, Any], lambda_context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Ledger, "require_ownership", lambda self: give_lock_to("another execution"))
+    with pytest.raises(RunSuperseded):
+        process_range.lambda_handler(run_of_noon, lambda_context)
+    assert list(ledger_of(run_of_noon).read()) == []
+
+
+def test_an_object_that_was_replaced_since_the_plan_is_refused(
+    run_of_noon: dict[str, Any], lambda_context: Any
+) -> None:
+    put(PATIENTS_KEY, PATIENTS.replace(b"Example", b"Another"))
+    with pytest.raises(RangeChanged, match=PATIENTS_KEY):
+        process_range.lambda_handler(run_of_noon, lambda_context)
+
+
+def test_nothing_of_a_resource_shows_in_logs_keys_ledger_or_answers(
+    run_of_noon: dict[str, Any], lambda_context: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = process_range.lambda_handler(run_of_noon, lambda_context)
+    run_of_noon["range"]["etag"] = '"another"'
+    with pytest.raises(RangeChanged) as refused:
+        process_range.lambda_handler(run_of_noon, lambda_context)
+    logged = [repr(vars(record)) for record in caplog.records]
+    items = boto3.client("dynamodb", REGION).scan(TableName="hub")["Items"]
+    seen = [*logged, repr(answer), repr(items), repr(keys_under("")), repr(refused.value)]
+    assert "range processed" in logged[0]
+    assert not [text for text in seen if "synthetic-" in text or "Example" in text or "Cut" in text]
+
+
+def test_ranges_that_finish_at_once_are_all_entered_in_the_ledger(
+    run_of_noon: dict[str, Any], lambda_context: Any
+) -> None:
+    failures: list[BaseException] = []
+
+    def process(index: int) -> None:
+        try:
+            event = {**run_of_noon, "range": {**run_of_noon["range"], "index": index}}
+            process_range.lambda_handler(event, lambda_context)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=process, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert [entry.index for entry in ledger_of(run_of_noon).read()] == [0, 1, 2, 3]
