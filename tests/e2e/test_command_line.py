@@ -111,6 +111,32 @@ def test_up_a_second_time_keeps_the_account_and_builds_nothing(copy: Copy, up: A
     assert copy.json("status")["pid"] == up["pid"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_up_that_is_ended_while_the_account_starts_leaves_nothing_running(
+    copy: Copy, number: signal.Signals
+) -> None:
+    copy.run("down")
+    options = copy.options() | {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    options.pop("capture_output")
+    with subprocess.Popen(copy.command("up"), **options) as up:
+        assert up.stdout is not None
+        for line in up.stdout:
+            if "Start the local AWS account" in line:
+                break
+
+        up.send_signal(number)
+        up.stdout.read()
+
+    assert up.returncode == 130
+    assert _running_below(copy.root) == []
+
+
+def _running_below(root: Path) -> list[str]:
+    """Command lines of processes that name the folder."""
+    listing = subprocess.run(["ps", "-A", "-ww", "-o", "args="], capture_output=True, text=True, check=True)
+    return [line for line in listing.stdout.splitlines() if str(root) in line]
+
+
 def test_up_twice_at_once_starts_one_account(copy: Copy) -> None:
     copy.run("down")
 

@@ -1,7 +1,10 @@
-"""Executions of the deployed stack that meet, and one that is stopped."""
+"""Executions of the deployed stack that meet, and one that is stopped.
+
+The export job is held in both, so that a run cannot end before it has met another or was stopped.
+"""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
@@ -38,10 +41,15 @@ def test_a_lock_taken_twice_at_once_lets_one_execution_run(hub: "Hub", patient: 
         barrier.wait()
         return executions.start({})
 
-    with ThreadPoolExecutor(2) as threads:
-        arns = list(threads.map(start, range(2)))
-    ends = [_finish(executions, arn) for arn in arns]
+    with hub.held_export() as release:
+        with ThreadPoolExecutor(2) as threads:
+            arns = list(threads.map(start, range(2)))
+        _wait_until(lambda: _running(hub, arns) < 2)
+        still_running = _running(hub, arns)
+        release()
+        ends = [_finish(executions, arn) for arn in arns]
 
+    assert still_running == 1
     assert [end.status for end in ends] == ["SUCCEEDED", "SUCCEEDED"]
     assert sorted(str(end.output["status"]) for end in ends) == ["ALREADY_RUNNING", "COMPLETED"]
 
@@ -50,15 +58,16 @@ def test_a_stopped_execution_leaves_no_lock_and_no_job_and_the_next_run_complete
     hub: "Hub", patient: None
 ) -> None:
     executions = hub.executions
-    arn = executions.start({})
-    _wait_until(lambda: _state(hub).get("phase") == "EXPORTING")
+    earlier = set(_jobs(hub))
+    with hub.held_export():
+        arn = executions.start({})
+        _wait_until(lambda: _statuses_since(hub, earlier) == ["IN_PROGRESS"])
+        _wait_until(lambda: _state(hub).get("phase") == "EXPORTING")
 
-    client(hub.account, "stepfunctions").stop_execution(executionArn=arn)
-    _wait_until(lambda: "owner" not in _state(hub))
+        client(hub.account, "stepfunctions").stop_execution(executionArn=arn)
+        _wait_until(lambda: "owner" not in _state(hub))
+        _wait_until(lambda: _statuses_since(hub, earlier) == ["CANCEL_COMPLETED"])
 
-    job = client(hub.account, "healthlake").list_fhir_export_jobs(DatastoreId=hub.outputs["DatastoreId"])
-    newest = max(job["ExportJobPropertiesList"], key=lambda listed: listed["SubmitTime"])
-    assert newest["JobStatus"].startswith("CANCEL") or newest["JobStatus"] == "COMPLETED"
     assert _finish(executions, executions.start({})).output["status"] == "COMPLETED"
 
 
@@ -68,6 +77,24 @@ def test_a_replay_of_several_types_is_signed_as_the_account_checks_it(hub: "Hub"
     end = _finish(executions, executions.start({"types": ["Patient", "Group"]}))
 
     assert (end.status, end.output.get("mode")) == ("SUCCEEDED", "replay"), end.cause
+
+
+def _running(hub: "Hub", arns: Sequence[str]) -> int:
+    states = client(hub.account, "stepfunctions")
+    statuses = [states.describe_execution(executionArn=arn)["status"] for arn in arns]
+    return statuses.count("RUNNING")
+
+
+def _jobs(hub: "Hub") -> dict[str, str]:
+    """The status of each export job by its id."""
+    listed = client(hub.account, "healthlake").list_fhir_export_jobs(
+        DatastoreId=hub.outputs["DatastoreId"], MaxResults=500
+    )
+    return {job["JobId"]: job["JobStatus"] for job in listed["ExportJobPropertiesList"]}
+
+
+def _statuses_since(hub: "Hub", earlier: set[str]) -> list[str]:
+    return [status for job, status in _jobs(hub).items() if job not in earlier]
 
 
 def _state(hub: "Hub") -> dict[str, Any]:

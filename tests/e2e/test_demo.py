@@ -84,7 +84,12 @@ def test_the_demo_adds_up_beside_an_account_that_is_up_and_leaves_nothing_runnin
 
 
 @pytest.mark.parametrize(
-    ("number", "moment"), [(signal.SIGINT, "Wait For Export"), (signal.SIGTERM, "Deploy it")]
+    ("number", "moment"),
+    [
+        (signal.SIGINT, "Wait For Export"),
+        (signal.SIGTERM, "Deploy it"),
+        (signal.SIGHUP, "Start the local AWS account"),
+    ],
 )
 def test_a_demo_that_is_interrupted_leaves_nothing_running(
     project: Project, data: Path, number: signal.Signals, moment: str

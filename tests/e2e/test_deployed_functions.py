@@ -5,7 +5,7 @@ error they do shows how far they came.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,34 +82,49 @@ def test_nothing_waits_in_the_outbox(invoke: Invoke) -> None:
     assert invoke("PublishRunEventsFunction", "run_is_complete") == {"published": []}
 
 
-@pytest.mark.parametrize("failure", ["range_could_not_be_processed", "execution_was_stopped"])
-@pytest.mark.parametrize("failed", ["schedule_fired", "replay_requested"])
-def test_a_lock_that_was_taken_is_released_by_its_owners_clean_up_alone(
-    invoke: Invoke, failed: str, failure: str, hub: "Hub"
-) -> None:
-    run = invoke("AcquireRunLockFunction", failed)["run"]
+@pytest.fixture
+def acquire(hub: "Hub", invoke: Invoke) -> Iterator[Callable[[str], str]]:
+    """Takes the lock with a sample event and returns whose it is; no lock is left for the tests to come."""
+    taken: list[str] = []
 
-    assert invoke("AcquireRunLockFunction", "request_with_unknown_field")["errorType"] == "InvalidInput"
-    cleaned_up = invoke("CleanUpFailedRunFunction", failure)
-    left = _owner(hub)
-    if run["runId"] == cleaned_up["result"]["runId"]:
-        assert left is None
-    else:
-        assert left == run["executionArn"]
-        _release(hub, run["executionArn"], run["startedAt"])
+    def take(event: str) -> str:
+        taken.append(invoke("AcquireRunLockFunction", event)["run"]["executionArn"])
+        return taken[-1]
+
+    yield take
+    function = stack.functions(hub.account, hub.stack_name)["CleanUpFailedRunFunction"]
+    for execution in taken:
+        payload = json.dumps({"executionArn": execution, "failure": {"Error": "Test"}}).encode()
+        client(hub.account, "lambda").invoke(FunctionName=function, Payload=payload)
+    assert _owner(hub) is None
+
+
+@pytest.mark.parametrize("failure", ["range_could_not_be_processed", "execution_was_stopped"])
+def test_the_clean_up_of_a_run_releases_its_lock(
+    invoke: Invoke, acquire: Callable[[str], str], hub: "Hub", failure: str
+) -> None:
+    acquire("schedule_fired")
+
+    invoke("CleanUpFailedRunFunction", failure)
+
+    assert _owner(hub) is None
+
+
+@pytest.mark.parametrize("failure", ["range_could_not_be_processed", "execution_was_stopped"])
+def test_the_clean_up_of_another_run_leaves_the_lock_alone(
+    invoke: Invoke, acquire: Callable[[str], str], hub: "Hub", failure: str
+) -> None:
+    owner = acquire("replay_requested")
+
+    invoke("CleanUpFailedRunFunction", failure)
+
+    assert _owner(hub) == owner
 
 
 def _owner(hub: "Hub") -> str | None:
     key = {"pk": {"S": f"DATASTORE#{hub.outputs['DatastoreId']}"}, "sk": {"S": "STATE"}}
-    answer = client(hub.account, "dynamodb").get_item(TableName=hub.outputs["HubTableName"], Key=key)
-    owner: str | None = answer["Item"].get("owner", {}).get("S")
-    return owner
-
-
-def _release(hub: "Hub", execution_arn: str, started_at: str) -> None:
-    names = stack.functions(hub.account, hub.stack_name)
-    payload = {"executionArn": execution_arn, "startedAt": started_at, "failure": {"Error": "Test"}}
-    client(hub.account, "lambda").invoke(
-        FunctionName=names["CleanUpFailedRunFunction"], Payload=json.dumps(payload).encode()
+    answer = client(hub.account, "dynamodb").get_item(
+        TableName=hub.outputs["HubTableName"], Key=key, ConsistentRead=True
     )
-    assert _owner(hub) is None
+    owner: str | None = answer.get("Item", {}).get("owner", {}).get("S")
+    return owner

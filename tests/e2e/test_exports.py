@@ -27,22 +27,23 @@ def loaded(hub: "Hub", tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 def test_a_full_and_an_incremental_run_publish_each_change_once(hub: "Hub", loaded: set[str]) -> None:
     with BusSubscriber(hub.account, hub.outputs["EventBusName"]) as subscriber:
+        stored = hub.stored
         full = run_export(hub.account, hub.outputs, {"full": True}, Output())
         changed = make_changes(hub.fhir, loaded)
         incremental = run_export(hub.account, hub.outputs, {}, Output())
         for run in (full, incremental):
-            subscriber.wait_for(run.finished.run_id, int(run.finished.output["published"]), 10.0)
-        subscriber.wait_until_empty(10.0)
+            subscriber.wait_for(run.finished.run_id, int(run.finished.output["published"]), 60.0)
+        assert subscriber.wait_until_empty(60.0)
 
     assert (full.completed, incremental.completed) == (True, True)
-    assert full.finished.output["published"] == len(loaded)
+    assert full.finished.output["published"] == stored >= len(loaded)
     assert incremental.finished.output["published"] == len(changed)
-    assert subscriber.count.events == subscriber.count.distinct_ids == len(loaded) + len(changed)
+    assert subscriber.count.events == subscriber.count.distinct_ids == stored + len(changed)
     for run in (full, incremental):
         assert run.transitions <= 12 + 4 * run.finished.output["ranges"]
 
 
-def test_a_wrong_input_is_refused_by_name_and_leaves_nothing_locked(hub: "Hub", loaded: set[str]) -> None:
+def test_a_wrong_input_is_refused_by_name_and_leaves_nothing_locked(hub: "Hub") -> None:
     refused = run_export(hub.account, hub.outputs, {"typos": ["Patient"]}, Output())
     after = run_export(hub.account, hub.outputs, {}, Output())
 
