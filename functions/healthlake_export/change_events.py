@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from healthlake_export.ndjson import Line
+from healthlake_export.ndjson import Line, LinePlace
 from healthlake_export.resource_keys import Meta, ResourceKeys
 
 if TYPE_CHECKING:
@@ -33,13 +33,12 @@ _NO_META = Meta()
 
 class ChangeEvent(NamedTuple):
     """An entry for PutEvents, its size in bytes as the service counts it, and what it is about: the id
-    of the event, and the line at `offset` of the object, `length` bytes with its terminator."""
+    of the event, and the line that travels in it, or the place of the one that it refers to."""
 
     entry: PutEventsRequestEntryTypeDef
     size: int
     identity: bytes
-    offset: int
-    length: int
+    line: Line | LinePlace
 
 
 class _DetailMeta(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -102,10 +101,11 @@ class ChangeEventFormat:
         size = len(b'{"meta":,"resource":}') + len(head) + len(line.text)
         if size <= self.max_inline_bytes:
             return self._event(b'{"meta":%b,"resource":%b}' % (head, line.text), identity, line)
-        place = _Reference(self.bucket, self.key, line.text_offset, len(line.text))
-        return self._event(b'{"meta":%b,"reference":%b}' % (head, _encode(place)), identity, line)
+        place = LinePlace(line.offset, line.length)  # a large line is not held until its event is sent
+        reference = _Reference(self.bucket, self.key, line.text_offset, len(line.text))
+        return self._event(b'{"meta":%b,"reference":%b}' % (head, _encode(reference)), identity, place)
 
-    def _event(self, detail: bytes, identity: bytes, line: Line) -> ChangeEvent:
+    def _event(self, detail: bytes, identity: bytes, line: Line | LinePlace) -> ChangeEvent:
         entry: PutEventsRequestEntryTypeDef = {
             "EventBusName": self.bus,
             "Source": SOURCE,
@@ -113,7 +113,7 @@ class ChangeEventFormat:
             "Detail": detail.decode(),
         }
         size = len(SOURCE) + len(self.detail_type) + len(detail)
-        return ChangeEvent(entry, size, identity, line.offset, line.length)
+        return ChangeEvent(entry, size, identity, line)
 
 
 class EventBatch:

@@ -36,6 +36,13 @@ class OversizedLine(NamedTuple):
     length: int
 
 
+class LinePlace(NamedTuple):
+    """Where a line stands that is not held any more: `length` bytes from `offset`, with its terminator."""
+
+    offset: int
+    length: int
+
+
 def reading_starts_at(start: int) -> int:
     """Where to read from for a range that begins at `start`: one byte earlier, which tells whether a
     line starts there."""

@@ -18,7 +18,7 @@ import msgspec
 
 from common.units import MEBIBYTE
 from healthlake_export.byte_ranges import ExportedObject
-from healthlake_export.ndjson import Line, OversizedLine, line_at
+from healthlake_export.ndjson import Line, LinePlace, OversizedLine, line_at
 from healthlake_export.object_bytes import SMALLEST_COPIED_FROM, ObjectBytes
 from healthlake_export.resource_keys import Rejection, is_utf8
 
@@ -54,45 +54,45 @@ class Quarantine:
         if len(line.text) > MAX_RECORD_LINE_BYTES:
             key = self._raw_key(line.offset)
             self._s3.put_object(Bucket=self._bucket, Key=key, Body=line.text)
-            self._add(line.offset, line.length, reason, {"rawKey": key})
+            self._add(line, reason, {"rawKey": key})
         elif is_utf8(line.text):
-            self._add(line.offset, line.length, reason, {"line": line.text.decode()})
+            self._add(line, reason, {"line": line.text.decode()})
         else:
             content = base64.b64encode(line.text).decode()
-            self._add(line.offset, line.length, reason, {"lineBase64": content})
+            self._add(line, reason, {"lineBase64": content})
 
     def reject_oversized(self, line: OversizedLine) -> None:
         """Keep a line that was never read, by a copy of its bytes within S3."""
-        self._copy(line.offset, line.length, Rejection.TOO_LONG)
+        self._copy(LinePlace(line.offset, line.length), Rejection.TOO_LONG)
 
-    def reject_at(self, offset: int, length: int, reason: Rejection) -> None:
-        """Keep a line that has been let go of since it was read: it is read again, or copied within S3
-        when it is large. `length` counts its terminator."""
-        if length > SMALLEST_COPIED_FROM:
-            self._copy(offset, length, reason)
+    def reject_at(self, place: LinePlace, reason: Rejection) -> None:
+        """Keep a line that is not held any more: it is read again, or copied within S3 when it is large."""
+        if place.length > SMALLEST_COPIED_FROM:
+            self._copy(place, reason)
         else:
-            self.reject(line_at(offset, self._bytes.read(offset, offset + length)), reason)
+            content = self._bytes.read(place.offset, place.offset + place.length)
+            self.reject(line_at(place.offset, content), reason)
 
     def close(self) -> int:
         """Write what is left, and return the number of records written."""
         self._write_part()
         return self._written
 
-    def _copy(self, offset: int, length: int, reason: Rejection) -> None:
-        key = self._raw_key(offset)
-        self._bytes.copy(offset, length, key)
-        self._add(offset, length, reason, {"rawKey": key})
+    def _copy(self, place: LinePlace, reason: Rejection) -> None:
+        key = self._raw_key(place.offset)
+        self._bytes.copy(place.offset, place.length, key)
+        self._add(place, reason, {"rawKey": key})
 
     def _raw_key(self, offset: int) -> str:
         return f"{self._prefix}-{offset}.raw"
 
-    def _add(self, offset: int, length: int, reason: Rejection, content: dict[str, str]) -> None:
+    def _add(self, line: Line | LinePlace, reason: Rejection, content: dict[str, str]) -> None:
         source: dict[str, Any] = {
             "bucket": self._bucket,
             "key": self._object.key,
             "etag": self._object.etag,
-            "offset": offset,
-            "length": length,
+            "offset": line.offset,
+            "length": line.length,
         }
         record = _encode({"reason": reason.value, "source": source, **content}) + b"\n"
         self._records.append(record)

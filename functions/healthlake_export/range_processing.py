@@ -91,7 +91,10 @@ class LineOutcomes:
     def _give_up(self, refused: Iterable[ChangeEvent]) -> None:
         for event in refused:
             self.rows -= 1
-            self._quarantine.reject_at(event.offset, event.length, Rejection.EVENT_REFUSED)
+            if isinstance(event.line, Line):
+                self._quarantine.reject(event.line, Rejection.EVENT_REFUSED)
+            else:
+                self._quarantine.reject_at(event.line, Rejection.EVENT_REFUSED)
             if self._kept_ids is not None:
                 self._kept_ids.leave_out(event.identity)
 

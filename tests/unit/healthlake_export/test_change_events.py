@@ -18,7 +18,7 @@ from healthlake_export.change_events import (
     EventBatch,
     event_id,
 )
-from healthlake_export.ndjson import Line
+from healthlake_export.ndjson import Line, LinePlace
 from healthlake_export.resource_keys import Meta, ResourceKeys, read_keys
 
 if TYPE_CHECKING:
@@ -149,12 +149,17 @@ def test_an_event_knows_its_size(name: str) -> None:
 def test_an_event_knows_the_line_and_the_id_that_it_is_about() -> None:
     text = b'{"resourceType":"Patient","id":"p1","meta":{"versionId":"3"}}'
     event = event_of(text, offset=4711)
-    assert (event.offset, event.length) == (4711, len(text) + 1)
+    assert event.line == Line(4711, len(text) + 1, text, 4711)
     assert event.identity.hex() == json.loads(event.entry["Detail"])["meta"]["eventId"]
 
 
+def test_an_event_that_refers_to_its_line_does_not_hold_it() -> None:
+    text = b'{"resourceType":"Binary","id":"b1","data":"' + b"x" * 3000 + b'"}'
+    assert event_of(text, offset=4711).line == LinePlace(4711, len(text) + 1)
+
+
 def numbered(number: int, size: int) -> ChangeEvent:
-    return ChangeEvent({"Detail": "{}"}, size, b"", number, size)
+    return ChangeEvent({"Detail": "{}"}, size, b"", LinePlace(number, size))
 
 
 SIZES = st.integers(1, 300_000) | st.integers(MAX_BATCH_BYTES - 5, MAX_BATCH_BYTES - 1)
@@ -167,7 +172,7 @@ def test_batches_hold_every_event_in_order_within_the_limits_of_a_call(sizes: li
     for number, size in enumerate(sizes):
         batches.append(batch.add(numbered(number, size)))
     batches.append(batch.take())
-    numbers = [event.offset for events in batches for event in events]
+    numbers = [event.line.offset for events in batches for event in events]
     assert numbers == list(range(len(sizes)))
     for events in batches:
         assert len(events) <= MAX_BATCH_ENTRIES

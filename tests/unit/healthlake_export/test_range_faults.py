@@ -11,6 +11,7 @@ from healthlake_export.event_publisher import EventPublisher
 from healthlake_export.ledger import Ledger
 from healthlake_export.ndjson import RangeLines
 from healthlake_export.range_processing import LineOutcomes
+from healthlake_export.resource_keys import Rejection
 from local.testing.range_lab import Lab, patient
 
 
@@ -104,7 +105,12 @@ def keep_a_refused_line_among_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def do_not_quarantine_what_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quarantine_module.Quarantine, "reject_at", lambda self, offset, length, reason: None)
+    reject = quarantine_module.Quarantine.reject
+    monkeypatch.setattr(
+        quarantine_module.Quarantine,
+        "reject",
+        lambda self, line, reason: None if reason is Rejection.EVENT_REFUSED else reject(self, line, reason),
+    )
 
 
 def lose_the_ledger_of_a_range(monkeypatch: pytest.MonkeyPatch) -> None:

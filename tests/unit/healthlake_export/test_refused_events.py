@@ -64,8 +64,28 @@ def test_a_large_resource_whose_event_is_refused_is_copied_without_being_read_ag
     (entry,) = lab.process(lab.ranges(1 << 30))
     (record,) = lab.quarantined()
     assert lab.s3.objects[record["rawKey"]] == large + b"\n"
-    assert len(lab.s3.reads) == 1
+    assert [extent for _, extent in lab.s3.reads if extent.startswith("bytes=0-")] == ["bytes=0-4194303"]
     assert (entry.rows, entry.quarantined) == (1, 1)
+
+
+def test_resources_whose_events_carried_them_are_quarantined_without_another_read() -> None:
+    lab = Lab.holding(b"\n".join(patient(number) for number in range(25)))
+    lab.bus.refused = {f"p{number}": FOR_GOOD for number in range(25)}
+    lab.process(lab.ranges())
+    assert len(lab.quarantined()) == 25
+    assert len(lab.s3.reads) == 1
+
+
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n"])
+def test_a_resource_whose_event_refers_to_it_is_read_again_and_quarantined_whole(ending: bytes) -> None:
+    large = patient(1)[:-1] + b',"text":"' + b"x" * 300_000 + b'"}'
+    lab = Lab.holding(b"\xef\xbb\xbf" + large + ending)
+    lab.bus.refused = {"p1": FOR_GOOD}
+    (entry,) = lab.process(lab.ranges())
+    (record,) = lab.quarantined()
+    assert record["line"] == large.decode()
+    assert (record["source"]["offset"], record["source"]["length"]) == (0, len(lab.s3.objects[KEY]))
+    assert (entry.rows, entry.quarantined) == (0, 1)
 
 
 def test_the_first_line_of_a_file_is_quarantined_without_its_byte_order_mark() -> None:
