@@ -1,6 +1,8 @@
 """The commands of `python -m local` and their options."""
 
 import argparse
+import errno
+import io
 import sys
 from collections.abc import Callable, Sequence
 from http.client import HTTPException
@@ -22,6 +24,8 @@ Add = Callable[[str, Command, str], argparse.ArgumentParser]
 Commands = Callable[[Add], None]
 
 INTERRUPTED = 130
+# The disk is full, a quota is used up, or it cannot be written to.
+_STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def main(arguments: Sequence[str], more: Sequence[Commands] = (), project: Project | None = None) -> int:
@@ -30,6 +34,7 @@ def main(arguments: Sequence[str], more: Sequence[Commands] = (), project: Proje
     That is 0, 1 for what the user can mend, or 130 after Ctrl-C, TERM or a terminal that was closed.
     """
     options = parser(more).parse_args(arguments)
+    _show_any_character()
     output = Output(as_json=options.json)
     forget_foreign_settings()
     command: Command = options.command
@@ -49,9 +54,24 @@ def main(arguments: Sequence[str], more: Sequence[Commands] = (), project: Proje
         )
         output.document({"error": str(error)})
         return 1
+    except OSError as error:
+        if error.errno not in _STORAGE:
+            raise
+        _report(
+            CommandError(f"{error.strerror}: {error.filename or 'writing'}", "Make room, then try again.")
+        )
+        output.document({"error": str(error)})
+        return 1
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return INTERRUPTED
+
+
+def _show_any_character() -> None:
+    """A terminal or pipe that knows fewer characters gets a mark in place of one, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _report(error: CommandError) -> None:

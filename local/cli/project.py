@@ -49,7 +49,7 @@ class Project:
 
     @property
     def build_dir(self) -> Path:
-        return self.root / ".aws-sam" / "build"
+        return self.local_dir / "build"
 
     @property
     def cache_dir(self) -> Path:

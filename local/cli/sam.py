@@ -83,6 +83,8 @@ class Sam:
             if _recorded(record) == current and (project.build_dir / "template.yaml").is_file():
                 return False
             command = ["build", "--template-file", str(project.template), "--cached", "--parallel"]
+            command += ["--build-dir", str(project.build_dir)]
+            command += ["--cache-dir", str(project.cache_dir / "sam-build")]
             command += ["--parameter-overrides", *_as_options(environment.parameters)]
             record.unlink(missing_ok=True)
             self._run(command, "sam-build.log", progress, {})

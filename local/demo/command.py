@@ -29,6 +29,8 @@ SILENCE_SECONDS = 20.0
 
 def demo(project: Project, output: Output, data: Path | None) -> int:
     """Run the demo in an account of its own, which is stopped in the end; 1 when a sum does not add up."""
+    # the report of an earlier demo must not be taken for this one's, whatever this one ends with
+    project.demo_report.unlink(missing_ok=True)
     files = ndjson_files([data]) if data is not None else []
     try:
         with state_file.lock(project.demo_lock, wait=False), _own_account(project) as state_dir:
@@ -48,7 +50,6 @@ def _own_account(project: Project) -> Iterator[Path]:
     state_dir = project.demo_dir
     lifecycle.stop(state_dir)
     shutil.rmtree(state_dir, ignore_errors=True)
-    project.demo_report.unlink(missing_ok=True)
     try:
         yield state_dir
     finally:

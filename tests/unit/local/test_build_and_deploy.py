@@ -7,6 +7,7 @@ import pytest
 from local.account.host import architecture, python_runtime
 from local.cli.errors import CommandError
 from local.cli.fingerprint import fingerprint
+from local.cli.project import Project
 from local.cli.sam import local_environment
 
 
@@ -62,3 +63,10 @@ def test_byte_code_is_no_change(tmp_path: Path) -> None:
     (tmp_path / "functions" / "__pycache__" / "a.pyc").write_text("")
 
     assert fingerprint(tmp_path, ["functions"]) == before
+
+
+def test_the_build_for_the_laptop_stays_out_of_the_one_for_aws(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+
+    assert project.local_dir in project.build_dir.parents
+    assert ".aws-sam" not in str(project.build_dir)
