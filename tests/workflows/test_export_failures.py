@@ -40,6 +40,19 @@ def assert_the_next_run_catches_up(hub: Any) -> None:
     assert run.output["published"] >= 1
 
 
+def test_a_failure_before_the_lock_is_recorded_and_published(hub: Any, failing: Any) -> None:
+    acquire = hub.bench.functions["AcquireRunLockFunction"]
+    refusals = [AwsCallFailed("UpdateItem was refused with InternalServerError.")] * 6
+    hub.bench.functions["AcquireRunLockFunction"] = failing(*refusals, then=acquire)
+
+    run = hub.run()
+
+    assert run.path[:2] == ["Acquire Run Lock", "Keep The Failure"]
+    assert_clean_after(hub, run, "AwsCallFailed")
+    assert run.cause == "UpdateItem was refused with InternalServerError."
+    assert_the_next_run_catches_up(hub)
+
+
 def test_a_failed_export_job_fails_the_run_with_its_id_and_status(hub: Any) -> None:
     hub.healthlake.faults.fail_next_job()
 
