@@ -60,7 +60,6 @@ class Report:
             "runs": self.runs,
             "eventsOnBus": self.events_on_bus,
             "distinctEventIds": self.distinct_event_ids,
-            "queueDrained": self.queue_drained,
         }
 
     def checks(self) -> list[Check]:
