@@ -4,8 +4,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.account.host import architecture as architecture
-from local.account.host import python_runtime as python_runtime
 from local.account.lifecycle import REPOSITORY
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from local.cli.project import architecture, python_runtime
+from local.account.host import architecture, python_runtime
 
 # What Lambda's Python runtimes bring along: the SDK and what it needs.
 # AWS documentation: "Building Lambda functions with Python", runtime-included SDK versions.
