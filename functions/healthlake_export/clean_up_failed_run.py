@@ -15,9 +15,8 @@ from healthlake_export.datastore_state import DatastoreState
 from healthlake_export.errors import EventsNotAccepted, HealthLakeRefused
 from healthlake_export.export_start import export_job_name
 from healthlake_export.failure_reason import FailureReason, failure_reason
-from healthlake_export.fhir_export_api import FhirExportApi, export_api
+from healthlake_export.fhir_export_api import FhirExportApi, cancel_unless_ended, export_api
 from healthlake_export.instants import format_instant
-from healthlake_export.job_status import is_final
 from healthlake_export.range_failures import RangeFailures
 from healthlake_export.run_context import RunIdentity
 from healthlake_export.run_events import export_failed, publish_outbox
@@ -91,8 +90,7 @@ def cancel_job(api: FhirExportApi, state: DatastoreState) -> None:
     """Cancel the export job of the run that holds the lock, known or only asked for, unless it has ended."""
     try:
         job_id = state.job_id or _job_asked_for(api, state)
-        if job_id is not None and not is_final(api.describe(job_id).status):
-            api.cancel(job_id)
+        if job_id is not None and cancel_unless_ended(api, job_id):
             logger().warning("export job cancelled", run_id=state.run_id, job=job_id)
     except HealthLakeRefused as error:
         logger().warning("export job cannot be cancelled", run_id=state.run_id, reason=str(error))

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from common.observability import logger
 from healthlake_export.check_messages import Check, CheckQueue
 from healthlake_export.errors import HealthLakeBusy, HealthLakeRefused, RunSuperseded
-from healthlake_export.fhir_export_api import ExportRequest, FhirExportApi
+from healthlake_export.fhir_export_api import ExportRequest, FhirExportApi, cancel_unless_ended
 from healthlake_export.instants import format_instant
-from healthlake_export.job_status import is_final, next_delay
+from healthlake_export.job_status import next_delay
 from healthlake_export.run_context import RunContext
 from healthlake_export.run_state import RunState
 from healthlake_export.settings import ExportSettings
@@ -102,9 +102,8 @@ class ExportStarter:
     def _leave_nothing_behind(self, run: RunContext) -> None:
         """Cancel a job that an earlier try of a run which has lost the lock may have started."""
         job_id = self.api.find(export_job_name(run.run_id))
-        if job_id is not None and not is_final(self.api.describe(job_id).status):
+        if job_id is not None and cancel_unless_ended(self.api, job_id):
             logger().warning("job of a superseded run is cancelled", run_id=run.run_id, job=job_id)
-            self.api.cancel(job_id)
 
     def _watch_running_job(self, message: StartMessage, attempt: str, known_attempt: str | None) -> None:
         if known_attempt != attempt:

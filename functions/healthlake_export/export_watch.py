@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WatchedJob:
-    """The job of a run that exports: whose it is and which token its end goes to."""
+    """The job of a run that exports: whose it is, which token its end goes to, and since when it runs,
+    in seconds since 1970, if it was seen running."""
 
     execution_arn: str
     attempt: str
     task_token: str
     job_id: str
     requested_at: str
+    running_since: int | None
 
     @classmethod
     def of(cls, state: DatastoreState) -> WatchedJob | None:
@@ -38,7 +40,8 @@ class WatchedJob:
         parts = (state.owner, state.attempt, state.task_token, state.job_id, state.requested_at)
         if state.phase != "EXPORTING" or None in parts:
             return None
-        return cls(*(part or "" for part in parts))
+        owner, attempt, task_token, job_id, requested_at = (part or "" for part in parts)
+        return cls(owner, attempt, task_token, job_id, requested_at, state.running_since)
 
 
 @dataclass(frozen=True)
@@ -110,9 +113,10 @@ class ExportWatcher:
 
     def _ran_too_long(self, job: WatchedJob) -> bool:
         now = int(self.now().timestamp())
-        self.state.note_running(job.execution_arn, job.job_id, now)
-        since = self.state.read().running_since or now
-        return now - since > self.settings.max_export_seconds
+        if job.running_since is None:
+            self.state.note_running(job.execution_arn, job.job_id, now)
+            return False
+        return now - job.running_since > self.settings.max_export_seconds
 
     def _cancel_if_abandoned(self, job: WatchedJob) -> None:
         """Cancel a job that nobody waits for any more: the execution has ended, and a conditional write

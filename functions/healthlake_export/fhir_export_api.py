@@ -19,6 +19,7 @@ from botocore.httpsession import URLLib3Session
 
 from common import aws_clients
 from healthlake_export.errors import HealthLakeBusy, HealthLakeRefused
+from healthlake_export.job_status import is_final
 
 if TYPE_CHECKING:
     import boto3
@@ -160,6 +161,14 @@ class FhirExportApi:
         else:
             return answer.status_code, answer.content
         raise HealthLakeBusy(f"HealthLake could not be reached: {reason}.")
+
+
+def cancel_unless_ended(api: FhirExportApi, job_id: str) -> bool:
+    """Cancel a job unless it has ended; returns whether it was asked to be cancelled."""
+    if is_final(api.describe(job_id).status):
+        return False
+    api.cancel(job_id)
+    return True
 
 
 def export_api(datastore_id: str) -> FhirExportApi:

@@ -241,5 +241,8 @@ def test_an_operation_that_is_not_there_is_refused(api: HealthLakeClient) -> Non
     assert refused.value.response["Error"]["Code"] == "UnknownOperationException"
 
 
-def test_paginators_and_waiters_of_boto3_work(api: HealthLakeClient, datastore_id: str) -> None:
+def test_boto3s_waiter_ends_when_the_datastore_is_active(api: HealthLakeClient, datastore_id: str) -> None:
     api.get_waiter("fhir_datastore_active").wait(DatastoreId=datastore_id)
+
+    described = api.describe_fhir_datastore(DatastoreId=datastore_id)
+    assert described["DatastoreProperties"]["DatastoreStatus"] == "ACTIVE"

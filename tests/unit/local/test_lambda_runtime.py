@@ -52,4 +52,4 @@ def test_a_worker_script_that_lacks_a_replaced_text_is_refused(original: str) ->
 def test_the_changed_worker_script_is_python() -> None:
     script = ministack("ministack.core.lambda_runtime")._PYTHON_WORKER_SCRIPT
 
-    compile(with_aws_error_types(script), "worker", "exec")
+    assert "run" in compile(with_aws_error_types(script), "worker", "exec").co_names

@@ -19,19 +19,27 @@ def test_every_ending_signal_interrupts_a_command(number: signal.Signals) -> Non
 
 
 def test_a_signal_that_is_ignored_from_the_start_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    went_on = False
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with signals.interrupting():
             os.kill(os.getpid(), signal.SIGHUP)
+            went_on = True
     finally:
         signal.signal(signal.SIGHUP, before)
+
+    assert went_on
 
 
 @pytest.mark.parametrize("number", signals.ENDING)
 def test_nothing_disturbs_a_clean_up(number: signal.Signals) -> None:
+    cleaned_up = False
     with signals.interrupting(), signals.ignored():
         os.kill(os.getpid(), number)
         os.kill(os.getpid(), number)
+        cleaned_up = True
+
+    assert cleaned_up
 
 
 def test_what_must_be_done_whole_is_done_before_the_signal_counts() -> None:
