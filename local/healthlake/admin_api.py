@@ -97,6 +97,7 @@ class AdminApi:
             "fail-next-cancel": self._fail_next_cancel,
             "throttle": self._throttle,
             "refuse": self._refuse,
+            "answer": self._answer,
             "drop-events": self._drop_events,
         }
 
@@ -131,6 +132,15 @@ class AdminApi:
 
     def _refuse(self, order: Order) -> None:
         self.faults.refuse(int(order["calls"]), int(order["status"]), str(order["name"]), order.get("action"))
+
+    def _answer(self, order: Order) -> None:
+        self.faults.answer(
+            int(order["calls"]),
+            int(order["status"]),
+            str(order["body"]),
+            order.get("action"),
+            performed=bool(order.get("performed", False)),
+        )
 
     def _drop_events(self, order: Order) -> None:
         self.faults.drop_events(int(order["count"]), order.get("detailType"))

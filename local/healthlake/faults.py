@@ -6,12 +6,14 @@ Each fault is used up by the jobs, calls or events that it hits.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from local.healthlake.errors import ApiError, FhirError
+from local.healthlake.http_types import Response
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,24 @@ class _Refusal:
 
 
 @dataclass
+class _StandIn:
+    calls: int
+    action: str | None
+    status: int
+    body: str
+    performed: bool
+
+
+@dataclass
 class _Pending:
     next_job: JobFaults = field(default_factory=JobFaults)
     refusals: list[_Refusal] = field(default_factory=list)
+    stand_ins: list[_StandIn] = field(default_factory=list)
     dropped_events: int = 0
     dropped_detail_type: str | None = None
+
+
+_OfCalls = TypeVar("_OfCalls", _Refusal, _StandIn)
 
 
 class Faults:
@@ -90,6 +105,14 @@ class Faults:
         with self._lock:
             self._pending.refusals.append(_Refusal(calls, action, status, name))
 
+    def answer(
+        self, calls: int, status: int, body: str, action: str | None = None, *, performed: bool = False
+    ) -> None:
+        """The next calls (of one IAM action, if named) are answered with this status and text, whatever
+        it is; `performed` says whether each does what it was asked to all the same."""
+        with self._lock:
+            self._pending.stand_ins.append(_StandIn(calls, action, status, body, performed))
+
     def drop_events(self, count: int, detail_type: str | None = None) -> None:
         """The next job events (of one detail-type, if named) are never delivered."""
         with self._lock:
@@ -123,24 +146,35 @@ class Faults:
 
     def check_rest_call(self, action: str) -> None:
         """Raise the refusal that waits for this REST call."""
-        refusal = self._take_refusal(action)
+        refusal = self._take(self._pending.refusals, action)
         if refusal is not None:
             code = "throttled" if refusal.status == 429 else "exception"
             raise FhirError(refusal.status, code, _refusal_text(refusal), refusal.name)
 
+    def answered(self, action: str, perform: Callable[[], Response]) -> Response:
+        """The answer to a call that `perform` carries out, unless another one was asked for."""
+        stand_in = self._take(self._pending.stand_ins, action)
+        if stand_in is None:
+            return perform()
+        if stand_in.performed:
+            perform()
+        return Response(stand_in.status, stand_in.body.encode(), {"content-type": "text/html"})
+
     def check_api_call(self, action: str) -> None:
         """Raise the refusal that waits for this JSON API call; awsJson knows 400 and, for faults, 500."""
-        refusal = self._take_refusal(action)
+        refusal = self._take(self._pending.refusals, action)
         if refusal is not None:
             raise ApiError(refusal.name, _refusal_text(refusal), 500 if refusal.status >= 500 else 400)
 
-    def _take_refusal(self, action: str) -> _Refusal | None:
+    def _take(self, waiting: list[_OfCalls], action: str) -> _OfCalls | None:
+        """Use up one call of the first fault that `action` meets."""
         with self._lock:
-            for refusal in self._pending.refusals:
-                if refusal.calls > 0 and refusal.action in (None, action):
-                    refusal.calls -= 1
-                    self._pending.refusals = [r for r in self._pending.refusals if r.calls > 0]
-                    return refusal
+            for fault in waiting:
+                if fault.action in (None, action):
+                    fault.calls -= 1
+                    if fault.calls <= 0:
+                        waiting.remove(fault)
+                    return fault
             return None
 
     def _change_next_job(self, **changes: Any) -> None:

@@ -40,12 +40,11 @@ class JsonApi:
     def handle(self, request: Request) -> Response:
         """The answer to one call; refusals carry their name in __type."""
         try:
-            answer = self._call(request)
+            return self._call(request)
         except ApiError as refusal:
             return refusal.response()
-        return Response(200, msgspec.json.encode(answer), {"content-type": AMZ_JSON})
 
-    def _call(self, request: Request) -> Params:
+    def _call(self, request: Request) -> Response:
         name = request.headers.get("x-amz-target", "").removeprefix(TARGET_PREFIX)
         operation = find_operation(name)
         perform = self._operations().get(name)
@@ -58,7 +57,7 @@ class JsonApi:
         if "DataAccessRoleArn" in params:
             datastore = self._active(params)
             self.authorizer.authorize_role(request, params["DataAccessRoleArn"], datastore.arn)
-        return perform(params)
+        return self.faults.answered(name, lambda: _document(perform(params)))
 
     def _operations(self) -> Mapping[str, Callable[[Params], Params]]:
         return {
@@ -177,6 +176,10 @@ class JsonApi:
     def _list_tags(self, params: Params) -> Params:
         tags = self.datastores.by_arn(params["ResourceARN"]).tags
         return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+
+
+def _document(answer: Params) -> Response:
+    return Response(200, msgspec.json.encode(answer), {"content-type": AMZ_JSON})
 
 
 def _parse(body: bytes) -> Params:

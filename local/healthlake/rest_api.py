@@ -50,7 +50,10 @@ class RestApi:
         self.authorizer.authorize(request, action, self._arn(datastore_id))
         datastore = self.catalog.active(datastore_id)
         self.faults.check_rest_call(action)
-        store = self.catalog.store(datastore_id)
+        return self.faults.answered(action, lambda: self._perform(request, segments, datastore, action))
+
+    def _perform(self, request: Request, segments: list[str], datastore: Datastore, action: str) -> Response:
+        store = self.catalog.store(datastore.datastore_id)
         if action.endswith(("WithDelete", "JobWithGet", "JobWithPost")):
             return self._export(request, segments, datastore, store)
         return self._resource(request, segments, datastore, store, action)

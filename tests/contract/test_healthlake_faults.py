@@ -46,6 +46,11 @@ def ask(server: HealthLakeServer, **order: Any) -> Any:
         return json.load(answer)
 
 
+def export_jobs(server: HealthLakeServer) -> list[Any]:
+    [datastore] = server.service.catalog.datastores()
+    return list(server.service.exports.jobs(datastore.datastore_id))
+
+
 def test_a_job_can_be_made_to_fail_and_the_next_one_succeeds(
     server: HealthLakeServer, fhir: FhirClient
 ) -> None:
@@ -118,6 +123,22 @@ def test_the_json_api_throttles_under_its_error_name(server: HealthLakeServer) -
     with pytest.raises(ClientError) as refused:
         client.list_fhir_datastores()
     assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
+
+
+def test_any_answer_can_be_asked_for_in_place_of_the_real_one(
+    server: HealthLakeServer, fhir: FhirClient
+) -> None:
+    server.faults.answer(1, 200, "<html>", "StartFHIRExportJobWithPost")
+    answer = fhir.start_export()
+    assert (answer.status, answer.body) == (200, b"<html>")
+    assert export_jobs(server) == []
+    assert fhir.start_export().status == 202
+
+
+def test_a_call_can_do_its_work_while_its_answer_is_lost(server: HealthLakeServer, fhir: FhirClient) -> None:
+    server.faults.answer(1, 504, "", performed=True)
+    assert fhir.start_export().status == 504
+    assert len(export_jobs(server)) == 1
 
 
 def test_events_can_be_lost(server: HealthLakeServer, fhir: FhirClient) -> None:
@@ -201,10 +222,12 @@ def test_the_admin_api_asks_for_the_same_faults(server: HealthLakeServer, fhir: 
     ask(server, fault="release", jobId=held["jobId"])
     ask(server, fault="slow-next-job", seconds=3)
     ask(server, fault="fail-next-cancel")
+    ask(server, fault="answer", calls=1, status=200, body="<html>", action="ReadResource", performed=True)
     waiting = ask(server, fault="refuse", calls=1, status=500, name="InternalServerException")
     assert waiting["next_job"]["slow_seconds"] == 3
     assert waiting["next_job"]["cancel_fails"] is True
     assert len(waiting["refusals"]) == 1
+    assert waiting["stand_ins"][0]["performed"] is True
 
 
 def test_a_fault_that_is_not_known_is_refused_with_the_known_names(server: HealthLakeServer) -> None:
