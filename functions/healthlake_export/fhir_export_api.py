@@ -16,6 +16,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.httpsession import URLLib3Session
+from botocore.parsers import ResponseParserError
 
 from common import aws_clients
 from healthlake_export.errors import HealthLakeBusy, HealthLakeRefused
@@ -123,12 +124,19 @@ class FhirExportApi:
 
     def _list(self, **request: Any) -> ListFHIRExportJobsResponseTypeDef:
         try:
-            return self._client.list_fhir_export_jobs(**request)
+            page = self._client.list_fhir_export_jobs(**request)
         except ClientError as error:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
             code = error.response.get("Error", {}).get("Code", "Unknown")
-        except BotoCoreError as error:
+        except (BotoCoreError, ResponseParserError) as error:
             status, code = 503, type(error).__name__
+        else:
+            # An answer that is no JSON reaches here as one without members.
+            if all(
+                "SubmitTime" in job and "JobId" in job for job in page.get("ExportJobPropertiesList", [{}])
+            ):
+                return page
+            status, code = 503, "something that is no list of jobs"
         message = f"HealthLake answered ListFHIRExportJobs with {code}."
         if code == "ThrottlingException" or status in _NOT_NOW or status >= 500:
             raise HealthLakeBusy(message)
@@ -181,7 +189,7 @@ def _json_object(content: bytes, name: str) -> dict[str, Any]:
         return {}
     try:
         answer = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
         raise HealthLakeBusy(f"HealthLake answered {name} with something that is not a JSON object.")

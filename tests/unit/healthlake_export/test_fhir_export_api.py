@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
+from botocore.parsers import ResponseParserError
 
 from healthlake_export import fhir_export_api
 from healthlake_export.errors import HealthLakeBusy, HealthLakeRefused
@@ -168,7 +169,11 @@ def test_an_answer_that_may_change_is_worth_another_try(
 
 
 @every_operation
-@pytest.mark.parametrize("content", [f"<html>{MARK}</html>".encode(), b"[]", b'"jobId"', b"\xff"])
+@pytest.mark.parametrize(
+    "content",
+    [f"<html>{MARK}</html>".encode(), b"[]", b'"jobId"', b"\xff", b"[" * 100_000],
+    ids=["HTML", "a list", "a text", "no UTF-8", "too deep"],
+)
 def test_an_answer_that_is_no_json_object_is_worth_another_try(
     api: FhirExportApi, answers: Answers, name: str, ask: Ask, content: bytes
 ) -> None:
@@ -282,6 +287,7 @@ def refusal(code: str, status: int) -> ClientError:
         refusal("TooManyRequests", 429),
         refusal("InternalServerException", 500),
         EndpointConnectionError(endpoint_url=MARK),
+        ResponseParserError(MARK),
     ],
 )
 def test_a_search_that_failed_for_now_is_worth_another_try(
@@ -292,6 +298,16 @@ def test_a_search_that_failed_for_now_is_worth_another_try(
         api.find("run-1")
     assert MARK not in str(busy.value)
     assert busy.value.__context__ is None
+
+
+@pytest.mark.parametrize("page", [{}, {"message": MARK}, {"ExportJobPropertiesList": [{"JobId": MARK}]}])
+def test_a_search_answered_with_something_else_is_worth_another_try(
+    api: FhirExportApi, jobs: Jobs, monkeypatch: pytest.MonkeyPatch, page: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(jobs, "list_fhir_export_jobs", lambda **_: page)
+    with pytest.raises(HealthLakeBusy) as busy:
+        api.find("run-1")
+    assert str(busy.value) == "HealthLake answered ListFHIRExportJobs with something that is no list of jobs."
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException"])
