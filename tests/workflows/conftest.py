@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from healthlake_export import check_export, start_export
+from healthlake_export.fhir_export_api import FhirExportApi
 from local.testing.export_hub import DEFINITION, ExportHub
+from local.testing.moments import Crash, Gate, MovedClock, crashing_once
 
 
 @pytest.fixture
@@ -45,3 +48,75 @@ def failing() -> Callable[..., Any]:
         return handler
 
     return make
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> MovedClock:
+    """The clock of the functions that start and check exports, in the test's hands."""
+    clock = MovedClock()
+    for module in (start_export, check_export):
+        monkeypatch.setattr(module, "datetime", clock)
+    return clock
+
+
+@pytest.fixture
+def gate(hub: ExportHub) -> Iterator[Callable[[], Gate]]:
+    """Makes gates that hold whoever comes to them; what is still held goes on when the test is over."""
+    gates: list[Gate] = []
+
+    def make() -> Gate:
+        gates.append(Gate())
+        return gates[-1]
+
+    yield make
+    assert hub, "the hub closes after the gates have been opened"
+    for made in gates:
+        made.opened.set()
+
+
+@pytest.fixture
+def crash(hub: ExportHub, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Lets a function's process die once, right before or right after its first call of `method`."""
+
+    def arrange(function: str, owner: type, method: str, *, when: str) -> None:
+        handler = hub.bench.functions[function]
+        monkeypatch.setattr(owner, method, crashing_once(getattr(owner, method), when))
+
+        def dies(event: Any, context: Any) -> Any:
+            try:
+                return handler(event, context)
+            except Crash:
+                raise RuntimeError("Runtime.ExitError") from None
+
+        hub.bench.functions[function] = dies
+
+    return arrange
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Job statuses that HealthLake has told the functions, in order."""
+    statuses: list[str] = []
+    describe = FhirExportApi.describe
+
+    def remember(api: FhirExportApi, job_id: str) -> Any:
+        job = describe(api, job_id)
+        statuses.append(job.status)
+        return job
+
+    monkeypatch.setattr(FhirExportApi, "describe", remember)
+    return statuses
+
+
+@pytest.fixture
+def cancelled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ids of the jobs that the functions have asked HealthLake to cancel."""
+    jobs: list[str] = []
+    cancel = FhirExportApi.cancel
+
+    def remember(api: FhirExportApi, job_id: str) -> None:
+        jobs.append(job_id)
+        cancel(api, job_id)
+
+    monkeypatch.setattr(FhirExportApi, "cancel", remember)
+    return jobs
