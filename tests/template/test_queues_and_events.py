@@ -24,6 +24,8 @@ def dead_letter_kinds(expanded: Expanded) -> dict[str, set[str]]:
     for rule in expanded.of_type("AWS::Events::Rule").values():
         for target in rule["Targets"]:
             _note(found, target.get("DeadLetterConfig", {}).get("Arn"), "rule")
+    for bus in expanded.of_type("AWS::Events::EventBus").values():
+        _note(found, bus.get("DeadLetterConfig", {}).get("Arn"), "bus")
     for schedule in expanded.of_type("AWS::Scheduler::Schedule").values():
         _note(found, schedule["Target"].get("DeadLetterConfig", {}).get("Arn"), "schedule")
     for config in expanded.of_type("AWS::Lambda::EventInvokeConfig").values():
@@ -38,7 +40,14 @@ def _note(found: dict[str, set[str]], queue_arn: Any, kind: str) -> None:
 
 def findings(expanded: Expanded) -> list[str]:
     """Where something that is sent could be lost, one line each."""
-    rules = (_queue_faults, _polling_faults, _rule_faults, _schedule_faults, _asynchronous_faults)
+    rules = (
+        _queue_faults,
+        _polling_faults,
+        _rule_faults,
+        _bus_faults,
+        _schedule_faults,
+        _asynchronous_faults,
+    )
     return [fault for rule in rules for fault in rule(expanded)]
 
 
@@ -83,15 +92,25 @@ def _rule_faults(expanded: Expanded) -> Iterator[str]:
                 yield f"{name} may not send to {queue}"
 
 
-def _queues_open_to(rule: str, expanded: Expanded) -> set[str]:
-    """The queues whose policy lets EventBridge send for one rule, and only for it."""
+def _bus_faults(expanded: Expanded) -> Iterator[str]:
+    """A bus drops what it cannot encrypt with its key, unless it has a queue for it."""
+    for name, bus in expanded.of_type("AWS::Events::EventBus").items():
+        queues = references(bus.get("DeadLetterConfig", {}))
+        if not queues:
+            yield f"{name} has no dead-letter queue"
+        for queue in sorted(queues - _queues_open_to(name, expanded)):
+            yield f"{name} may not send to {queue}"
+
+
+def _queues_open_to(sender: str, expanded: Expanded) -> set[str]:
+    """The queues whose policy lets EventBridge send for one rule or bus, and only for it."""
     return {
         queue
         for policy in expanded.of_type("AWS::SQS::QueuePolicy").values()
         for one in statements(policy["PolicyDocument"])
         if one.allows("sqs:SendMessage")
         and one.services == ("events.amazonaws.com",)
-        and one.conditions.get("ArnEquals", {}).get("aws:SourceArn") == f"${{{rule}.Arn}}"
+        and one.conditions.get("ArnEquals", {}).get("aws:SourceArn") == f"${{{sender}.Arn}}"
         for queue in references(policy["Queues"])
         if f"${{{queue}.Arn}}" in one.resources
     }
@@ -138,7 +157,7 @@ def test_nothing_that_is_sent_can_vanish(expanded: Expanded) -> None:
 
 def test_every_kind_of_sender_is_there_to_be_checked(expanded: Expanded) -> None:
     kinds = {kind for kinds in dead_letter_kinds(expanded).values() for kind in kinds}
-    assert kinds == {"sqs", "rule", "schedule", "async"}
+    assert kinds == {"sqs", "rule", "bus", "schedule", "async"}
 
 
 def test_no_dead_letter_queue_takes_two_kinds_of_failures(expanded: Expanded) -> None:
@@ -213,6 +232,11 @@ def _change(resource: str, *path_and_value: Any) -> Callable[[dict[str, Any]], N
         (
             _change("ExportJobEventsQueuePolicy", "PolicyDocument", "Statement", 0, "Resource", 1, None),
             "ExportJobEventsRule may not send to ExportJobEventsDeadLetterQueue",
+        ),
+        (_change("HubEventBus", "DeadLetterConfig", None), "HubEventBus has no dead-letter queue"),
+        (
+            _change("EventBusDeadLetterQueuePolicy", "PolicyDocument", "Statement", 0, None),
+            "HubEventBus may not send to EventBusDeadLetterQueue",
         ),
         (
             _change("ExportStateMachineEvery", "Target", "DeadLetterConfig", None),

@@ -26,6 +26,7 @@ SECTIONS = [
 
 # The field that names a resource within its account and region, by type.
 NAMES = {
+    "AWS::CloudTrail::Trail": "TrailName",
     "AWS::DynamoDB::Table": "TableName",
     "AWS::Events::EventBus": "Name",
     "AWS::Events::Rule": "Name",
@@ -119,6 +120,7 @@ def test_every_domain_has_a_banner(template_file: Path) -> None:
         "Storage",
         "Event bus",
         "Datastore",
+        "Audit trail",
         "Export workflow",
         "Export workflow",
         "Export workflow",
@@ -145,7 +147,14 @@ def test_what_holds_data_survives_the_stack(template: dict[str, Any]) -> None:
         for name, one in template["Resources"].items()
         if one.get("DeletionPolicy") == one.get("UpdateReplacePolicy") == "Retain"
     }
-    assert keeping == {"HubKey", "HubBucket", "HubTable", "Datastore"}
+    assert keeping == {
+        "HubKey",
+        "HubBucket",
+        "HubTable",
+        "EventBusDeadLetterKey",
+        "Datastore",
+        "AuditTrailBucket",
+    }
 
 
 def test_the_outputs_are_those_that_others_rely_on(template: dict[str, Any]) -> None:
