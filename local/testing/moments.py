@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 _LONGEST_HOLD_SECONDS = 30.0
@@ -16,6 +16,7 @@ class Gate:
     def __init__(self) -> None:
         self.reached = Event()
         self.opened = Event()
+        self._first = Lock()
 
     def hold(self) -> None:
         """Wait until the gate is opened; TimeoutError when nobody opens it."""
@@ -25,7 +26,7 @@ class Gate:
 
     def hold_first(self) -> None:
         """Let everybody pass but the first, who waits."""
-        if not self.reached.is_set():
+        if self._first.acquire(blocking=False):
             self.hold()
 
 
@@ -34,8 +35,7 @@ class Crash(BaseException):
 
 
 def crashing_once(method: Callable[..., Any], when: str) -> Callable[..., Any]:
-    """The method, whose first call ends in a crash, `when` it has begun (before) or has done its work
-    (after)."""
+    """The method with a first call that ends in a crash, before or after it has done its work."""
     crashed = Event()
 
     def call(*args: Any, **kwargs: Any) -> Any:
