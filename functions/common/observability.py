@@ -17,6 +17,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
 from common.errors import AwsCallFailed, HubError, UnexpectedError
+from common.refusals import describe_refusal
 
 NAMESPACE = "HealthLakeHub"
 
@@ -47,6 +48,12 @@ def count(**counts: int) -> None:
     """Add counts to the metrics that the handler writes when it ends."""
     for name, number in counts.items():
         metrics().add_metric(name=name, unit=MetricUnit.Count, value=number)
+
+
+def measure_seconds(**durations: int) -> None:
+    """Add durations in seconds to the metrics that the handler writes when it ends."""
+    for name, seconds in durations.items():
+        metrics().add_metric(name=name, unit=MetricUnit.Seconds, value=seconds)
 
 
 def lambda_entry(handler: Handler) -> Handler:
@@ -101,10 +108,9 @@ def _module_of(error: Exception) -> str:
 
 
 def _describe_aws_failure(error: ClientError | BotoCoreError) -> str:
-    """Operation and error code, which name no content; the service's own message may."""
+    """Operation, error code and missing action, which name no content; the service's own message may."""
     if isinstance(error, ClientError):
-        code = error.response.get("Error", {}).get("Code", "Unknown")
-        return f"{error.operation_name} was refused with {code}."
+        return describe_refusal(error)
     return f"An AWS call failed with {type(error).__name__}."
 
 

@@ -16,7 +16,7 @@ from healthlake_export.export_watch import ExportWatcher
 from healthlake_export.fhir_export_api import export_api
 from healthlake_export.run_state import RunState
 from healthlake_export.settings import export_settings
-from healthlake_export.task_callbacks import TaskCallbacks
+from healthlake_export.task_callbacks import TaskCallbacks, ending_the_wait_when_denied
 
 
 @lambda_entry
@@ -39,9 +39,10 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
 
     def handle(record: SQSRecord) -> None:
         body = record.json_body
-        if "check" in body:
-            watcher.on_check(Check.from_message(body), record.message_id)
-        elif job_id := body.get("detail", {}).get("jobId"):
-            watcher.on_job_event(job_id)
+        with ending_the_wait_when_denied(watcher.end_wait):
+            if "check" in body:
+                watcher.on_check(Check.from_message(body), record.message_id)
+            elif job_id := body.get("detail", {}).get("jobId"):
+                watcher.on_job_event(job_id)
 
     return answer_batch(event, context, handle)

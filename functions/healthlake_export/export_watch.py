@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from common.errors import HubError
-from common.observability import logger
+from common.observability import count, logger
 from healthlake_export.check_messages import Check, CheckQueue
 from healthlake_export.datastore_state import DatastoreState
 from healthlake_export.errors import ExportFailed, ExportTimedOut, HealthLakeBusy, HealthLakeRefused
-from healthlake_export.fhir_export_api import FhirExportApi
+from healthlake_export.fhir_export_api import ExportJob, FhirExportApi
 from healthlake_export.job_status import JobOutcome, outcome_of
 from healthlake_export.run_state import RunState
 from healthlake_export.settings import ExportSettings
@@ -73,22 +73,30 @@ class ExportWatcher:
         if job is not None and job.job_id == job_id:
             self._look(job)
 
+    def end_wait(self, error: HubError) -> bool:
+        """Fail the wait that is under way; False when there is none."""
+        job = WatchedJob.of(self.state.read())
+        return job is not None and self.callbacks.fail(job.task_token, error)
+
     def _look(self, job: WatchedJob) -> bool:
         """Report the job's status to the waiting state; True while there is something left to wait for."""
         try:
-            status = self.api.describe(job.job_id).status
+            seen = self.api.describe(job.job_id)
         except HealthLakeBusy as error:
+            count(HealthLakeBusy=1)
             logger().warning("HealthLake is busy; looking again later", job=job.job_id, reason=str(error))
             return self._keep_alive(job)
         except HealthLakeRefused as error:
             return self._fail(job, error)
+        status, outcome = seen.status, outcome_of(seen.status)
         logger().info("export job seen", job=job.job_id, status=status)
-        outcome = outcome_of(status)
         if outcome is JobOutcome.SUCCEEDED:
             return self._succeed(job, status)
         if outcome is JobOutcome.FAILED:
-            return self._fail(job, ExportFailed(f"HealthLake ended export job {job.job_id} as {status}."))
+            count(ExportJobsFailed=1)
+            return self._fail(job, ExportFailed(_ended_badly(seen)))
         if outcome in (JobOutcome.RUNNING, JobOutcome.UNKNOWN) and self._ran_too_long(job):
+            count(ExportJobsFailed=1)
             hours = self.settings.max_export_seconds // 3600
             return self._fail(
                 job, ExportTimedOut(f"Export job {job.job_id} ran for more than {hours} hours.")
@@ -129,3 +137,8 @@ class ExportWatcher:
             self.api.cancel(job.job_id)
         except HealthLakeRefused as error:
             logger().info("job had ended meanwhile", job=job.job_id, reason=str(error))
+
+
+def _ended_badly(job: ExportJob) -> str:
+    sentence = f"HealthLake ended export job {job.job_id} as {job.status}."
+    return f"{sentence} The data access role lacks {job.refused}." if job.refused else sentence

@@ -19,6 +19,7 @@ from botocore.httpsession import URLLib3Session
 from botocore.parsers import ResponseParserError
 
 from common import aws_clients
+from common.refusals import naming_the_action, refused_action
 from healthlake_export.errors import HealthLakeBusy, HealthLakeRefused
 from healthlake_export.job_status import is_final
 
@@ -34,6 +35,13 @@ _SERVICE = "healthlake"
 _TIMEOUT_SECONDS = 20
 _NOT_NOW = frozenset({408, 409, 423, 425, 429})
 _OK = frozenset({200, 202})
+_NOT_ALLOWED = 403
+# IAM has actions of their own for the REST calls; a refusal that names none is for lack of this one.
+_ACTIONS = {
+    "POST": "healthlake:StartFHIRExportJobWithPost",
+    "GET": "healthlake:DescribeFHIRExportJobWithGet",
+    "DELETE": "healthlake:CancelFHIRExportJobWithDelete",
+}
 
 
 @dataclass(frozen=True)
@@ -67,19 +75,22 @@ class ExportRequest:
 
 @dataclass(frozen=True)
 class ExportJob:
-    """A job as its status request tells: `output` and `errors` are object URLs, there once it has ended."""
+    """A job as its status request tells: `output` and `errors` are object URLs, there once it has ended;
+    `refused` is the IAM action that HealthLake says the data access role lacks."""
 
     job_id: str
     status: str
     output: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+    refused: str | None = None
 
 
 class FhirExportApi:
     """Start, describe, find and cancel export jobs of one datastore.
 
     Every method raises `HealthLakeBusy` when the answer is worth another try and `HealthLakeRefused`
-    when it is not; both messages carry the operation and the status code, never the answer's text.
+    when it is not; both messages carry the operation, the status code and a missing permission's action,
+    never the answer's text.
     """
 
     def __init__(self, session: boto3.session.Session, client: HealthLakeClient, datastore_id: str) -> None:
@@ -103,7 +114,8 @@ class FhirExportApi:
         status = properties.get("jobStatus") if isinstance(properties, dict) else None
         if not isinstance(status, str):
             raise HealthLakeBusy("HealthLake answered the status of an export without a status.")
-        return ExportJob(job_id, status, _urls(answer.get("output")), _urls(answer.get("error")))
+        refused = refused_action(properties.get("message"))
+        return ExportJob(job_id, status, _urls(answer.get("output")), _urls(answer.get("error")), refused)
 
     def cancel(self, job_id: str) -> None:
         """Ask HealthLake to cancel the job; it answers before the job has ended."""
@@ -123,11 +135,13 @@ class FhirExportApi:
             yield from page["ExportJobPropertiesList"]
 
     def _list(self, **request: Any) -> ListFHIRExportJobsResponseTypeDef:
+        text = None
         try:
             page = self._client.list_fhir_export_jobs(**request)
         except ClientError as error:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
             code = error.response.get("Error", {}).get("Code", "Unknown")
+            text = error.response.get("Error", {}).get("Message")
         except (BotoCoreError, ResponseParserError) as error:
             status, code = 503, type(error).__name__
         else:
@@ -137,7 +151,7 @@ class FhirExportApi:
             ):
                 return page
             status, code = 503, "something that is no list of jobs"
-        message = f"HealthLake answered ListFHIRExportJobs with {code}."
+        message = naming_the_action(f"HealthLake answered ListFHIRExportJobs with {code}.", text)
         if code == "ThrottlingException" or status in _NOT_NOW or status >= 500:
             raise HealthLakeBusy(message)
         raise HealthLakeRefused(message)
@@ -152,7 +166,7 @@ class FhirExportApi:
         if status in _NOT_NOW or status >= 500:
             raise HealthLakeBusy(f"HealthLake answered {name} with {status}.")
         if status not in _OK:
-            raise HealthLakeRefused(f"HealthLake answered {name} with {status}.")
+            raise HealthLakeRefused(_refusal(method, name, status, content))
         return _json_object(content, name)
 
     def _exchange(self, method: str, url: str, content: bytes) -> tuple[int, bytes]:
@@ -182,6 +196,14 @@ def cancel_unless_ended(api: FhirExportApi, job_id: str) -> bool:
 def export_api(datastore_id: str) -> FhirExportApi:
     """The API of a datastore, with the function's own credentials."""
     return FhirExportApi(aws_clients.session(), aws_clients.healthlake(), datastore_id)
+
+
+def _refusal(method: str, name: str, status: int, content: bytes) -> str:
+    sentence = f"HealthLake answered {name} with {status}."
+    if status != _NOT_ALLOWED:
+        return sentence
+    named = naming_the_action(sentence, content.decode(errors="replace"))
+    return f"{sentence} It needs {_ACTIONS[method]}." if named == sentence else named
 
 
 def _json_object(content: bytes, name: str) -> dict[str, Any]:

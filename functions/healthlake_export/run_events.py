@@ -10,6 +10,9 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from common.refusals import describe_refusal
 from healthlake_export.change_events import SOURCE
 from healthlake_export.errors import EventsNotAccepted
 from healthlake_export.run_state import RunState
@@ -43,19 +46,26 @@ def publish_outbox(state: RunState, client: EventBridgeClient, bus: str) -> list
             state.clear_outbox(run_id)
             published.append(run_id)
         else:
-            refused.append(f"of run {run_id} with {refusal}")
+            refused.append(f"of run {run_id}: {refusal}")
     if refused:
-        raise EventsNotAccepted(f"The bus refused the event {', '.join(refused)}.")
+        raise EventsNotAccepted(f"The bus refused the event {' '.join(refused)}")
     return published
 
 
 def _refusal(client: EventBridgeClient, bus: str, event: Mapping[str, Any]) -> str | None:
-    """Publish an event; the error code if the bus refused it."""
+    """Publish an event; why, if the bus refused it."""
     entry: PutEventsRequestEntryTypeDef = {
         "Source": SOURCE,
         "DetailType": event["detailType"],
         "Detail": json.dumps(event["detail"]),
         "EventBusName": bus,
     }
-    answer = client.put_events(Entries=[entry])
-    return answer["Entries"][0].get("ErrorCode", "no error code") if answer["FailedEntryCount"] else None
+    try:
+        answer = client.put_events(Entries=[entry])
+    except ClientError as error:
+        return describe_refusal(error)
+    except BotoCoreError as error:
+        return f"PutEvents failed with {type(error).__name__}."
+    if not answer["FailedEntryCount"]:
+        return None
+    return f"PutEvents answered {answer['Entries'][0].get('ErrorCode', 'without an error code')}."

@@ -19,7 +19,7 @@ from healthlake_export.export_start import ExportStarter, StartMessage, StartQue
 from healthlake_export.fhir_export_api import export_api
 from healthlake_export.run_state import RunState
 from healthlake_export.settings import export_settings
-from healthlake_export.task_callbacks import TaskCallbacks
+from healthlake_export.task_callbacks import TaskCallbacks, ending_the_wait_when_denied
 
 
 @lambda_entry
@@ -45,7 +45,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
     )
 
     def handle(record: SQSRecord) -> None:
-        starter.handle(StartMessage.from_body(record.json_body))
+        message = StartMessage.from_body(record.json_body)
+        with ending_the_wait_when_denied(lambda failure: starter.callbacks.fail(message.task_token, failure)):
+            starter.handle(message)
 
     return answer_batch(event, context, handle)
 

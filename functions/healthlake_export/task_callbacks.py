@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from common.errors import HubError
+from common.observability import presentable
+from common.refusals import is_denied
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -55,3 +60,16 @@ class TaskCallbacks:
         except (gone.TaskTimedOut, gone.TaskDoesNotExist, gone.InvalidToken):
             return False
         return True
+
+
+@contextmanager
+def ending_the_wait_when_denied(end_wait: Callable[[HubError], bool]) -> Iterator[None]:
+    """Fail the waiting state at once when a call inside is refused for lack of a permission: no delivery
+    of the message brings one, and the missing heartbeat that would end the wait names nothing. The refusal
+    is let through when nobody waits, or when it is the callback that is not allowed.
+    """
+    try:
+        yield
+    except ClientError as error:
+        if not is_denied(error) or not end_wait(presentable(error)):
+            raise

@@ -65,5 +65,8 @@ class ExportWork:
 
 def _storage_failure(error: Exception) -> str:
     response = getattr(error, "response", None)
-    code = response.get("Error", {}).get("Code", "") if isinstance(response, dict) else ""
-    return f"The output could not be written to Amazon S3 ({code or type(error).__name__})."
+    refusal = response.get("Error", {}) if isinstance(response, dict) else {}
+    sentence = (
+        f"The output could not be written to Amazon S3 ({refusal.get('Code') or type(error).__name__})."
+    )
+    return f"{sentence} {refusal['Message']}" if refusal.get("Message") else sentence

@@ -147,7 +147,7 @@ def test_until_is_asked_for_as_since_is() -> None:
 
 
 @every_operation
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 301, 204])
+@pytest.mark.parametrize("status", [400, 401, 404, 422, 301, 204])
 def test_an_answer_that_no_retry_changes_is_a_refusal(
     api: FhirExportApi, answers: Answers, name: str, ask: Ask, status: int
 ) -> None:
@@ -155,6 +155,31 @@ def test_an_answer_that_no_retry_changes_is_a_refusal(
     with pytest.raises(HealthLakeRefused) as refused:
         ask(api)
     assert str(refused.value) == f"HealthLake answered {name} with {status}."
+
+
+@every_operation
+def test_a_refusal_for_lack_of_a_permission_names_the_action_that_the_answer_names(
+    api: FhirExportApi, answers: Answers, name: str, ask: Ask
+) -> None:
+    answers.give(403, {"message": f"User: {MARK} is not authorized to perform: iam:PassRole on {MARK}"})
+    with pytest.raises(HealthLakeRefused) as refused:
+        ask(api)
+    assert str(refused.value) == (
+        f"HealthLake answered {name} with 403. The action iam:PassRole is not allowed."
+    )
+
+
+@every_operation
+def test_a_refusal_that_names_no_action_names_the_one_of_the_call(
+    api: FhirExportApi, answers: Answers, name: str, ask: Ask
+) -> None:
+    answers.give(403, {"message": MARK})
+    with pytest.raises(HealthLakeRefused) as refused:
+        ask(api)
+    action = {"POST": "StartFHIRExportJobWithPost", "GET": "DescribeFHIRExportJobWithGet"}.get(
+        name.split()[0], "CancelFHIRExportJobWithDelete"
+    )
+    assert str(refused.value) == f"HealthLake answered {name} with 403. It needs healthlake:{action}."
 
 
 @every_operation
