@@ -50,7 +50,24 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
     "ministack.services.stepfunctions": ("handle_request", "_start_execution", "_state_machines"),
     # events, and resources of CloudFormation
     "ministack.services.eventbridge": ("_dispatch_event",),
-    "ministack.services.cloudformation.provisioners": ("_RESOURCE_HANDLERS",),
+    "ministack.services.cloudformation.provisioners": ("_RESOURCE_HANDLERS", "_cw_metric_alarm_record"),
+    # metrics and alarms, and what is measured
+    "ministack.services.cloudwatch": (
+        "_alarms",
+        "_metrics",
+        "_calc_stats",
+        "_dims_from_list",
+        "_dims_key",
+        "_dispatch_alarm_actions",
+        "_evaluate_alarm",
+        "_evaluate_parent_alarms",
+        "_put_metric_alarm",
+        "_record_history",
+        "_stat_value",
+        "_store_datum",
+        "record_metric",
+    ),
+    "ministack.services.sqs": ("_queues", "_refresh_counts"),
 }
 
 

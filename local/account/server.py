@@ -45,6 +45,7 @@ def register_parts(settings: AccountSettings) -> None:
         "lambda_runtime": (),
         "healthlake": (settings.port, settings.data_dir),
         "stepfunctions": (settings.port,),
+        "cloudwatch": (),
     }
     for part in settings.parts:
         import_module(f"local.{part}.registration").register(*arguments[part])

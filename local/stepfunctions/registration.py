@@ -17,7 +17,7 @@ from typing import Any
 
 from local.account.ministack_names import ministack
 from local.account.role_sessions import role_session
-from local.stepfunctions import api
+from local.stepfunctions import api, execution_metrics
 from local.stepfunctions.definition_check import findings
 from local.stepfunctions.engine import Engine
 from local.stepfunctions.errors import StepFunctionsError
@@ -199,6 +199,7 @@ def _put_on_bus(arn: str, detail: Mapping[str, Any]) -> None:
     responses = ministack("ministack.core.responses")
     responses.set_request_account_id(account)
     responses.set_request_region(region)
+    execution_metrics.put(detail)
     entry = {
         "Source": SOURCE,
         "DetailType": DETAIL_TYPE,
