@@ -11,15 +11,16 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from local.stepfunctions import redrive
 from local.stepfunctions.engine import Engine
 from local.stepfunctions.errors import StepFunctionsError, validation_error
 from local.stepfunctions.execution import Execution
+from local.stepfunctions.mending.map_redrive import redrive_counts
 
 Answer = tuple[int, dict[str, str], bytes]
 Request = Mapping[str, Any]
 
 _HEADERS = {"Content-Type": "application/x-amz-json-1.0"}
-_REDRIVABLE = ("FAILED", "TIMED_OUT", "ABORTED")
 
 
 def handle(engine: Engine, action: str, request: Request) -> Answer:
@@ -78,16 +79,12 @@ def _describe_execution(engine: Engine, request: Request) -> dict[str, Any]:
 
 
 def _describe(execution: Execution) -> dict[str, Any]:
-    redrivable = execution.status in _REDRIVABLE
     answer: dict[str, Any] = {
         **_list_item(execution),
         "input": execution.input_text,
         "inputDetails": {"included": True},
-        "redriveCount": 0,
-        "redriveStatus": "REDRIVABLE" if redrivable else "NOT_REDRIVABLE",
+        **redrive.description(execution, datetime.datetime.now(tz=datetime.UTC)),
     }
-    if not redrivable:
-        answer["redriveStatusReason"] = f"Execution is {execution.status} and cannot be redriven"
     if execution.status == "SUCCEEDED":
         answer.update(output=execution.output_text, outputDetails={"included": True})
     if execution.error is not None:
@@ -104,6 +101,7 @@ def _list_item(execution: Execution) -> dict[str, Any]:
         "name": execution.name,
         "status": execution.status,
         "startDate": execution.start_date,
+        **redrive.counts(execution),
     }
     if execution.stop_date is not None:
         item["stopDate"] = execution.stop_date
@@ -122,10 +120,19 @@ def _list_executions(engine: Engine, request: Request) -> dict[str, Any]:
     else:
         engine.state_machine(str(machine))
         found = [e for e in engine.executions() if e.state_machine.arn == machine and e.map_run_arn is None]
+    if request.get("redriveFilter"):
+        found = _filtered_by_redrive(found, request)
     status = request.get("statusFilter")
     items = [_list_item(e) for e in found if status in (None, e.status)]
     page, token = _page(items, request, default=100, key="executionArn")
     return {"executions": page, **token}
+
+
+def _filtered_by_redrive(executions: list[Execution], request: Request) -> list[Execution]:
+    if not request.get("mapRunArn"):
+        raise validation_error("redriveFilter is only supported with a MapRun ARN")
+    redriven = request["redriveFilter"] == "REDRIVEN"
+    return [execution for execution in executions if (execution.redrive_count > 0) is redriven]
 
 
 def _get_execution_history(engine: Engine, request: Request) -> dict[str, Any]:
@@ -190,7 +197,8 @@ def _list_map_runs(engine: Engine, request: Request) -> dict[str, Any]:
 
 
 def _describe_map_run(engine: Engine, request: Request) -> dict[str, Any]:
-    return _dated({**engine.map_run(_required(request, "mapRunArn")).describe(), "redriveCount": 0})
+    record = engine.map_run(_required(request, "mapRunArn"))
+    return _dated({**record.describe(), **redrive_counts(record)})
 
 
 def _dated(answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -225,10 +233,7 @@ def _send_task_heartbeat(engine: Engine, request: Request) -> dict[str, Any]:
 
 
 def _redrive_execution(engine: Engine, request: Request) -> dict[str, Any]:
-    arn = engine.execution(_required(request, "executionArn")).arn
-    raise StepFunctionsError(
-        "ExecutionNotRedrivable", f"The local Step Functions engine cannot redrive executions: '{arn}'"
-    )
+    return {"redriveDate": engine.redrive(_required(request, "executionArn"), request.get("clientToken"))}
 
 
 ACTIONS: dict[str, Callable[[Engine, Request], dict[str, Any]]] = {

@@ -7,6 +7,7 @@ AWS documentation: Step Functions API reference; "Service quotas".
 
 from __future__ import annotations
 
+import datetime
 import json
 import threading
 import uuid
@@ -18,6 +19,7 @@ from moto.stepfunctions.parser.asl.eval.callback.callback import (
     CallbackOutcomeSuccess,
 )
 
+from local.stepfunctions import redrive
 from local.stepfunctions.errors import (
     StepFunctionsError,
     execution_does_not_exist,
@@ -45,7 +47,7 @@ class Engine:
     """Starts, stops and remembers executions.
 
     `find_state_machine` answers an ARN with a state machine or None. `on_status_change` is called with
-    every execution (not with children of map runs) when it starts and when it ends. Refusals are
+    every execution (not with children of map runs) when it starts, is redriven and ends. Refusals are
     StepFunctionsError.
     """
 
@@ -65,6 +67,7 @@ class Engine:
         self._lock = threading.RLock()
         self._executions: dict[str, Execution] = {}
         self._tokens = TokenBook()
+        self._redrive_tokens = redrive.ClientTokens()
 
     def start(
         self, state_machine_arn: str, name: str | None = None, input_text: str | None = None
@@ -92,6 +95,24 @@ class Engine:
         self._on_status_change(execution)
         execution.start()
         return execution
+
+    def redrive(self, arn: str, client_token: str | None = None) -> datetime.datetime:
+        """Let an unsuccessful execution go on where it ended; when it was redriven.
+
+        Raises ExecutionDoesNotExist and ExecutionNotRedrivable.
+        """
+        execution = self.execution(arn)
+        now = datetime.datetime.now(tz=datetime.UTC)
+        with self._lock:
+            earlier = self._redrive_tokens.redriven_at(arn, client_token, now)
+            if earlier is not None:
+                return earlier
+            redrive.assert_redrivable(execution, now)
+            execution.prepare_redrive(now)
+            self._redrive_tokens.note(arn, client_token, now)
+        self._on_status_change(execution)
+        execution.resume()
+        return now
 
     def stop(self, arn: str, error: str | None = None, cause: str | None = None) -> Execution:
         """Abort a running execution and its map children; one that is over stays as it is."""
@@ -156,6 +177,7 @@ class Engine:
         with self._lock:
             self._executions.clear()
         self._tokens.clear()
+        self._redrive_tokens.clear()
 
     def _run_context(self, machine: StateMachine) -> RunContext:
         def start_child(record: Any, program: Any, input_value: Any) -> Execution:

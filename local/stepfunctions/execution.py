@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from moto.stepfunctions.parser.api import (
+    ExecutionRedrivenEventDetails,
     ExecutionStartedEventDetails,
     HistoryEventExecutionDataDetails,
     HistoryEventType,
@@ -31,6 +32,7 @@ from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguagePa
 from moto.stepfunctions.parser.utils import TMP_THREADS
 
 from local.stepfunctions.history import ExecutionHistory
+from local.stepfunctions.mending.interruption import RESUMES_AT
 from local.stepfunctions.run_context import RunContext, RunDetails
 
 RUNNING = "RUNNING"
@@ -88,10 +90,12 @@ class Execution:
         self.output: Any = None
         self.error: str | None = None
         self.cause: str | None = None
+        self.redrive_count = 0
+        self.redrive_date: datetime.datetime | None = None
         self.done = threading.Event()
         self._on_end = on_end
         self._program = program or parse_definition(state_machine.definition)
-        self._env = self._environment(json.loads(input_text))
+        self._env = self._environment()
         # From here on it can be stopped, even before its thread has begun.
         self._env.next_state_name = self._program.start_at.start_at_name
 
@@ -112,19 +116,38 @@ class Execution:
 
     def start(self) -> None:
         """Run in a thread of its own."""
-        self._env.event_manager.add_event(
-            context=self._env.event_history_context,
-            event_type=HistoryEventType.ExecutionStarted,
-            event_details=EventDetails(
-                executionStartedEventDetails=ExecutionStartedEventDetails(
-                    input=self.input_text,
-                    inputDetails=HistoryEventExecutionDataDetails(truncated=False),
-                    roleArn=self.state_machine.role_arn,
-                )
-            ),
-            update_source_event_id=False,
+        details = ExecutionStartedEventDetails(
+            input=self.input_text,
+            inputDetails=HistoryEventExecutionDataDetails(truncated=False),
+            roleArn=self.state_machine.role_arn,
         )
-        threading.Thread(target=self._evaluate, name="states-execution", daemon=True).start()
+        self._begin(HistoryEventType.ExecutionStarted, executionStartedEventDetails=details)
+
+    def prepare_redrive(self, now: datetime.datetime) -> None:
+        """Be RUNNING again, at the state in which it ended unsuccessfully; `resume` lets it go on there.
+
+        AWS documentation: "Restarting state machine executions with redrive in Step Functions".
+        """
+        self.finish()
+        checkpoint = self.run.checkpoint
+        assert checkpoint is not None, "an execution that is over has entered a state"
+        self.redrive_count += 1
+        self.redrive_date = now
+        ended, self._env = self._env, self._environment()
+        self._env.event_manager = ExecutionHistory(self.run, ended.event_manager.get_event_history())
+        self._env.map_run_record_pool_manager = ended.map_run_record_pool_manager
+        self._env.states.reset(checkpoint.input)
+        setattr(self._env, RESUMES_AT, checkpoint.state)
+        self._env.next_state_name = checkpoint.state
+        self.run.resume()
+        self.done.clear()
+        self.stop_date = self.error = self.cause = None
+        self.status = RUNNING
+
+    def resume(self) -> None:
+        """Go on after `prepare_redrive`."""
+        details = ExecutionRedrivenEventDetails(redriveCount=self.redrive_count)
+        self._begin(HistoryEventType.ExecutionRedriven, executionRedrivenEventDetails=details)
 
     def finish(self) -> None:
         """Wait for the end."""
@@ -134,6 +157,15 @@ class Execution:
         """Stop it now; nothing happens when it is over already."""
         self._env.set_stop(stop_date=datetime.datetime.now(tz=datetime.UTC), cause=cause, error=error)
         self.done.wait()
+
+    def _begin(self, event_type: HistoryEventType, **details: Any) -> None:
+        self._env.event_manager.add_event(
+            context=self._env.event_history_context,
+            event_type=event_type,
+            event_details=EventDetails(**details),
+            update_source_event_id=False,
+        )
+        threading.Thread(target=self._evaluate, name="states-execution", daemon=True).start()
 
     def _evaluate(self) -> None:
         try:
@@ -161,17 +193,19 @@ class Execution:
             self.error, self.cause = details.get("error"), details.get("cause")
             self.status = "FAILED"
 
-    def _environment(self, input_value: Any) -> Any:
+    def _environment(self) -> Any:
         machine = self.state_machine
         region, account = self.arn.split(":")[3:5]
         execution = ExecutionData(
             Id=self.arn,
-            Input=input_value,
+            Input=json.loads(self.input_text),
             Name=self.name,
             RoleArn=machine.role_arn,
             StartTime=iso_milliseconds(self.start_date),
         )
-        execution["RedriveCount"] = 0
+        execution["RedriveCount"] = self.redrive_count
+        if self.redrive_date is not None:
+            execution["RedriveTime"] = iso_milliseconds(self.redrive_date)
         env = Environment(
             aws_execution_details=RunDetails(account, region, machine.role_arn, self.run),
             execution_type=StateMachineType(machine.type),

@@ -26,6 +26,18 @@ class Delay:
     ceiling: float
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """A state of the top level as it was entered, with its input before InputPath.
+
+    From here a redriven execution goes on. Variables (Assign) are no part of it: moto reads them with
+    JSONata only, which wants a JVM.
+    """
+
+    state: str
+    input: Any
+
+
 def _nobody(_token: str, _task: Any) -> None:
     """Who is told about tokens outside an engine."""
 
@@ -43,6 +55,8 @@ class RunContext:
         self.pace = pace
         self.announce_token = announce_token or _nobody
         self.start_child: Callable[..., Any] = start_child or _no_children
+        self.checkpoint: Checkpoint | None = None
+        self._resumed_state: str | None = None
         self._lock = threading.Lock()
         self._delays: list[Delay] = []
         self._skipped = 0.0
@@ -58,6 +72,17 @@ class RunContext:
         """Seconds that the pace cut from waits: histories are dated as if they had been waited."""
         with self._lock:
             return self._skipped
+
+    def resume(self) -> None:
+        """The execution goes on at its checkpoint."""
+        with self._lock:
+            self._resumed_state = self.checkpoint.state if self.checkpoint else None
+
+    def take_resumption(self, state: str) -> bool:
+        """Whether a redriven execution goes on with this state; true once for each redrive."""
+        with self._lock:
+            resumed, self._resumed_state = self._resumed_state, None
+            return resumed == state
 
     def note_delay(self, delay: Delay) -> None:
         """Record a delay that begins now."""

@@ -5,20 +5,22 @@ AWS documentation: "Automating Step Functions event delivery with EventBridge" (
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
+from local.stepfunctions import redrive
 from local.stepfunctions.execution import Execution
 
 SOURCE = "aws.states"
 DETAIL_TYPE = "Step Functions Execution Status Change"
 _LARGEST_PAYLOAD = 248 * 1024
-_REDRIVABLE = ("FAILED", "TIMED_OUT", "ABORTED")
 
 
 def status_change_detail(execution: Execution) -> dict[str, Any]:
     """The `detail` of the event for the execution's status as it is now; times in epoch milliseconds."""
     status = execution.status
-    redrivable = status in _REDRIVABLE
+    redriven = redrive.description(execution, datetime.datetime.now(tz=datetime.UTC))
+    redrive_date = execution.redrive_date
     output = execution.output_text if status == "SUCCEEDED" else None
     detail: dict[str, Any] = {
         "executionArn": execution.arn,
@@ -33,10 +35,10 @@ def status_change_detail(execution: Execution) -> dict[str, Any]:
         "outputDetails": {"included": True} if output is not None else None,
         "stateMachineVersionArn": None,
         "stateMachineAliasArn": None,
-        "redriveCount": 0,
-        "redriveDate": None,
-        "redriveStatus": "REDRIVABLE" if redrivable else "NOT_REDRIVABLE",
-        "redriveStatusReason": None if redrivable else f"Execution is {status} and cannot be redriven",
+        "redriveCount": execution.redrive_count,
+        "redriveDate": int(redrive_date.timestamp() * 1000) if redrive_date else None,
+        "redriveStatus": redriven["redriveStatus"],
+        "redriveStatusReason": redriven.get("redriveStatusReason"),
         "error": execution.error,
         "cause": execution.cause,
     }

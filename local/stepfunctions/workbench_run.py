@@ -85,3 +85,8 @@ class Run:
         """StopExecution."""
         self._engine.stop(self.arn, error, cause)
         return self
+
+    def redrive(self) -> Run:
+        """RedriveExecution. Raises StepFunctionsError."""
+        self._engine.redrive(self.arn)
+        return self

@@ -62,6 +62,10 @@ def create(client: Client, name: str, role_arn: str, states: dict[str, Any]) -> 
 def run(client: Client, machine: str, document: Any = None) -> dict[str, Any]:
     states = client("stepfunctions")
     arn = states.start_execution(stateMachineArn=machine, input=json.dumps(document or {}))["executionArn"]
+    return finished(states, arn)
+
+
+def finished(states: Any, arn: str) -> dict[str, Any]:
     deadline = time.monotonic() + 20
     while True:
         described: dict[str, Any] = states.describe_execution(executionArn=arn)
@@ -201,8 +205,19 @@ def test_an_unsound_definition_is_refused_when_it_is_created(client: Client) -> 
     assert caught.value.response["Error"]["Code"] == "InvalidDefinition"
 
 
-def test_redriving_is_refused_in_plain_words(client: Client) -> None:
-    machine = create(client, "once", role(client, "once"), {"Done": {"Type": "Succeed"}})
-    described = run(client, machine)
-    with pytest.raises(ClientError, match="cannot redrive"):
-        client("stepfunctions").redrive_execution(executionArn=described["executionArn"])
+def test_an_execution_is_redriven_once_its_role_has_the_permission_it_lacked(
+    client: Client, queue_url: str
+) -> None:
+    states = client("stepfunctions")
+    arn = role(client, "late")
+    described = run(client, create(client, "late", arn, {"Send": sending(queue_url)}))
+    statement = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    client("iam").put_role_policy(RoleName="late", PolicyName="p", PolicyDocument=policy)
+
+    states.redrive_execution(executionArn=described["executionArn"])
+
+    described = finished(states, described["executionArn"])
+    assert (described["status"], described["redriveCount"]) == ("SUCCEEDED", 1)
+    with pytest.raises(states.exceptions.ExecutionNotRedrivable, match="is SUCCEEDED"):
+        states.redrive_execution(executionArn=described["executionArn"])

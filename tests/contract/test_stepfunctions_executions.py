@@ -181,12 +181,6 @@ def test_a_history_without_execution_data_holds_no_input_and_no_output(states: A
     assert "marked" not in json.dumps(events, default=str)
 
 
-def test_redriving_is_refused_in_plain_words(states: Any, bench: Workbench) -> None:
-    arn = start(states, bench)
-    with pytest.raises(states.exceptions.ExecutionNotRedrivable, match="cannot redrive"):
-        states.redrive_execution(executionArn=arn)
-
-
 def test_a_standard_state_machine_is_not_started_synchronously(states: Any, bench: Workbench) -> None:
     code = refusal(states.start_sync_execution, stateMachineArn=bench.state_machine.arn)
     assert code == "StateMachineTypeNotSupported"

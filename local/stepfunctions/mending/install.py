@@ -7,12 +7,14 @@ import logging
 
 from local.stepfunctions.mending import (
     context_object,
+    data_limits,
     error_names,
     inline_maps,
     interruption,
     item_reader,
     json_paths,
     lambda_errors,
+    map_redrive,
     map_runs,
     result_writer,
     service_clients,
@@ -39,6 +41,8 @@ def install() -> None:
         tolerated_failure,
         inline_maps,
         map_runs,
+        map_redrive,
+        data_limits,
         item_reader,
         result_writer,
         context_object,

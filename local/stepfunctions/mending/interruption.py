@@ -36,7 +36,10 @@ from moto.stepfunctions.parser.asl.eval.program_state import (
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 
 from local.stepfunctions.patching import original, replace
-from local.stepfunctions.run_context import run_of
+from local.stepfunctions.run_context import Checkpoint, run_of
+
+RESUMES_AT = "resumes_at"
+"""Attribute of the environment of a redriven execution: the state in which it goes on."""
 
 Waker = Callable[[], None]
 
@@ -96,7 +99,7 @@ def _interrupting(name: str) -> Callable[..., None]:
 
 def _eval_program(self: Any, env: Any) -> None:
     if env.is_running() or env._program_state is None:
-        env.next_state_name = self.start_at.start_at_name
+        env.next_state_name = getattr(env, RESUMES_AT, None) or self.start_at.start_at_name
     seconds = (
         self.timeout_seconds.timeout_seconds * run_of(env).pace.timeouts if self.timeout_seconds else None
     )
@@ -118,6 +121,7 @@ def _eval_program(self: Any, env: Any) -> None:
 def _eval_program_body(self: Any, env: Any) -> None:
     try:
         while env.is_running():
+            _note_checkpoint(env)
             self._get_state(env.next_state_name).eval(env)
             env.stack.clear()
             env.heap.clear()
@@ -126,6 +130,11 @@ def _eval_program_body(self: Any, env: Any) -> None:
     except Exception as failure:
         cause = f"{type(failure).__name__}({failure})"
         env.set_error(ExecutionFailedEventDetails(error="States.Runtime", cause=cause))
+
+
+def _note_checkpoint(env: Any) -> None:
+    if not env.is_frame():
+        run_of(env).checkpoint = Checkpoint(env.next_state_name, env.states.get_input())
 
 
 def _final_event(env: Any) -> tuple[Any, dict[str, Any]]:

@@ -9,6 +9,7 @@ states", "Viewing Map Runs".
 
 from __future__ import annotations
 
+import datetime
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -35,6 +36,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.job 
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.eval.states import ItemData, MapData
 
+from local.stepfunctions.mending.data_limits import assert_within_limit
 from local.stepfunctions.mending.interruption import woken_by_interruption
 from local.stepfunctions.patching import original, replace
 from local.stepfunctions.run_context import run_of
@@ -60,12 +62,26 @@ class MapRun:
         self._over = False
         self._running: set[Any] = set()
         self.children: list[Any] = [None] * len(inputs)
+        self._to_run = list(range(len(inputs)))
+
+    def again(self, env: Any) -> MapRun:
+        """The map run of a redriven execution: what did not succeed in this one is run."""
+        run = MapRun(env, self._record, self._program, self._inputs)
+        run.children = list(self.children)
+        run._to_run = [index for index, child in enumerate(self.children) if not _succeeded(child)]
+        for index in run._to_run:
+            child = self.children[index]
+            if child is not None:
+                self._count(_COUNTERS[child.status], -1)
+                self._count("pending", 1)
+        return run
 
     def run(self) -> None:
         """Run all children and wait for them; stop when too many failed or the execution was stopped."""
-        self._count("total", len(self._inputs))
-        self._count("pending", len(self._inputs))
-        at_once = min(self._record.max_concurrency or CHILDREN_AT_ONCE, len(self._inputs))
+        if not any(self.children):
+            self._count("total", len(self._inputs))
+            self._count("pending", len(self._inputs))
+        at_once = min(self._record.max_concurrency or CHILDREN_AT_ONCE, len(self._to_run))
         threads = [
             threading.Thread(target=self._work, name="states-map-child", daemon=True) for _ in range(at_once)
         ]
@@ -100,10 +116,15 @@ class MapRun:
 
     def _start_next(self) -> Any:
         with self._lock:
-            if self._over or self._next == len(self._inputs):
+            if self._over or self._next == len(self._to_run):
                 return None
-            index, self._next = self._next, self._next + 1
-            child = run_of(self._env).start_child(self._record, self._program, self._inputs[index])
+            index, self._next = self._to_run[self._next], self._next + 1
+            child = self.children[index]
+            if child is not None:
+                child.prepare_redrive(datetime.datetime.now(tz=datetime.UTC))
+                child.resume()
+            else:
+                child = run_of(self._env).start_child(self._record, self._program, self._inputs[index])
             self.children[index] = child
             self._running.add(child)
         self._count("pending", -1)
@@ -136,13 +157,35 @@ def _map_run(self: Any, env: Any, eval_input: Any) -> None:
     selector = self._create_worker(env=env, eval_input=eval_input, job_pool=JobPool(None, []))
     inputs = [_child_input(env, selector, index, item) for index, item in enumerate(items)]
     map_run = MapRun(env, record, self._get_iteration_program(), inputs)
+    record.state_name = eval_input.state_name
+    finish(env, record, map_run)
+
+
+def _succeeded(child: Any) -> bool:
+    return child is not None and child.status == "SUCCEEDED"
+
+
+def state_of(record: Any) -> str | None:
+    """The state whose map run it is, once children could start."""
+    return getattr(record, "state_name", None)
+
+
+def stopped(record: Any) -> threading.Event:
+    """Set while the map run does not run."""
+    event = vars(record).setdefault("stopped", threading.Event())
+    assert isinstance(event, threading.Event)
+    return event
+
+
+def finish(env: Any, record: Any, map_run: MapRun) -> None:
+    """Run the children to their end and leave their outputs on the stack; else a failure of the state."""
     record.map_run = map_run
     map_run.run()
     if not env.is_running():
         record.stopped_with_execution = True
-        raise _failure(env, "States.TaskFailed", "The map run was stopped with its execution")
+        raise failure(env, "States.TaskFailed", "The map run was stopped with its execution")
     if map_run.exceeded:
-        raise _failure(env, _ERROR, _CAUSE)
+        raise failure(env, _ERROR, _CAUSE)
     env.stack.append([child.output for child in map_run.children if child.status == "SUCCEEDED"])
 
 
@@ -155,12 +198,15 @@ def _child_input(env: Any, selector: Any, index: int, item: Any) -> Any:
         frame.states.reset(item)
         frame.stack.append(frame.states.get_input())
         selector._eval_input(env_frame=frame)
-        return frame.states.get_input()
+        child_input = frame.states.get_input()
+        assert_within_limit(env, str(env.next_state_name), child_input)
+        return child_input
     finally:
         env.delete_frame(frame)
 
 
-def _failure(env: Any, error: str, cause: str) -> FailureEventException:
+def failure(env: Any, error: str, cause: str) -> FailureEventException:
+    """What a map run fails its state with."""
     return FailureEventException(
         failure_event=FailureEvent(
             env=env,
@@ -174,8 +220,9 @@ def _failure(env: Any, error: str, cause: str) -> FailureEventException:
 
 
 def _set_stop(self: Any, status: MapRunStatus) -> None:
-    stopped = getattr(self, "stopped_with_execution", False)
-    original(MapRunRecord, "set_stop")(self, MapRunStatus.ABORTED if stopped else status)
+    with_execution = vars(self).pop("stopped_with_execution", False)
+    original(MapRunRecord, "set_stop")(self, MapRunStatus.ABORTED if with_execution else status)
+    stopped(self).set()
 
 
 def install() -> None:
