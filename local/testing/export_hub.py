@@ -69,6 +69,7 @@ class ExportHub:
             {
                 **substitutions,
                 "Partition": "aws",
+                "StateMachineName": "workflow",
                 "DatastoreId": self.datastore.datastore_id,
                 "HubTableName": TABLE,
                 "StartQueueUrl": f"{queue}start",
