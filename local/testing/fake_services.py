@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from functools import lru_cache
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -13,6 +14,11 @@ from botocore.exceptions import ClientError
 
 def refusal(code: str, operation: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": "no"}}, operation)
+
+
+@lru_cache(maxsize=2)
+def _etag(content: bytes) -> str:
+    return f'"{hashlib.sha256(content).hexdigest()}"'
 
 
 class FakeS3:
@@ -25,7 +31,7 @@ class FakeS3:
         self._uploads: dict[str, dict[int, bytes]] = {}
 
     def etag(self, key: str) -> str:
-        return f'"{hashlib.sha256(self.objects[key]).hexdigest()}"'
+        return _etag(self.objects[key])
 
     def get_object(self, **request: Any) -> dict[str, Any]:
         self.reads.append((request["Key"], request["Range"]))

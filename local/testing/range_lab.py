@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -117,3 +118,12 @@ class Lab:
             if key.startswith("quarantine/") and key.endswith(".ndjson")
             for record in self.s3.objects[key].splitlines()
         ]
+
+    def text_of(self, record: Mapping[str, Any]) -> bytes:
+        """The line that a quarantine record keeps, without the terminator that a copied line has."""
+        if "line" in record:
+            text: str = record["line"]
+            return text.encode()
+        if "lineBase64" in record:
+            return base64.b64decode(record["lineBase64"])
+        return self.s3.objects[record["rawKey"]].removesuffix(b"\n").removesuffix(b"\r")
