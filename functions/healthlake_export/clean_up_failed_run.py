@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
 
 from common import aws_clients
-from common.observability import count, lambda_entry, logger
+from common.observability import count, lambda_entry, logger, presentable
 from healthlake_export.datastore_state import DatastoreState
 from healthlake_export.errors import EventsNotAccepted, HealthLakeRefused
 from healthlake_export.export_start import export_job_name
@@ -22,6 +23,9 @@ from healthlake_export.run_context import RunIdentity
 from healthlake_export.run_events import export_failed, publish_outbox
 from healthlake_export.run_state import RunState
 from healthlake_export.settings import export_settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
 
 _A_RANGE_FAILED = "ExceedToleratedFailureThreshold"
 _FAILED: tuple[str, Mapping[str, Any]] = ("FAILED", {})
@@ -35,12 +39,16 @@ class FailedExecution:
     reason: FailureReason
 
     @classmethod
-    def from_event(cls, event: Mapping[str, Any]) -> FailedExecution:
+    def from_event(cls, event: Mapping[str, Any], executions: SFNClient) -> FailedExecution:
         """The execution in the state machine's payload, or in the event «Step Functions Execution Status
-        Change» (AWS Step Functions Developer Guide)."""
+        Change», which leaves error and cause out where the state machine is encrypted with a customer's key
+        («Data at rest encryption in Step Functions», AWS Step Functions Developer Guide), so that Step
+        Functions is asked."""
         detail = event.get("detail")
         if detail is None:
             return cls(event["executionArn"], failure_reason(event["failure"]))
+        if not detail.get("error") and detail["status"] in ("FAILED", "ABORTED"):
+            detail = {**detail, **_told_when_asked(executions, detail["executionArn"])}
         failure = {"Error": detail.get("error") or detail["status"], "Cause": detail.get("cause")}
         return cls(detail["executionArn"], failure_reason(failure))
 
@@ -68,7 +76,7 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     and only the answer was lost. Done twice it changes nothing. Raises `HealthLakeBusy` when the job could
     not be cancelled, with the lock kept, since a second export must not start beside it.
     """
-    failed = FailedExecution.from_event(event)
+    failed = FailedExecution.from_event(event, aws_clients.stepfunctions())
     settings = export_settings()
     state = RunState(aws_clients.dynamodb(), settings.table, settings.datastore_id)
     run = RunIdentity.of_execution(failed.execution_arn, settings.datastore_id)
@@ -84,6 +92,16 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
         outcome, result = _how_it_ended(state, run, failed)
     _publish(state, settings.bus)
     return {"outcome": outcome, "error": failed.reason.error, "cause": failed.reason.cause, "result": result}
+
+
+def _told_when_asked(executions: SFNClient, execution_arn: str) -> dict[str, Any]:
+    """Error and cause of an execution, as far as it has them. A refusal becomes the cause: it must be seen,
+    and must not keep the lock."""
+    try:
+        told = executions.describe_execution(executionArn=execution_arn)
+    except (ClientError, BotoCoreError) as error:
+        return {"cause": f"Why is not known: {presentable(error)}"}
+    return {name: told[name] for name in ("error", "cause") if told.get(name)}
 
 
 def cancel_job(api: FhirExportApi, state: DatastoreState) -> None:

@@ -25,8 +25,24 @@ from healthlake_export.run_context import RunIdentity
 from healthlake_export.run_events import export_failed
 from healthlake_export.run_state import RunState
 from healthlake_export.settings import export_settings
+from local.testing.fake_services import refusal
 
 Invoke = Callable[..., Any]
+
+
+class StubbedExecutions:
+    """Step Functions, asked about an execution: what it tells, or the refusal it raises."""
+
+    def __init__(self, refusal: Exception | None = None, **told: str) -> None:
+        self._refusal = refusal
+        self._told = told
+        self.described: list[str] = []
+
+    def describe_execution(self, *, executionArn: str) -> dict[str, str]:  # noqa: N803 - the SDK's name
+        self.described.append(executionArn)
+        if self._refusal:
+            raise self._refusal
+        return {"executionArn": executionArn, "status": "FAILED", **self._told}
 
 
 @pytest.fixture
@@ -122,6 +138,7 @@ def test_a_completed_run_is_counted_in_the_metrics(
     invoke: Invoke, capsys: pytest.CaptureFixture[str]
 ) -> None:
     invoke(acquire_run_lock, "schedule_fired")
+    capsys.readouterr()
 
     invoke(advance_watermark, "run_was_reconciled")
 
@@ -228,6 +245,36 @@ def test_a_stopped_execution_is_cleaned_up_by_the_event_of_its_status(
 
     assert state.read().owner is None
     assert bus()[0]["detail"]["cause"] == "The execution was stopped."
+
+
+def test_a_failure_that_the_event_leaves_out_is_asked_for(
+    invoke: Invoke, state: RunState, monkeypatch: pytest.MonkeyPatch, sample_event: Any
+) -> None:
+    """As events about executions of an encrypted state machine do."""
+    run = invoke(acquire_run_lock, "schedule_fired")["run"]
+    asked = StubbedExecutions(error="States.DataLimitExceeded", cause="too large")
+    monkeypatch.setattr(aws_clients, "stepfunctions", lambda: asked)
+    detail = {**sample_event("healthlake_export/execution_was_stopped")["detail"], "status": "FAILED"}
+
+    answer = invoke(clean_up_failed_run, "execution_was_stopped", detail=detail)
+
+    assert asked.described == [run["executionArn"]]
+    assert answer["error"] == "DataLimitExceeded"
+    assert answer["cause"] == "A state's input or output was larger than Step Functions takes."
+
+
+def test_a_failure_that_may_not_be_asked_for_names_the_action_and_frees_the_lock(
+    invoke: Invoke, state: RunState, monkeypatch: pytest.MonkeyPatch, sample_event: Any
+) -> None:
+    invoke(acquire_run_lock, "schedule_fired")
+    refused = StubbedExecutions(refusal=refusal("AccessDeniedException", "DescribeExecution"))
+    monkeypatch.setattr(aws_clients, "stepfunctions", lambda: refused)
+    detail = {**sample_event("healthlake_export/execution_was_stopped")["detail"], "status": "FAILED"}
+
+    answer = invoke(clean_up_failed_run, "execution_was_stopped", detail=detail)
+
+    assert "DescribeExecution was refused with AccessDeniedException." in answer["cause"]
+    assert state.read().owner is None
 
 
 def test_a_run_that_lost_the_lock_to_another_is_superseded_and_harms_nobody(
