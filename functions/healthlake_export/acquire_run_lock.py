@@ -9,13 +9,16 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from common import aws_clients
-from common.observability import lambda_entry, logger
-from healthlake_export.errors import RunLockHeld
+from common.errors import InvalidInput
+from common.observability import count, lambda_entry, logger, measure_seconds
+from healthlake_export.datastore_state import DatastoreState
+from healthlake_export.errors import ExportsPaused, RunLockHeld
 from healthlake_export.instants import format_instant, parse_instant
 from healthlake_export.run_context import RunContext, RunIdentity
 from healthlake_export.run_request import RunRequest, parse_run_request
 from healthlake_export.run_state import RunState
 from healthlake_export.settings import ExportSettings, export_settings
+from healthlake_export.watermark_age import watermark_age
 from healthlake_export.window import EventPolicy, Progress, plan_run
 
 _UNKNOWN_OWNER_IS_STALE_AFTER = timedelta(hours=1)
@@ -25,8 +28,9 @@ _UNKNOWN_OWNER_IS_STALE_AFTER = timedelta(hours=1)
 def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Invoked by the state machine with `{"execution": {arn, name, startedAt}, "request": input}`.
 
-    Returns `{"run": ...}`. Raises `InvalidSetting` or `InvalidInput` before anything is locked, and
-    `RunLockHeld` when another execution holds the lock.
+    Returns `{"run": ...}`. Raises `InvalidSetting` or `InvalidInput` before anything is locked,
+    `ExportsPaused` when the schedule asks while exports are paused, and `RunLockHeld` when another
+    execution holds the lock.
     """
     settings = export_settings()
     request = parse_run_request(event["request"])
@@ -34,10 +38,33 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     identity = RunIdentity(execution["name"], execution["arn"], settings.datastore_id)
     started_at = format_instant(parse_instant(execution["startedAt"]))
     state = RunState(aws_clients.dynamodb(), settings.table, settings.datastore_id)
-    run = acquire(settings, state, identity, request, started_at, datetime.now(UTC))
+    now = datetime.now(UTC)
+    found = state.read()
+    measure_seconds(
+        WatermarkAgeSeconds=watermark_age(found, now, timedelta(seconds=settings.max_export_seconds))
+    )
+    _require_a_new_name(state, identity, started_at)
+    _require_no_pause(found, request)
+    run = acquire(settings, state, identity, request, started_at, now)
     state.open_audit(run, format_instant(datetime.now(UTC)))
     logger().info("run lock acquired", run_id=run.run_id, mode=run.mode, since=run.since, until=run.until)
     return {"run": run.to_state()}
+
+
+def _require_a_new_name(state: RunState, identity: RunIdentity, started_at: str) -> None:
+    """Step Functions takes the name of an execution again after 90 days; ledger and job of the old run
+    would be taken for those of the new one."""
+    before = state.read_audit(identity).get("startedAt")
+    if before is not None and before != started_at:
+        raise InvalidInput(
+            f"The execution's name was used before, by a run that started at {before}: choose another name."
+        )
+
+
+def _require_no_pause(found: DatastoreState, request: RunRequest) -> None:
+    if found.paused_at is not None and request.is_scheduled:
+        count(ExportsPaused=1)
+        raise ExportsPaused(f"Exports are paused since {found.paused_at}, after {found.holds} held runs.")
 
 
 def acquire(
@@ -63,6 +90,6 @@ def acquire(
         request,
         Progress(parse_instant(left.watermark) if left.watermark else None, left.published_ids),
         overlap=timedelta(seconds=settings.overlap_seconds),
-        policy=EventPolicy(settings.change_events, settings.full_run_events),
+        policy=EventPolicy(settings.change_events, settings.full_run_events, settings.batch_events),
         started_at=started_at,
     )

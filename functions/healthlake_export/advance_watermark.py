@@ -14,6 +14,7 @@ from healthlake_export.errors import RunSuperseded
 from healthlake_export.instants import format_instant
 from healthlake_export.run_context import RunContext
 from healthlake_export.run_events import export_completed
+from healthlake_export.run_progress import RunProgress, progress_of
 from healthlake_export.run_state import RunState
 from healthlake_export.settings import export_settings
 
@@ -29,37 +30,43 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     """
     settings = export_settings()
     run = RunContext.from_state(event["run"])
-    held = settings.hold_on_export_errors and event["export"]["jobStatus"] == "COMPLETED_WITH_ERRORS"
-    advances = run.advances_watermark and not held
-    summary = summarise(run, event, watermark=event["export"]["requestedAt"] if advances else None)
     state = RunState(aws_clients.dynamodb(), settings.table, run.datastore_id)
-    closed = state.close(
-        run.identity,
-        {**summary, "endedAt": format_instant(datetime.now(UTC))},
-        export_completed({**summary, "datastoreId": run.datastore_id}),
-        watermark=summary["watermark"],
+    now = format_instant(datetime.now(UTC))
+    progress = progress_of(
+        run,
+        state.read(),
+        requested_at=event["export"]["requestedAt"],
         published_ids=event["totals"]["publishedIdsKey"],
+        hold=settings.hold_on_export_errors and event["export"]["jobStatus"] == "COMPLETED_WITH_ERRORS",
+        now=now,
     )
-    if closed:
-        _count_outcomes(summary)
+    summary = summarise(run, event, progress)
+    completed = export_completed({**summary, "datastoreId": run.datastore_id})
+    if state.close(run.identity, {**summary, "endedAt": now}, completed, progress):
+        _count_outcomes(run, summary, progress)
     elif state.read_audit(run.identity).get("status") != "COMPLETED":
         raise RunSuperseded("The run no longer owns the run lock; its watermark was not moved.")
     logger().info("run completed", **summary)
     return summary
 
 
-def _count_outcomes(summary: Mapping[str, Any]) -> None:
+def _count_outcomes(run: RunContext, summary: Mapping[str, Any], progress: RunProgress) -> None:
+    went_over = bool(summary["batched"]) and not run.batches
     count(
         ExportsCompleted=1,
         ResourcesPublished=summary["published"],
         ResourcesRepeated=summary["repeated"],
         ResourcesQuarantined=summary["quarantined"],
+        ResourcesNotExported=summary["exportErrors"],
+        ExportsHeld=int(progress.is_held),
+        EventLimitExceeded=int(went_over),
     )
 
 
-def summarise(run: RunContext, event: Mapping[str, Any], watermark: str | None) -> dict[str, Any]:
+def summarise(run: RunContext, event: Mapping[str, Any], progress: RunProgress) -> dict[str, Any]:
     """What an execution ends with: the run, its window and its counts. `exportErrors` counts resources
-    that HealthLake itself could not export, which no line of the export stands for."""
+    that HealthLake itself could not export, which no line of the export stands for; `held` says that the
+    watermark waits for them."""
     return {
         "runId": run.run_id,
         "status": "COMPLETED",
@@ -69,6 +76,9 @@ def summarise(run: RunContext, event: Mapping[str, Any], watermark: str | None) 
         "jobId": event["export"]["jobId"],
         "jobStatus": event["export"]["jobStatus"],
         **{name: event["totals"][name] for name in _COUNTS},
+        # An execution started before batches existed is finished by functions deployed since.
+        "batched": event["totals"].get("batched", 0),
         "exportErrors": event["plan"]["quarantined"],
-        "watermark": watermark,
+        "held": progress.is_held,
+        "watermark": progress.watermark,
     }

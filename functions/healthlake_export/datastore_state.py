@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DatastoreState:
-    """The state item as read; what a free lock does not have is None. Times are ISO 8601, UTC."""
+    """The state item as read; what a free lock does not have is None. Times are ISO 8601, UTC. `holds` counts
+    the runs in a row that left the watermark because HealthLake could not export some resources."""
 
     owner: str | None = None
     run_id: str | None = None
@@ -28,6 +29,9 @@ class DatastoreState:
     sequence: int = 0
     watermark: str | None = None
     published_ids: str | None = None
+    first_run_at: str | None = None
+    holds: int = 0
+    paused_at: str | None = None
 
     @classmethod
     def from_item(cls, item: Mapping[str, AttributeValueTypeDef]) -> DatastoreState:
@@ -45,4 +49,7 @@ class DatastoreState:
             sequence=number(item, "sequence") or 0,
             watermark=text(item, "watermark"),
             published_ids=text(item, "publishedIds"),
+            first_run_at=text(item, "firstRunAt"),
+            holds=number(item, "holds") or 0,
+            paused_at=text(item, "pausedAt"),
         )

@@ -11,6 +11,12 @@ class RunLockHeld(HubError):
     routine = True
 
 
+class ExportsPaused(HubError):
+    """Runs were held too often in a row; what the schedule starts is turned away until a person acts."""
+
+    routine = True
+
+
 class RunSuperseded(HubError):
     """The run no longer owns the lock: another one took over, or its own clean-up has ended it."""
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from healthlake_export.change_events import ChangeEvent, EventBatch
+from common.refusals import naming_the_action
+from healthlake_export.change_events import ChangeEvent, PutEventsBatch
 from healthlake_export.errors import EventsNotAccepted
 from healthlake_export.retry_policy import RetryPolicy
 
@@ -58,8 +59,8 @@ _NOT_ALLOWED = frozenset(
 
 @dataclass
 class Outcome:
-    """What became of events that were sent: how many EventBridge has accepted, those that it refused for
-    good, and those to send `again`, the last of them for the reason `why`."""
+    """What became of events that were sent: how many resources those tell of that EventBridge has accepted,
+    the events that it refused for good, and those to send `again`, the last of them for the reason `why`."""
 
     accepted: int = 0
     refused: list[ChangeEvent] = field(default_factory=list)
@@ -94,6 +95,7 @@ def _send_once(client: EventBridgeClient, events: list[ChangeEvent]) -> Outcome:
         results = client.put_events(Entries=[event.entry for event in events])["Entries"]
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "Unknown")
+        text = error.response.get("Error", {}).get("Message")
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code in _CALL_REFUSED_FOR_NOW or status >= 500:
             return Outcome(again=events, why=code)
@@ -101,7 +103,8 @@ def _send_once(client: EventBridgeClient, events: list[ChangeEvent]) -> Outcome:
         return Outcome(again=events, why=type(error).__name__)
     else:
         return _sort_out(events, results[: len(events)])
-    raise EventsNotAccepted(f"EventBridge refused PutEvents with {code}.")
+    refusal = f"EventBridge refused PutEvents with {code}."
+    raise EventsNotAccepted(naming_the_action(refusal, text))
 
 
 def _sort_out(events: list[ChangeEvent], results: Sequence[PutEventsResultEntryTypeDef]) -> Outcome:
@@ -111,7 +114,7 @@ def _sort_out(events: list[ChangeEvent], results: Sequence[PutEventsResultEntryT
     for event, result in zip(events, [*results, *unanswered], strict=True):
         code = result.get("ErrorCode", "no answer")
         if result.get("EventId"):
-            outcome.accepted += 1
+            outcome.accepted += len(event.changes)
         elif code in _REFUSED_FOR_GOOD:
             outcome.refused.append(event)
         elif code in _NOT_ALLOWED:
@@ -127,14 +130,14 @@ class EventPublisher:
 
     `publish` waits while `IN_FLIGHT` batches are under way and raises what went wrong with an earlier
     one; `finish` waits for all. Both return the events that EventBridge has refused for good since, in
-    the order they were published; `accepted` counts the others. Leaving the context without `finish`
-    sends nothing more.
+    the order they were published; `accepted` counts the resources of the others. Leaving the context
+    without `finish` sends nothing more.
     """
 
     def __init__(self, client: EventBridgeClient, policy: RetryPolicy) -> None:
         self._client = client
         self._policy = policy
-        self._batch = EventBatch()
+        self._batch = PutEventsBatch()
         self._under_way: deque[Future[Outcome]] = deque()
         self._threads = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="put-events")
         self.accepted = 0

@@ -25,9 +25,9 @@ class LedgerItem:
     """What processing a byte range came to.
 
     Lines and positions are counted where the object is split, `line_bytes`, `rows` and `repeated` where
-    a line's outcome is decided, `published` and `quarantined` where EventBridge and S3 have confirmed
-    them: a line lost in between shows. From `first_line_at` to `lines_end_at` go the lines that start
-    in the range, blank ones included; both are None when none does.
+    a line's outcome is decided, `published` (`batched` of them within events for many) and `quarantined`
+    where EventBridge and S3 have confirmed them: a line lost in between shows. From `first_line_at` to
+    `lines_end_at` go the lines that start in the range, blank ones included; both are None when none does.
     """
 
     index: int
@@ -43,6 +43,7 @@ class LedgerItem:
     lines: int
     rows: int
     published: int
+    batched: int
     repeated: int
     quarantined: int
     published_ids: int
@@ -51,7 +52,8 @@ class LedgerItem:
     @classmethod
     def from_item(cls, item: Mapping[str, AttributeValueTypeDef]) -> LedgerItem:
         """The ledger item in an item of the table."""
-        values = plain(item)
+        # Items that were written before batches existed have none.
+        values = {_STORED_AS["batched"]: 0, **plain(item)}
         return cls(**{name: values.get(stored) for name, stored in _STORED_AS.items()})  # type: ignore[arg-type]
 
     def to_item(self) -> dict[str, AttributeValueTypeDef]:

@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from common import aws_clients
 from common.observability import lambda_entry, logger
+from healthlake_export.event_budget import can_exceed
 from healthlake_export.export_planning import ExportPlanner
 from healthlake_export.fhir_export_api import export_api
 from healthlake_export.run_context import RunContext
@@ -18,7 +19,8 @@ from healthlake_export.settings import export_settings
 def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Called by the export workflow with `{"run", "export"}` when the job has completed.
 
-    Returns `{"files", "ranges", "bytes", "bucket", "itemsKey", "quarantined", "maxConcurrency"}`;
+    Returns `{"files", "ranges", "bytes", "bucket", "itemsKey", "quarantined", "maxConcurrency",
+    "countsEvents"}`;
     `itemsKey` is null when there is nothing to process. Raises `ManifestMismatch`, `TooManyRanges`,
     `RangeChanged`, `HealthLakeBusy` or `HealthLakeRefused`.
     """
@@ -34,4 +36,8 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
         bytes=plan["bytes"],
         quarantined=plan["quarantined"],
     )
-    return {**plan, "maxConcurrency": settings.max_concurrency}
+    return {
+        **plan,
+        "maxConcurrency": settings.max_concurrency,
+        "countsEvents": can_exceed(plan["bytes"], settings.max_events_per_run),
+    }

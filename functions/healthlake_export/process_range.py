@@ -20,7 +20,8 @@ from healthlake_export.settings import export_settings
 
 @lambda_entry
 def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
-    """Called by the map of the export workflow with `{"run", "export", "range"}`.
+    """Called by the map of the export workflow with `{"run", "export", "range",
+    "countsEvents"}`.
 
     Returns the index of the range and nothing that grows: what came of it stands in the ledger.
     Raises `RunSuperseded`, `RangeChanged` or `EventsNotAccepted`.
@@ -37,6 +38,7 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
         requested_at=event["export"]["requestedAt"],
         clock=lambda: datetime.now(UTC),
         policy=RetryPolicy(),
+        counts_events=event.get("countsEvents", True),
     )
     try:
         entry = processor.process(piece)
@@ -49,6 +51,7 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
         range=entry.index,
         lines=entry.lines,
         published=entry.published,
+        batched=entry.batched,
         repeated=entry.repeated,
         quarantined=entry.quarantined,
     )

@@ -16,6 +16,8 @@ from healthlake_export.change_events import (
     ChangeEventFormat,
     event_id,
 )
+from healthlake_export.change_publisher import Budget, ChangePublisher, Nothing, Unlimited
+from healthlake_export.event_budget import EventBudget
 from healthlake_export.event_publisher import EventPublisher
 from healthlake_export.instants import format_instant
 from healthlake_export.ledger import Ledger, LedgerItem
@@ -47,14 +49,14 @@ class LineOutcomes:
         self,
         *,
         previous: PublishedIds,
-        event_format: ChangeEventFormat,
-        publisher: EventPublisher | None,
+        datastore_id: str,
+        publisher: ChangePublisher | None,
         quarantine: Quarantine,
         overlap: OverlapWindow,
         kept_ids: IdCollector | None,
     ) -> None:
         self._previous = previous
-        self._format = event_format
+        self._datastore_id = datastore_id
         self._publisher = publisher
         self._quarantine = quarantine
         self._overlap = overlap
@@ -73,13 +75,13 @@ class LineOutcomes:
         if isinstance(keys, Rejection):
             self._quarantine.reject(line, keys)
             return
-        identity = event_id(self._format.datastore_id, keys, line.text)
+        identity = event_id(self._datastore_id, keys, line.text)
         if identity in self._previous:
             self.repeated += 1
         else:
             self.rows += 1
             if self._publisher is not None:
-                self._give_up(self._publisher.publish(self._format.event(identity, keys, line)))
+                self._give_up(self._publisher.publish(identity, keys, line))
         if self._kept_ids is not None and self._overlap.holds(keys.meta.lastUpdated if keys.meta else None):
             self._kept_ids.add(identity)
 
@@ -89,19 +91,20 @@ class LineOutcomes:
             self._give_up(self._publisher.finish())
 
     def _give_up(self, refused: Iterable[ChangeEvent]) -> None:
-        for event in refused:
+        for change in (change for event in refused for change in event.changes):
             self.rows -= 1
-            if isinstance(event.line, Line):
-                self._quarantine.reject(event.line, Rejection.EVENT_REFUSED)
+            if isinstance(change.line, Line):
+                self._quarantine.reject(change.line, Rejection.EVENT_REFUSED)
             else:
-                self._quarantine.reject_at(event.line, Rejection.EVENT_REFUSED)
+                self._quarantine.reject_at(change.line, Rejection.EVENT_REFUSED)
             if self._kept_ids is not None:
-                self._kept_ids.leave_out(event.identity)
+                self._kept_ids.leave_out(change.identity)
 
 
 @dataclass(frozen=True)
 class RangeProcessor:
-    """Processes byte ranges of a run with the clients given; `clock` is the time of completion."""
+    """Processes byte ranges of a run with the clients given; `clock` is the time of completion, and
+    `counts_events` says that the run may have more resources than it may publish one by one."""
 
     s3: S3Client
     events: EventBridgeClient
@@ -111,6 +114,7 @@ class RangeProcessor:
     requested_at: str
     clock: Callable[[], datetime]
     policy: RetryPolicy
+    counts_events: bool = False
 
     def process(self, piece: ByteRange) -> LedgerItem:
         """Publish, quarantine and account for every line of `piece`; the ledger item is written last,
@@ -120,12 +124,13 @@ class RangeProcessor:
         """
         ledger = Ledger(self.dynamodb, self.settings.table, self.run)
         ledger.require_ownership()
-        with EventPublisher(self.events, self.policy) as publisher:
+        with EventPublisher(self.events, self.policy) as events:
+            publisher = ChangePublisher(events, self._event_format(piece), self._budget(piece))
             entry = self._process_lines(piece, publisher)
         ledger.write(entry)
         return entry
 
-    def _process_lines(self, piece: ByteRange, publisher: EventPublisher) -> LedgerItem:
+    def _process_lines(self, piece: ByteRange, publisher: ChangePublisher) -> LedgerItem:
         bucket, run_id = self.settings.bucket, self.run.run_id
         exported = ExportedObject(piece.key, piece.size, piece.etag)
         chunks = ObjectBytes(self.s3, bucket, exported).chunks(reading_starts_at(piece.start), piece.end)
@@ -134,7 +139,7 @@ class RangeProcessor:
         kept_ids = IdCollector()
         outcomes = LineOutcomes(
             previous=self._previous_ids(),
-            event_format=self._event_format(piece),
+            datastore_id=self.run.datastore_id,
             publisher=publisher if self.run.events else None,
             quarantine=quarantine,
             overlap=OverlapWindow(self.requested_at, self.settings.overlap_seconds),
@@ -147,9 +152,15 @@ class RangeProcessor:
         quarantined = quarantine.close()
         ids = kept_ids.sorted_ids()
         save_range_ids(self.s3, bucket, run_id, piece.index, ids)
-        return self._entry(
-            piece, lines, outcomes, publisher.accepted, quarantined, len(ids) // EVENT_ID_BYTES
-        )
+        return self._entry(piece, lines, outcomes, publisher, quarantined, len(ids) // EVENT_ID_BYTES)
+
+    def _budget(self, piece: ByteRange) -> Budget:
+        if self.run.batches:
+            return Nothing()
+        if not self.counts_events:
+            return Unlimited()
+        limit = self.settings.max_events_per_run
+        return EventBudget(self.dynamodb, self.settings.table, self.run.run_id, piece.index, limit)
 
     def _previous_ids(self) -> PublishedIds:
         if self.run.previous_ids is None:
@@ -172,7 +183,7 @@ class RangeProcessor:
         piece: ByteRange,
         lines: RangeLines,
         outcomes: LineOutcomes,
-        published: int,
+        publisher: ChangePublisher,
         quarantined: int,
         published_ids: int,
     ) -> LedgerItem:
@@ -189,7 +200,8 @@ class RangeProcessor:
             blank=lines.blank_lines,
             lines=lines.lines,
             rows=outcomes.rows,
-            published=published,
+            published=publisher.published,
+            batched=publisher.batched,
             repeated=outcomes.repeated,
             quarantined=quarantined,
             published_ids=published_ids,

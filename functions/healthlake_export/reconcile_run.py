@@ -20,8 +20,8 @@ from healthlake_export.settings import export_settings
 def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Called by the export workflow with `{"run", "export", "plan"}` after the map.
 
-    Returns the totals `{"files", "ranges", "bytes", "lines", "rows", "published", "repeated",
-    "quarantined", "publishedIdsKey"}`. Raises `ReconciliationFailed`.
+    Returns the totals `{"files", "ranges", "bytes", "lines", "rows", "published", "batched",
+    "repeated", "quarantined", "publishedIdsKey"}`. Raises `ReconciliationFailed`.
     """
     run, plan = RunContext.from_state(event["run"]), event["plan"]
     if not plan["ranges"]:
@@ -39,6 +39,7 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
         ranges=totals.ranges,
         lines=totals.lines,
         published=totals.published,
+        batched=totals.batched,
         repeated=totals.repeated,
         quarantined=totals.quarantined,
     )

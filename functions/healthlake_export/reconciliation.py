@@ -29,6 +29,7 @@ class Totals:
     lines: int
     rows: int
     published: int
+    batched: int
     repeated: int
     quarantined: int
     published_ids_key: str | None = None
@@ -46,6 +47,7 @@ class Totals:
             "lines": self.lines,
             "rows": self.rows,
             "published": self.published,
+            "batched": self.batched,
             "repeated": self.repeated,
             "quarantined": self.quarantined,
             "publishedIdsKey": self.published_ids_key,
@@ -61,6 +63,7 @@ def totals_without_ranges(plan: Mapping[str, Any]) -> Totals:
         lines=plan["quarantined"],
         rows=0,
         published=0,
+        batched=0,
         repeated=0,
         quarantined=plan["quarantined"],
     )
@@ -92,6 +95,7 @@ def reconcile(
         lines=lines + plan["quarantined"],
         rows=sum(item.rows for item in items.values()),
         published=sum(item.published for item in items.values()),
+        batched=sum(item.batched for item in items.values()),
         repeated=sum(item.repeated for item in items.values()),
         quarantined=sum(item.quarantined for item in items.values()) + plan["quarantined"],
     )

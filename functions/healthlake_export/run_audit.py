@@ -1,4 +1,4 @@
-"""The audit item of a run: what it was asked, what it covered, how it ended. Kept for good."""
+"""The audit item of a run: who asked for what, what it covered, how it ended. Kept for good."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def open_run(client: DynamoDBClient, table: str, run: RunContext, locked_at: str
         "executionArn": run.execution_arn,
         "datastoreId": run.datastore_id,
         "status": "RUNNING",
+        "startedBy": run.started_by,
         "mode": run.mode,
         "since": run.since,
         "until": run.until,
@@ -34,7 +35,7 @@ def open_run(client: DynamoDBClient, table: str, run: RunContext, locked_at: str
     )
 
 
-def read_run(client: DynamoDBClient, table: str, run: RunIdentity) -> dict[str, str | int | None]:
+def read_run(client: DynamoDBClient, table: str, run: RunIdentity) -> dict[str, Any]:
     """The audit item of a run as plain values; empty when there is none."""
     key = run_key(run.run_id)
     answer = client.get_item(TableName=table, Key=key, ConsistentRead=True)

@@ -30,8 +30,9 @@ class RunContext:
     """One run of the export workflow; all times are ISO 8601 in UTC.
 
     `snapshot` says that events of the run are snapshots and not changes, `events` whether it publishes
-    any, `advances_watermark` whether its success moves the watermark, and `previous_ids` is the key of
-    the object with the event ids that the run before left for its overlap.
+    any and `batches` whether many resources share one, `advances_watermark` whether its success moves the
+    watermark, `accepts_errors` that it does so even where HealthLake could not export some resources, and
+    `previous_ids` is the key of the object with the event ids that the run before left for its overlap.
     """
 
     run_id: str
@@ -46,6 +47,9 @@ class RunContext:
     started_at: str
     advances_watermark: bool
     previous_ids: str | None
+    batches: bool = False
+    started_by: str = "unknown"
+    accepts_errors: bool = False
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> RunContext:
@@ -63,6 +67,10 @@ class RunContext:
             started_at=state["startedAt"],
             advances_watermark=state["advancesWatermark"],
             previous_ids=state["previousIds"],
+            # Executions that were started before these fields came are finished by functions deployed since.
+            batches=state.get("batches", False),
+            started_by=state.get("startedBy", "unknown"),
+            accepts_errors=state.get("acceptsErrors", False),
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,18 +11,33 @@ from common.errors import InvalidInput
 from healthlake_export.fhir_r4 import RESOURCE_TYPES
 from healthlake_export.instants import parse_instant
 
-_FIELDS = ("types", "since", "until", "full")
+_FIELDS = ("types", "since", "until", "full", "startedBy", "acceptErrors")
 _LONGEST_NAME = 64
+_NAME = re.compile(r"[\w.@:/ -]{1,64}", re.ASCII)
+
+SCHEDULE = "schedule"
+"""What the template's schedule says of itself in `startedBy`."""
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """The input of an execution. Nothing given means: everything changed since the watermark."""
+    """The input of an execution. Nothing given means: everything changed since the watermark.
+
+    `started_by` says for the audit trail who asked (AWS CloudTrail has the proof), `accept_errors` that the
+    watermark may move although HealthLake could not export some resources.
+    """
 
     types: tuple[str, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
     full: bool = False
+    started_by: str = "unknown"
+    accept_errors: bool = False
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether the schedule started it, and no person is there to read a refusal."""
+        return self.started_by == SCHEDULE
 
     @property
     def is_replay(self) -> bool:
@@ -43,6 +59,8 @@ def parse_run_request(request: Any) -> RunRequest:
         since=_instant("since", request.get("since")),
         until=_instant("until", request.get("until")),
         full=_flag("full", request.get("full")),
+        started_by=_name("startedBy", request.get("startedBy")),
+        accept_errors=_flag("acceptErrors", request.get("acceptErrors")),
     )
     if parsed.full and (parsed.since or parsed.until):
         raise InvalidInput("The input asks for 'full' and for a window ('since' or 'until'): choose one.")
@@ -75,6 +93,16 @@ def _instant(name: str, value: Any) -> datetime | None:
         raise InvalidInput(
             f'The input\'s {name!r} must be a time with its offset, such as "2026-01-31T00:00:00Z".'
         ) from None
+
+
+def _name(field: str, value: Any) -> str:
+    if value is None:
+        return "unknown"
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise InvalidInput(
+            f"The input's {field!r} must be a name of at most 64 letters, digits, spaces and . _ @ : / -"
+        )
+    return value
 
 
 def _flag(name: str, value: Any) -> bool:

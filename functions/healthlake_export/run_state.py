@@ -21,6 +21,7 @@ from healthlake_export.conditional_writes import condition_holds
 from healthlake_export.datastore_state import DatastoreState
 from healthlake_export.run_audit import completed_run, open_run, read_run, run_that_never_began
 from healthlake_export.run_context import RunContext, RunIdentity
+from healthlake_export.run_progress import NO_PROGRESS, RunProgress
 from healthlake_export.table_keys import outbox_key, outbox_partition, state_key
 from healthlake_export.table_values import attribute
 
@@ -55,7 +56,7 @@ class RunState:
         """Take the lock for a run; True also when the run has it already."""
         return self._update(
             "SET #owner = :owner, runId = :run, lockedAt = :now, "
-            "staleAfter = :stale, phase = :locked "
+            "staleAfter = :stale, phase = :locked, firstRunAt = if_not_exists(firstRunAt, :now) "
             "REMOVE attempt, startingBy, startingUntil, requestedAt, jobId, runningSince, taskToken, "
             "#sequence, claimedBy",
             "attribute_not_exists(#owner) OR (#owner = :owner AND phase = :locked)",
@@ -181,24 +182,14 @@ class RunState:
         run: RunIdentity,
         outcome: Mapping[str, Any],
         event: str,
-        *,
-        watermark: str | None = None,
-        published_ids: str | None = None,
+        progress: RunProgress = NO_PROGRESS,
     ) -> bool:
         """End the run in one transaction: release the lock, put its event into the outbox, complete its
-        audit item with `outcome`, and, given a `watermark`, move it together with the event ids."""
-        values = {":owner": run.execution_arn}
-        assignments = []
-        removals = ["#owner", _OF_A_RUN]
-        if watermark is not None:
-            assignments.append("watermark = :watermark")
-            values[":watermark"] = watermark
-            if published_ids is None:
-                removals.append("publishedIds")
-            else:
-                assignments.append("publishedIds = :ids")
-                values[":ids"] = published_ids
-        sets = f"SET {', '.join(assignments)}" if assignments else ""
+        audit item with `outcome`, and make the `progress` that its success means."""
+        assigned = progress.assignments()
+        values = {":owner": run.execution_arn, **{f":{name}": value for name, value in assigned.items()}}
+        sets = "SET " + ", ".join(f"{name} = :{name}" for name in assigned) if assigned else ""
+        removals = ["#owner", _OF_A_RUN, *progress.removals()]
         release: TransactWriteItemTypeDef = {
             "Update": {
                 "TableName": self._table,
@@ -218,11 +209,15 @@ class RunState:
         actions = [run_that_never_began(self._table, run, outcome), self._remember(run, event)]
         return condition_holds(lambda: self._client.transact_write_items(TransactItems=actions))
 
+    def resume(self) -> bool:
+        """Let the schedule start exports again; False when they are not paused."""
+        return self._update("REMOVE pausedAt, holds", "attribute_exists(pausedAt)", {})
+
     def open_audit(self, run: RunContext, locked_at: str) -> None:
         """Write the audit item of a run that begins."""
         open_run(self._client, self._table, run, locked_at)
 
-    def read_audit(self, run: RunIdentity) -> dict[str, str | int | None]:
+    def read_audit(self, run: RunIdentity) -> dict[str, Any]:
         """The audit item of a run as plain values; empty when there is none."""
         return read_run(self._client, self._table, run)
 

@@ -17,6 +17,7 @@ from common.units import MEBIBYTE
 _ROLE = r"arn:[\w-]+:iam::\d{12}:role/.+"
 _KEY = r"arn:[\w-]+:kms:[\w-]+:\d{12}:key/.+"
 _URL = r"https?://\S+/\S+"
+_EVENTS = ("resource", "batch", "off")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class ExportSettings:
     range_size: int
     max_inline_bytes: int
     change_events: bool
+    batch_events: bool
+    max_events_per_run: int
     full_run_events: bool
     hold_on_export_errors: bool
     max_export_seconds: int
@@ -59,7 +62,9 @@ class ExportSettings:
             overlap_seconds=environment.integer("OVERLAP_SECONDS", minimum=0, maximum=3600),
             range_size=environment.integer("RANGE_SIZE_MEGABYTES", minimum=1, maximum=1024) * MEBIBYTE,
             max_inline_bytes=environment.integer("MAX_INLINE_BYTES", minimum=1024, maximum=900_000),
-            change_events=environment.choice("CHANGE_EVENTS", "resource", "off") == "resource",
+            change_events=environment.choice("CHANGE_EVENTS", *_EVENTS) != "off",
+            batch_events=environment.choice("CHANGE_EVENTS", *_EVENTS) == "batch",
+            max_events_per_run=environment.integer("MAX_EVENTS_PER_RUN", minimum=1, maximum=100_000_000),
             full_run_events=environment.choice("FULL_RUN_EVENTS", "on", "off") == "on",
             hold_on_export_errors=environment.choice("ON_EXPORT_ERRORS", "advance", "hold") == "hold",
             max_export_seconds=environment.integer("MAX_EXPORT_HOURS", minimum=1, maximum=96) * 3600,

@@ -7,6 +7,8 @@
 | audit item of a run     | `RUN#<runId>`    | `RUN`                     |
 | ledger of a byte range  | `RUN#<runId>`    | `RANGE#<index, 6 digits>` |
 | failure of a byte range | `RUN#<runId>`    | `FAILED#<index>`          |
+| events granted to a run | `RUN#<runId>`    | `EVENTS`                  |
+| ... to a byte range     | `RUN#<runId>`    | `EVENTS#<index>`          |
 
 The state item is lock, phase of the export and watermark in one, so that what must change together
 changes in one conditional write. `<id>` is the datastore's.
@@ -50,6 +52,16 @@ def ledger_key(run_id: str, index: int) -> Key:
 def failure_key(run_id: str, index: int) -> Key:
     """Key of the item that says why byte range `index` of a run failed."""
     return {"pk": {"S": f"RUN#{run_id}"}, "sk": {"S": f"FAILED#{index:06d}"}}
+
+
+def granted_events_key(run_id: str) -> Key:
+    """Key of the item that counts the events granted to a run."""
+    return {"pk": {"S": f"RUN#{run_id}"}, "sk": {"S": "EVENTS"}}
+
+
+def event_grant_key(run_id: str, index: int) -> Key:
+    """Key of the item with what was granted to byte range `index` of a run."""
+    return {"pk": {"S": f"RUN#{run_id}"}, "sk": {"S": f"EVENTS#{index:06d}"}}
 
 
 def ledger_partition(run_id: str) -> AttributeValueTypeDef:

@@ -1,4 +1,5 @@
-"""Between Python values and DynamoDB's attribute values: texts and whole numbers are all the hub stores."""
+"""Between Python values and DynamoDB's attribute values: texts, whole numbers and truth are
+all that the hub stores."""
 
 from __future__ import annotations
 
@@ -9,8 +10,10 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 
-def attribute(value: str | int) -> AttributeValueTypeDef:
+def attribute(value: str | int | bool) -> AttributeValueTypeDef:
     """`value` as DynamoDB takes it."""
+    if isinstance(value, bool):
+        return {"BOOL": value}
     return {"S": value} if isinstance(value, str) else {"N": str(value)}
 
 
@@ -30,6 +33,12 @@ def number(item: Mapping[str, AttributeValueTypeDef], name: str) -> int | None:
     return None if value is None else int(value)
 
 
-def plain(item: Mapping[str, AttributeValueTypeDef]) -> dict[str, str | int | None]:
+def plain(item: Mapping[str, AttributeValueTypeDef]) -> dict[str, Any]:
     """An item as plain values."""
-    return {name: number(item, name) if "N" in value else text(item, name) for name, value in item.items()}
+    return {name: _plain(value) for name, value in item.items()}
+
+
+def _plain(value: AttributeValueTypeDef) -> Any:
+    if "BOOL" in value:
+        return value["BOOL"]
+    return int(value["N"]) if "N" in value else value.get("S")

@@ -27,10 +27,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class EventPolicy:
-    """Which runs publish events: none at all, or all but full runs, or all."""
+    """Which runs publish events: none at all, or all but full runs, or all; and whether in batches."""
 
     change_events: bool
     full_run_events: bool
+    batches: bool = False
 
 
 def plan_run(
@@ -60,6 +61,9 @@ def plan_run(
         started_at=started_at,
         advances_watermark=_advances(mode, progress, silent=policy.change_events and silent),
         previous_ids=progress.published_ids if mode == "incremental" else None,
+        batches=policy.batches,
+        started_by=request.started_by,
+        accepts_errors=request.accept_errors,
     )
 
 

@@ -68,6 +68,7 @@ def hub_environment(queues: HubQueues, datastore_id: str = DATASTORE_ID) -> dict
         "MAX_CONCURRENCY": "20",
         "MAX_INLINE_BYTES": "204800",
         "CHANGE_EVENTS": "resource",
+        "MAX_EVENTS_PER_RUN": "1000000",
         "FULL_RUN_EVENTS": "on",
         "ON_EXPORT_ERRORS": "advance",
         "MAX_EXPORT_HOURS": "12",

@@ -59,6 +59,7 @@ def test_an_export_is_planned_in_ranges_of_the_size_set(
         "itemsKey": "runs/run-of-noon/ranges.json",
         "quarantined": 0,
         "maxConcurrency": 20,
+        "countsEvents": False,
     }
     items = json.loads(read("runs/run-of-noon/ranges.json"))
     assert [(item["index"], item["key"], item["start"], item["end"]) for item in items] == [

@@ -45,6 +45,7 @@ def test_a_run_whose_ranges_add_up_has_totals_and_the_ids_for_the_next(
         "lines": 3,
         "rows": 1,
         "published": 1,
+        "batched": 0,
         "repeated": 1,
         "quarantined": 1,
         "publishedIdsKey": "runs/run-of-noon/published-ids.bin",

@@ -10,6 +10,7 @@ import pytest
 
 from common import aws_clients
 from healthlake_export.run_context import RunIdentity
+from healthlake_export.run_progress import RunProgress
 from healthlake_export.run_state import RunState
 
 ME, OTHER = "arn:me", "arn:other"
@@ -116,7 +117,7 @@ def test_closing_a_run_releases_the_lock_moves_the_watermark_and_fills_the_outbo
 ) -> None:
     run = RunIdentity(ME, ME, exporting.datastore_id)
 
-    assert exporting.close(run, {"status": "COMPLETED"}, "{}", watermark="12:00", published_ids="key")
+    assert exporting.close(run, {"status": "COMPLETED"}, "{}", RunProgress("12:00", "key"))
 
     after = exporting.read()
     assert after.owner is None
@@ -127,7 +128,7 @@ def test_closing_a_run_releases_the_lock_moves_the_watermark_and_fills_the_outbo
 def test_a_run_that_lost_its_lock_closes_nothing(exporting: RunState) -> None:
     stranger = RunIdentity(OTHER, OTHER, exporting.datastore_id)
 
-    assert not exporting.close(stranger, {"status": "COMPLETED"}, "{}", watermark="12:00")
+    assert not exporting.close(stranger, {"status": "COMPLETED"}, "{}", RunProgress("12:00"))
     assert exporting.read().owner == ME
     assert exporting.read().watermark is None
 
@@ -137,12 +138,13 @@ def test_a_run_that_leaves_no_ids_leaves_none_of_an_earlier_run_either(exporting
         RunIdentity(ME, ME, exporting.datastore_id),
         {"status": "x"},
         "{}",
-        watermark="1",
-        published_ids="k",
+        RunProgress("1", "k"),
     )
     acquire(exporting, OTHER)
 
-    exporting.close(RunIdentity(OTHER, OTHER, exporting.datastore_id), {"status": "x"}, "{}", watermark="2")
+    exporting.close(
+        RunIdentity(OTHER, OTHER, exporting.datastore_id), {"status": "x"}, "{}", RunProgress("2")
+    )
 
     assert exporting.read().published_ids is None
 
@@ -152,8 +154,7 @@ def test_a_failed_run_leaves_watermark_and_ids_alone(exporting: RunState) -> Non
         RunIdentity(ME, ME, exporting.datastore_id),
         {"status": "x"},
         "{}",
-        watermark="1",
-        published_ids="k",
+        RunProgress("1", "k"),
     )
     acquire(exporting, OTHER)
 

@@ -13,9 +13,10 @@ from healthlake_export.change_events import (
     CHANGED,
     MAX_BATCH_BYTES,
     MAX_BATCH_ENTRIES,
+    Change,
     ChangeEvent,
     ChangeEventFormat,
-    EventBatch,
+    PutEventsBatch,
     event_id,
 )
 from healthlake_export.ndjson import Line, LinePlace
@@ -149,17 +150,17 @@ def test_an_event_knows_its_size(name: str) -> None:
 def test_an_event_knows_the_line_and_the_id_that_it_is_about() -> None:
     text = b'{"resourceType":"Patient","id":"p1","meta":{"versionId":"3"}}'
     event = event_of(text, offset=4711)
-    assert event.line == Line(4711, len(text) + 1, text, 4711)
-    assert event.identity.hex() == json.loads(event.entry["Detail"])["meta"]["eventId"]
+    assert event.changes[0].line == Line(4711, len(text) + 1, text, 4711)
+    assert event.changes[0].identity.hex() == json.loads(event.entry["Detail"])["meta"]["eventId"]
 
 
 def test_an_event_that_refers_to_its_line_does_not_hold_it() -> None:
     text = b'{"resourceType":"Binary","id":"b1","data":"' + b"x" * 3000 + b'"}'
-    assert event_of(text, offset=4711).line == LinePlace(4711, len(text) + 1)
+    assert event_of(text, offset=4711).changes[0].line == LinePlace(4711, len(text) + 1)
 
 
 def numbered(number: int, size: int) -> ChangeEvent:
-    return ChangeEvent({"Detail": "{}"}, size, b"", LinePlace(number, size))
+    return ChangeEvent({"Detail": "{}"}, size, (Change(b"", LinePlace(number, size)),))
 
 
 SIZES = st.integers(1, 300_000) | st.integers(MAX_BATCH_BYTES - 5, MAX_BATCH_BYTES - 1)
@@ -167,12 +168,12 @@ SIZES = st.integers(1, 300_000) | st.integers(MAX_BATCH_BYTES - 5, MAX_BATCH_BYT
 
 @given(st.lists(SIZES, max_size=40))
 def test_batches_hold_every_event_in_order_within_the_limits_of_a_call(sizes: list[int]) -> None:
-    batch = EventBatch()
+    batch = PutEventsBatch()
     batches = []
     for number, size in enumerate(sizes):
         batches.append(batch.add(numbered(number, size)))
     batches.append(batch.take())
-    numbers = [event.line.offset for events in batches for event in events]
+    numbers = [event.changes[0].line.offset for events in batches for event in events]
     assert numbers == list(range(len(sizes)))
     for events in batches:
         assert len(events) <= MAX_BATCH_ENTRIES
@@ -180,7 +181,7 @@ def test_batches_hold_every_event_in_order_within_the_limits_of_a_call(sizes: li
 
 
 def test_small_events_go_out_by_ten() -> None:
-    batch = EventBatch()
+    batch = PutEventsBatch()
     full = [batch.add(numbered(number, 10)) for number in range(25)]
     assert [len(events) for events in full if events] == [10, 10]
     assert len(batch.take()) == 5

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from healthlake_export.change_events import ChangeEvent
+from healthlake_export.change_events import Change, ChangeEvent
 from healthlake_export.errors import EventsNotAccepted
 from healthlake_export.event_publisher import IN_FLIGHT, EventPublisher, Outcome, send_events
 from healthlake_export.ndjson import LinePlace
@@ -79,7 +79,7 @@ class Waits(list[float]):
 
 def event(detail: str) -> ChangeEvent:
     entry: Any = {"Source": "s", "DetailType": "t", "Detail": detail}
-    return ChangeEvent(entry, 100, detail.encode(), LinePlace(0, len(detail)))
+    return ChangeEvent(entry, 100, (Change(detail.encode(), LinePlace(0, len(detail))),))
 
 
 def details_of(events: list[ChangeEvent]) -> list[str]:

@@ -30,6 +30,7 @@ def test_every_resource_is_published_and_accounted_for() -> None:
         lines=25,
         rows=25,
         published=25,
+        batched=0,
         repeated=0,
         quarantined=0,
         published_ids=25,

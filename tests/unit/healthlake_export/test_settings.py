@@ -23,6 +23,7 @@ def variables() -> dict[str, str]:
         "RANGE_SIZE_MEGABYTES": "64",
         "MAX_CONCURRENCY": "20",
         "MAX_INLINE_BYTES": "204800",
+        "MAX_EVENTS_PER_RUN": "1000000",
         "CHANGE_EVENTS": "resource",
         "FULL_RUN_EVENTS": "off",
         "ON_EXPORT_ERRORS": "advance",
