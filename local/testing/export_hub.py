@@ -156,7 +156,8 @@ class ExportHub:
         """Every quarantined record."""
         s3 = boto3.client("s3", REGION)
         listed = s3.list_objects_v2(Bucket=BUCKET, Prefix="quarantine/").get("Contents", [])
-        bodies = [s3.get_object(Bucket=BUCKET, Key=found["Key"])["Body"].read() for found in listed]
+        keys = [found["Key"] for found in listed if found["Key"].endswith(".ndjson")]
+        bodies = [s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys]
         return [json.loads(line) for body in bodies for line in body.splitlines()]
 
     def jobs(self) -> list[str]:
