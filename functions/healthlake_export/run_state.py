@@ -241,13 +241,19 @@ class RunState:
 
     def _update(self, update: str, condition: str, values: Mapping[str, str | int]) -> bool:
         used = {name: full for name, full in _NAMES.items() if name in update or name in condition}
+        # DynamoDB refuses an empty map of names or values, where it takes none at all
+        placeholders: dict[str, Any] = {}
+        if used:
+            placeholders["ExpressionAttributeNames"] = used
+        if values:
+            given = {name: attribute(value) for name, value in values.items()}
+            placeholders["ExpressionAttributeValues"] = given
         return condition_holds(
             lambda: self._client.update_item(
                 TableName=self._table,
                 Key=state_key(self.datastore_id),
                 UpdateExpression=update,
                 ConditionExpression=condition,
-                ExpressionAttributeNames=used,
-                ExpressionAttributeValues={name: attribute(value) for name, value in values.items()},
+                **placeholders,
             )
         )

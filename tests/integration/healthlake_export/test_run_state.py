@@ -161,3 +161,12 @@ def test_a_failed_run_leaves_watermark_and_ids_alone(exporting: RunState) -> Non
     exporting.close(RunIdentity(OTHER, OTHER, exporting.datastore_id), {"status": "FAILED"}, "{}")
 
     assert (exporting.read().watermark, exporting.read().published_ids) == ("1", "k")
+
+
+def test_resuming_lets_the_schedule_go_on_once(state: RunState) -> None:
+    run = RunIdentity("run", ME, state.datastore_id)
+    acquire(state, ME)
+    state.close(run, {"status": "COMPLETED"}, "{}", RunProgress(holds=3, paused_at="12:00"))
+
+    assert [state.resume(), state.resume()] == [True, False]
+    assert (state.read().paused_at, state.read().holds) == (None, 0)
