@@ -27,6 +27,8 @@ SECTIONS = [
 # The field that names a resource within its account and region, by type.
 NAMES = {
     "AWS::CloudTrail::Trail": "TrailName",
+    "AWS::CloudWatch::Alarm": "AlarmName",
+    "AWS::CloudWatch::Dashboard": "DashboardName",
     "AWS::DynamoDB::Table": "TableName",
     "AWS::Events::EventBus": "Name",
     "AWS::Events::Rule": "Name",
@@ -35,6 +37,7 @@ NAMES = {
     "AWS::Lambda::LayerVersion": "LayerName",
     "AWS::Logs::LogGroup": "LogGroupName",
     "AWS::S3::Bucket": "BucketName",
+    "AWS::SNS::Topic": "TopicName",
     "AWS::SQS::Queue": "QueueName",
     "AWS::Scheduler::Schedule": "Name",
     "AWS::StepFunctions::StateMachine": "StateMachineName",
@@ -124,6 +127,7 @@ def test_every_domain_has_a_banner(template_file: Path) -> None:
         "Export workflow",
         "Export workflow",
         "Export workflow",
+        "Operations",
     ]
 
 
@@ -165,6 +169,8 @@ def test_the_outputs_are_those_that_others_rely_on(template: dict[str, Any]) -> 
         "EventBusName",
         "DatastoreId",
         "DatastoreEndpoint",
+        "AlarmTopicArn",
+        "DashboardName",
     }
 
 
