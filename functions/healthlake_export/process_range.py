@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import ClientError
 
 from common import aws_clients
-from common.errors import HubError
+from common.errors import AwsCallFailed, HubError
 from common.observability import lambda_entry, logger
+from common.refusals import describe_refusal
 from healthlake_export.byte_ranges import ByteRange
 from healthlake_export.range_failures import RangeFailures
 from healthlake_export.range_processing import RangeProcessor
@@ -42,8 +44,10 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     )
     try:
         entry = processor.process(piece)
-    except HubError as error:
-        RangeFailures(aws_clients.dynamodb(), settings.table, run.run_id).record(piece.index, error)
+    except (HubError, ClientError) as error:
+        failures = RangeFailures(aws_clients.dynamodb(), settings.table, run.run_id)
+        shown = error if isinstance(error, HubError) else AwsCallFailed(describe_refusal(error))
+        failures.record(piece.index, shown)
         raise
     logger().info(
         "range processed",

@@ -6,16 +6,21 @@ import json
 import threading
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
+from common import aws_clients
+from common.errors import AwsCallFailed
 from healthlake_export import process_range
 from healthlake_export.errors import (
     RangeChanged,
     RunSuperseded,
 )
 from healthlake_export.ledger import Ledger
+from healthlake_export.range_failures import RangeFailures
 from local.testing.mocked_hub import REGION
 from local.testing.run_of_noon import (
     BUCKET,
@@ -123,6 +128,18 @@ def test_an_object_that_was_replaced_since_the_plan_is_refused(
     put(PATIENTS_KEY, PATIENTS.replace(b"Example", b"Another"))
     with pytest.raises(RangeChanged, match=PATIENTS_KEY):
         process_range.lambda_handler(run_of_noon, lambda_context)
+
+
+def test_a_range_that_lacks_a_permission_leaves_word_of_it(
+    run_of_noon: dict[str, Any], lambda_context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = "User: x is not authorized to perform: s3:GetObject on resource: y"
+    refusal = ClientError({"Error": {"Code": "AccessDenied", "Message": message}}, "GetObject")
+    monkeypatch.setattr(aws_clients.s3(), "get_object", Mock(side_effect=refusal))
+    with pytest.raises(AwsCallFailed):
+        process_range.lambda_handler(run_of_noon, lambda_context)
+    failures = RangeFailures(aws_clients.dynamodb(), "hub", run_of_noon["run"]["runId"])
+    assert "s3:GetObject is not allowed" in str(failures.first())
 
 
 def test_nothing_of_a_resource_shows_in_logs_keys_ledger_or_answers(
