@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from local.account.clients import client
-from local.account.state_file import RunningAccount
+from local.cli.accounts import Account, client
 
 POLL_SECONDS = 0.4
 ENTERED = "StateEntered"
@@ -46,7 +45,7 @@ class Finished:
 class Executions:
     """The executions of one state machine in the local account."""
 
-    def __init__(self, account: RunningAccount, state_machine_arn: str) -> None:
+    def __init__(self, account: Account, state_machine_arn: str) -> None:
         self._client = client(account, "stepfunctions")
         self._state_machine_arn = state_machine_arn
 

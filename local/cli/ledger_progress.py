@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from local.account.clients import client
-from local.account.state_file import RunningAccount
+from local.cli.accounts import Account, client
 from local.cli.output import counted
 
 
@@ -21,7 +20,7 @@ class RangesDone:
 class LedgerProgress:
     """The ledger of the runs in one table."""
 
-    def __init__(self, account: RunningAccount, table: str) -> None:
+    def __init__(self, account: Account, table: str) -> None:
         self._client = client(account, "dynamodb")
         self._table = table
 

@@ -3,6 +3,7 @@
 import argparse
 import errno
 import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 from http.client import HTTPException
@@ -14,8 +15,12 @@ from local.account import signals
 from local.account.clients import forget_foreign_settings
 from local.account.settings import DEFAULT_PORT
 from local.cli.errors import CommandError
+from local.cli.operations.hub import add_place
+from local.cli.operations.options import add_operations
 from local.cli.output import Output
+from local.cli.parsing import Parser
 from local.cli.project import Project, command_line
+from local.cli.refusals import refusal
 
 Command = Callable[[Project, Output, argparse.Namespace], int]
 # Adds a command by name, with a line that says what it does; returns the parser for its options.
@@ -24,6 +29,7 @@ Add = Callable[[str, Command, str], argparse.ArgumentParser]
 Commands = Callable[[Add], None]
 
 INTERRUPTED = 130
+NOBODY_READS = 141
 # The disk is full, a quota is used up, or it cannot be written to.
 _STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -31,40 +37,58 @@ _STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 def main(arguments: Sequence[str], more: Sequence[Commands] = (), project: Project | None = None) -> int:
     """Run one command, of these or of `more`; returns its exit status.
 
-    That is 0, 1 for what the user can mend, or 130 after Ctrl-C, TERM or a terminal that was closed.
+    That is 0, 1 for what the user can mend, 130 after Ctrl-C, TERM or a terminal that was closed, or 141 when
+    the reader of a pipe has left.
     """
     options = parser(more).parse_args(arguments)
     _show_any_character()
     output = Output(as_json=options.json)
-    forget_foreign_settings()
+    in_aws: bool = getattr(options, "aws", False)
+    if not in_aws:
+        forget_foreign_settings()
     command: Command = options.command
     try:
         with signals.interrupting():
-            return command(project or Project(), output, options)
+            status = command(project or Project(), output, options)
+            sys.stdout.flush()
+            return status
     except CommandError as error:
-        _report(error)
-        output.document({"error": error.what})
-        return 1
+        return _fail(output, error)
+    except BrokenPipeError:
+        return _leave_pipe()
     except (BotoCoreError, ClientError, HTTPException, ConnectionError) as error:
-        # what the account refuses or does not answer, beyond what commands expect
-        _report(
-            CommandError(
-                f"The local account: {error}", f"See `{command_line()} status`, and the log it names."
-            )
-        )
-        output.document({"error": str(error)})
-        return 1
+        return _fail(output, _refused(error, in_aws=in_aws))
     except OSError as error:
         if error.errno not in _STORAGE:
             raise
-        _report(
-            CommandError(f"{error.strerror}: {error.filename or 'writing'}", "Make room, then try again.")
-        )
-        output.document({"error": str(error)})
-        return 1
+        what = f"{error.strerror}: {error.filename or 'writing'}"
+        return _fail(output, CommandError(what, "Make room, then try again."))
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return INTERRUPTED
+
+
+def _refused(error: Exception, *, in_aws: bool) -> CommandError:
+    """What the account refuses or does not answer, beyond what commands expect."""
+    known = refusal(error)
+    if in_aws:
+        return known or CommandError(f"AWS: {error}", "Check --profile, --region and the network.")
+    return CommandError(
+        f"The local account: {known.what if known else error}",
+        f"See `{command_line()} status`, and the log it names.",
+    )
+
+
+def _leave_pipe() -> int:
+    """End without a word, as others do whose reader has left; what is still to be written goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return NOBODY_READS
+
+
+def _fail(output: Output, error: CommandError) -> int:
+    _report(error)
+    output.document({"error": error.what})
+    return 1
 
 
 def _show_any_character() -> None:
@@ -84,11 +108,12 @@ def _report(error: CommandError) -> None:
 
 def parser(more: Sequence[Commands] = ()) -> argparse.ArgumentParser:
     """The parser of all commands, `more` of them included."""
-    root = argparse.ArgumentParser(
+    root = Parser(
         prog="python -m local",
-        description="The local AWS account: start it, load FHIR resources, run exports.",
+        description="The local AWS account: start it, load FHIR resources, run exports. "
+        "And a hub in operation, local or in AWS: its runs, ledger, quarantine and state.",
     )
-    common = argparse.ArgumentParser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument(
         "--json", action="store_true", help="write one JSON document instead of lines for people"
     )
@@ -99,7 +124,13 @@ def parser(more: Sequence[Commands] = ()) -> argparse.ArgumentParser:
         added.set_defaults(command=command)
         return added
 
-    for define in (_add_account_commands, _add_data_commands, _add_function_commands, *more):
+    for define in (
+        _add_account_commands,
+        _add_data_commands,
+        _add_function_commands,
+        add_operations,
+        *more,
+    ):
         define(add)
     return root
 
@@ -127,9 +158,19 @@ def _add_data_commands(add: Add) -> None:
     command.add_argument("--types", help="resource types, comma-separated: Patient,Observation")
     command.add_argument("--since", help="resources updated since this time (ISO 8601)")
     command.add_argument("--until", help="resources updated until this time (ISO 8601); with it, a replay")
+    command.add_argument("--started-by", metavar="WHO", help="for the audit item; by default, who you are")
+    command.add_argument(
+        "--accept-errors",
+        action="store_true",
+        help="move the watermark although HealthLake could not export some resources",
+    )
     command.add_argument(
         "--wait", action=argparse.BooleanOptionalAction, default=True, help="follow the execution to its end"
     )
+    command.add_argument(
+        "--yes", action="store_true", help="do not ask before a full export of a real account"
+    )
+    add_place(command)
 
 
 def _add_function_commands(add: Add) -> None:
@@ -168,10 +209,20 @@ def _load(project: Project, output: Output, options: argparse.Namespace) -> int:
 
 def _export(project: Project, output: Output, options: argparse.Namespace) -> int:
     from local.cli.export import ExportOptions, export
+    from local.cli.operations.hub import find_hub
 
     types = tuple(name.strip() for name in options.types.split(",")) if options.types else ()
-    request = ExportOptions(options.full, types, options.since, options.until, options.wait)
-    return export(project, output, request)
+    request = ExportOptions(
+        full=options.full,
+        types=types,
+        since=options.since,
+        until=options.until,
+        started_by=options.started_by,
+        accept_errors=options.accept_errors,
+        wait=options.wait,
+        confirmed=options.yes,
+    )
+    return export(find_hub(project, output, options), output, request)
 
 
 def _invoke(project: Project, output: Output, options: argparse.Namespace) -> int:

@@ -16,6 +16,12 @@ PLAIN_WIDTH = 160
 SPINNER_WIDTH = 3
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command line what a pipe without a reader means."""
+        raise BrokenPipeError
+
+
 class Output:
     """Lines, steps and tables for people, or with `as_json` only the document that ends the command.
 
@@ -27,7 +33,7 @@ class Output:
         self.as_json = as_json
         plain = not stream.isatty() or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
         self._stream = stream
-        self._console = Console(
+        self._console = _Console(
             file=stream,
             quiet=as_json,
             highlight=False,
@@ -42,6 +48,11 @@ class Output:
     def live(self) -> bool:
         """Whether a line can be replaced while something goes on."""
         return self._console.is_terminal
+
+    @property
+    def width(self) -> int | None:
+        """How many characters a line of the terminal has; None where lines may be of any length."""
+        return self._console.width if self.live else None
 
     def line(self, text: str = "", style: str = "") -> None:
         self._console.print(Text(text, style=style))

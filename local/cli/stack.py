@@ -1,24 +1,23 @@
-"""What is deployed in a local account: the stack's outputs and resources."""
+"""What is deployed in an account: the stack's outputs and resources."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local.account.clients import client
-from local.account.state_file import RunningAccount
+from local.cli.accounts import Account, AwsAccount, client, named
 from local.cli.errors import CommandError
 
 
-def outputs(account: RunningAccount, stack_name: str) -> Mapping[str, str]:
+def outputs(account: Account, stack_name: str) -> Mapping[str, str]:
     """The stack's outputs by name; raises CommandError when it is not deployed."""
     stack = describe(account, stack_name)
     if stack is None:
-        raise _not_deployed(stack_name)
+        raise _not_deployed(account, stack_name)
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
 
-def describe(account: RunningAccount, stack_name: str) -> Mapping[str, Any] | None:
+def describe(account: Account, stack_name: str) -> Mapping[str, Any] | None:
     """CloudFormation's description of the stack, or None when there is none."""
     try:
         stacks = client(account, "cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
@@ -29,7 +28,7 @@ def describe(account: RunningAccount, stack_name: str) -> Mapping[str, Any] | No
     return stacks[0] if stacks else None
 
 
-def functions(account: RunningAccount, stack_name: str) -> Mapping[str, str]:
+def functions(account: Account, stack_name: str) -> Mapping[str, str]:
     """The names of the stack's functions by logical id; raises CommandError when it is not deployed."""
     pages = client(account, "cloudformation").get_paginator("list_stack_resources")
     try:
@@ -41,7 +40,7 @@ def functions(account: RunningAccount, stack_name: str) -> Mapping[str, str]:
     except ClientError as error:
         if not _says_that_it_does_not_exist(error):
             raise
-        raise _not_deployed(stack_name) from None
+        raise _not_deployed(account, stack_name) from None
     return {
         resource["LogicalResourceId"]: resource["PhysicalResourceId"]
         for resource in resources
@@ -49,10 +48,11 @@ def functions(account: RunningAccount, stack_name: str) -> Mapping[str, str]:
     }
 
 
-def _not_deployed(stack_name: str) -> CommandError:
-    return CommandError(
-        f"The stack {stack_name} is not deployed in the local account.", "Deploy it with `make up`."
-    )
+def _not_deployed(account: Account, stack_name: str) -> CommandError:
+    todo = "Deploy it with `make up`."
+    if isinstance(account, AwsAccount):
+        todo = "Name another one with --stack, another region with --region, another account with --profile."
+    return CommandError(f"The stack {stack_name} is not deployed in {named(account)}.", todo)
 
 
 def _says_that_it_does_not_exist(error: ClientError) -> bool:
