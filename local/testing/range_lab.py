@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -61,6 +61,16 @@ def id_of(text: bytes) -> bytes:
     keys = read_keys(text)
     assert isinstance(keys, ResourceKeys)
     return event_id("store", keys, text)
+
+
+def text_of(record: Mapping[str, Any], read_object: Callable[[str], bytes]) -> bytes:
+    """The line that a quarantine record keeps; one that was copied within S3 has its terminator."""
+    if "line" in record:
+        text: str = record["line"]
+        return text.encode()
+    if "lineBase64" in record:
+        return base64.b64decode(record["lineBase64"])
+    return read_object(record["rawKey"])
 
 
 @dataclass
@@ -120,10 +130,5 @@ class Lab:
         ]
 
     def text_of(self, record: Mapping[str, Any]) -> bytes:
-        """The line that a quarantine record keeps, without the terminator that a copied line has."""
-        if "line" in record:
-            text: str = record["line"]
-            return text.encode()
-        if "lineBase64" in record:
-            return base64.b64decode(record["lineBase64"])
-        return self.s3.objects[record["rawKey"]].removesuffix(b"\n").removesuffix(b"\r")
+        """The line that a quarantine record keeps."""
+        return text_of(record, self.s3.objects.__getitem__)
