@@ -55,7 +55,9 @@ QUICK = Pace(delays=0.002)
 class ExportHub:
     """The workflow with everything around it. `bench` runs executions, `healthlake` has the datastore."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, definition: Path = DEFINITION) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, definition: Path = DEFINITION, pace: Pace = QUICK
+    ) -> None:
         self._monkeypatch = monkeypatch
         self._atomic_writes = atomic_writes()
         self._bench_is_open = Event()
@@ -75,7 +77,7 @@ class ExportHub:
                 "StartQueueUrl": f"{queue}start",
             },
             HANDLERS,
-            pace=QUICK,
+            pace=pace,
         )
 
     def __enter__(self) -> Self:
