@@ -142,7 +142,8 @@ class FhirExportApi:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
             code = error.response.get("Error", {}).get("Code", "Unknown")
             text = error.response.get("Error", {}).get("Message")
-        except (BotoCoreError, ResponseParserError) as error:
+        except (BotoCoreError, ResponseParserError, AttributeError) as error:
+            # botocore's parser meets JSON that is no object with an AttributeError.
             status, code = 503, type(error).__name__
         else:
             # An answer that is no JSON reaches here as one without members.

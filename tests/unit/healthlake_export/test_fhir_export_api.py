@@ -313,6 +313,7 @@ def refusal(code: str, status: int) -> ClientError:
         refusal("InternalServerException", 500),
         EndpointConnectionError(endpoint_url=MARK),
         ResponseParserError(MARK),
+        AttributeError(MARK),
     ],
 )
 def test_a_search_that_failed_for_now_is_worth_another_try(
