@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+CHECKOV := .cache/checkov
+AUDIT := .cache/audit
 
 # Caches, settings and application state stay in the project folder; nothing phones home.
 export UV_CACHE_DIR := $(CURDIR)/.cache/uv
@@ -15,7 +17,7 @@ export SAM_CLI_TELEMETRY := 0
 export __SAM_CLI_APP_DIR := $(CURDIR)/.cache/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test check format lock clean
+.PHONY: help setup demo up down test check format lock audit clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -39,7 +41,7 @@ up: $(INSTALLED) ## start the local AWS account with the application deployed
 down: $(INSTALLED) ## stop the local AWS account
 	@$(BIN)/python -m local down
 
-test: check ## run every check and test
+test: check $(CHECKOV)/.installed ## run every check and test
 	@$(BIN)/python -m pytest
 
 check: $(INSTALLED) ## run the linters and type checkers
@@ -57,6 +59,19 @@ lock: $(INSTALLED) ## write the hashed requirements from the .in files
 	$(LOCK) requirements/bootstrap.in -o requirements/bootstrap.txt
 	$(LOCK) requirements/dev.in -o requirements/dev.txt
 	$(LOCK) functions/requirements.in -o functions/requirements.txt
+	$(LOCK) requirements/checkov.in -o requirements/checkov.txt
+	$(LOCK) requirements/audit.in -o requirements/audit.txt
+
+audit: $(AUDIT)/.installed ## look for known vulnerabilities of every pinned package (asks the package registry)
+	@for locked in functions/requirements.txt layers/*/requirements.txt requirements/*.txt; do \
+	  echo "$$locked"; $(AUDIT)/bin/pip-audit --disable-pip --require-hashes --strict --progress-spinner off -r $$locked || failed=1; \
+	done; exit $${failed:-0}
+
+# Tools whose own dependencies conflict with ours: each in an environment of its own.
+.cache/%/.installed: requirements/%.txt | $(INSTALLED)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .cache/$*
+	@$(BIN)/uv pip sync --quiet --python .cache/$*/bin/python --require-hashes $<
+	@touch $@
 
 clean: ## remove everything that make made
 	@test ! -x $(BIN)/python || $(BIN)/python -m local down

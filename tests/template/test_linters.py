@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
-import threading
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +12,8 @@ from typing import Any
 import pytest
 from samcli.commands.build.command import cli as build_command
 from samcli.commands.deploy.command import cli as deploy_command
+
+from local.testing.noting_proxy import NotingProxy
 
 Sam = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -33,25 +33,9 @@ def lint(template_file: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def proxy() -> Iterator[tuple[str, list[str]]]:
-    """A proxy that notes the first line of every request and answers none: its address and the lines."""
-    requests: list[str] = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                with connection:
-                    requests.append(connection.recv(200).decode("latin-1").partition("\r\n")[0])
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}", requests
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join(timeout=5)
+def proxy() -> Iterator[NotingProxy]:
+    with NotingProxy() as proxy:
+        yield proxy
 
 
 @pytest.fixture
@@ -73,27 +57,19 @@ def test_cfn_lint_would_find_a_reference_to_nothing(template_file: Path, tmp_pat
     assert "HubTables" in lint(broken).stdout
 
 
-def through(address: str) -> dict[str, str]:
-    """Variables that send every request for another host to a proxy."""
-    names = ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy")
-    return {"NO_PROXY": "", "no_proxy": ""} | dict.fromkeys(names, address)
-
-
-def test_sam_finds_nothing_in_the_template_and_calls_nobody(sam: Sam, proxy: tuple[str, list[str]]) -> None:
+def test_sam_finds_nothing_in_the_template_and_calls_nobody(sam: Sam, proxy: NotingProxy) -> None:
     """Neither telemetry nor a look for a newer version."""
-    address, requests = proxy
-    answer = sam("validate", "--lint", "--region", "us-east-1", **through(address))
+    answer = sam("validate", "--lint", "--region", "us-east-1", **proxy.variables)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert "is a valid SAM Template" in answer.stdout
-    assert requests == []
+    assert proxy.requests == []
 
 
-def test_the_proxy_would_have_noticed_a_call(sam: Sam, proxy: tuple[str, list[str]]) -> None:
+def test_the_proxy_would_have_noticed_a_call(sam: Sam, proxy: NotingProxy) -> None:
     """SAM with its telemetry switched on, and sent to a host that does not exist."""
-    address, requests = proxy
     nowhere = {"SAM_CLI_TELEMETRY": "1", "__SAM_CLI_TELEMETRY_ENDPOINT_URL": "http://telemetry.invalid/"}
-    sam("validate", "--region", "us-east-1", **through(address), **nowhere)
-    assert "POST http://telemetry.invalid/ HTTP/1.1" in requests
+    sam("validate", "--region", "us-east-1", **proxy.variables, **nowhere)
+    assert "POST http://telemetry.invalid/ HTTP/1.1" in proxy.requests
 
 
 def test_sam_would_find_a_function_without_a_handler(sam: Sam, sam_folder: Path) -> None:
