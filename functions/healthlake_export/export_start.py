@@ -140,7 +140,7 @@ class ExportStarter:
             logger().info("export job started", run_id=run.run_id, job=job_id)
             self._watch(run, attempt)
         else:
-            self.api.cancel(job_id)
+            cancel_unless_ended(self.api, job_id)
             self.callbacks.fail(message.task_token, RunSuperseded(_SUPERSEDED))
 
     def _job_id(self, run: RunContext, *, may_exist: bool) -> str:
