@@ -51,8 +51,10 @@ def _with_artifacts(template: Mapping[str, Value], folder: Path) -> dict[str, Va
     document["Globals"]["Function"]["CodeUri"] = _SOURCE
     for resource in document["Resources"].values():
         properties = resource.get("Properties", {})
-        if resource["Type"] == "AWS::Serverless::StateMachine" and "DefinitionUri" in properties:
-            properties["Definition"] = json.loads((folder / properties.pop("DefinitionUri")).read_text())
+        if resource["Type"] == "AWS::StepFunctions::StateMachine":
+            properties["Definition"] = json.loads(
+                (folder / properties.pop("DefinitionS3Location")).read_text()
+            )
         if resource["Type"] == "AWS::Serverless::LayerVersion":
             properties["ContentUri"] = _SOURCE
     return document

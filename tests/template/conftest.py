@@ -71,9 +71,9 @@ def machine(request: pytest.FixtureRequest, template: dict[str, Any]) -> Deploye
     """Each state machine file in turn."""
     path: Path = request.param
     owners = {
-        resource["Properties"]["DefinitionUri"]: name
+        resource["Properties"]["DefinitionS3Location"]: name
         for name, resource in template["Resources"].items()
-        if resource["Type"] == "AWS::Serverless::StateMachine"
+        if resource["Type"] == "AWS::StepFunctions::StateMachine"
     }
     resource = owners[path.relative_to(ROOT).as_posix()]
     text = path.read_text(encoding="utf-8")

@@ -239,12 +239,12 @@ def _change(resource: str, *path_and_value: Any) -> Callable[[dict[str, Any]], N
             "HubEventBus may not send to EventBusDeadLetterQueue",
         ),
         (
-            _change("ExportStateMachineEvery", "Target", "DeadLetterConfig", None),
-            "ExportStateMachineEvery has no dead-letter queue or no bound",
+            _change("ScheduledExport", "Target", "DeadLetterConfig", None),
+            "ScheduledExport has no dead-letter queue or no bound",
         ),
         (
             _change("ExportScheduleRole", "Policies", 0, "PolicyDocument", "Statement", 1, None),
-            "ExportStateMachineEvery may not send to its dead-letter queue",
+            "ScheduledExport may not send to its dead-letter queue",
         ),
         (
             _change("CleanUpFailedRunFunctionEventInvokeConfig", "DestinationConfig", None),

@@ -57,13 +57,13 @@ def _calls_of(placed: PlacedState, machine: Any, expanded: Expanded) -> Iterator
 
 
 def _invoke(parameters: Mapping[str, Any], machine: Any, _: Expanded) -> Iterator[Call]:
-    function = text(_supplied(parameters["FunctionName"], machine)).removeprefix("${").removesuffix(".Arn}")
-    yield "lambda:InvokeFunction", _arn("lambda", f"function:${{{function}}}*")
+    function = text(_supplied(parameters["FunctionName"], machine))
+    yield "lambda:InvokeFunction", function
 
 
 def _send(parameters: Mapping[str, Any], machine: Any, _: Expanded) -> Iterator[Call]:
     queue = text(_supplied(parameters["QueueUrl"], machine)).removeprefix("${").removesuffix("}")
-    yield "sqs:SendMessage", _arn("sqs", f"${{{queue}.QueueName}}")
+    yield "sqs:SendMessage", f"${{{queue}.Arn}}"
 
 
 def _get_item(parameters: Mapping[str, Any], machine: Any, _: Expanded) -> Iterator[Call]:
