@@ -147,7 +147,7 @@ def _asynchronous_faults(expanded: Expanded) -> Iterator[str]:
         (queue,) = references(destination)
         (role,) = references(expanded.properties(function)["Role"])
         sendable = expanded.resources_for(role, "sqs:SendMessage")
-        if not any(one.endswith(f":${{{queue}.QueueName}}") for one in sendable):
+        if not any(one.endswith((f":${{{queue}.QueueName}}", f"${{{queue}.Arn}}")) for one in sendable):
             yield f"{function} may not send to {queue}"
 
 
