@@ -3,7 +3,7 @@
 import argparse
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from local.account import lifecycle
@@ -26,9 +26,13 @@ class DeployedHub:
     account: Account
     stack_name: str
     outputs: Mapping[str, str]
+    _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def client(self, service: str) -> Any:
-        return client(self.account, service)
+        """The client of the service, made once."""
+        if service not in self._clients:
+            self._clients[service] = client(self.account, service)
+        return self._clients[service]
 
     @property
     def state_machine_arn(self) -> str:

@@ -19,9 +19,9 @@ def _help(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     shown = _help(capsys)
 
-    assert all(
-        f" {name} " in shown for name in ("up", "down", "status", "load", "export", "invoke", "logs", "demo")
-    )
+    account = ("up", "down", "status", "load", "export", "invoke", "logs", "demo")
+    operations = ("runs", "run", "ledger", "quarantine", "state", "resume")
+    assert all(f" {name} " in shown for name in (*account, *operations))
 
 
 def test_help_for_loading_says_that_a_line_needs_an_id(capsys: pytest.CaptureFixture[str]) -> None:
