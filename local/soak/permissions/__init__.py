@@ -1,0 +1,1 @@
+"""Every permission of every role of the stack taken away, one at a time, on the deployed application."""

@@ -1,0 +1,222 @@
+"""Which scenario shows each permission, or which template test requires it: each stands here once.
+
+A permission is written as `Role action`, with ` on ` and part of a resource where the role has the action
+more than once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from local.soak.permissions.grants import Grant
+
+SHOWN: Mapping[str, tuple[str, ...]] = {
+    "an ordinary run": (
+        "HealthLakeDataAccessRole s3:PutObject",
+        "AcquireRunLockFunctionRole dynamodb:GetItem",
+        "AcquireRunLockFunctionRole dynamodb:UpdateItem",
+        "AcquireRunLockFunctionRole dynamodb:PutItem",
+        "StartExportFunctionRole dynamodb:GetItem",
+        "StartExportFunctionRole dynamodb:UpdateItem",
+        "StartExportFunctionRole sqs:SendMessage* on CheckExportQueue",
+        "StartExportFunctionRole healthlake:StartFHIRExportJobWithPost",
+        "StartExportFunctionRole iam:PassRole",
+        "StartExportFunctionRole states:SendTaskHeartbeat",
+        "CheckExportFunctionRole dynamodb:GetItem",
+        "CheckExportFunctionRole healthlake:DescribeFHIRExportJobWithGet",
+        "CheckExportFunctionRole states:SendTaskSuccess",
+        "PlanRangesFunctionRole healthlake:DescribeFHIRExportJobWithGet",
+        "PlanRangesFunctionRole s3:ListBucket",
+        "PlanRangesFunctionRole s3:PutObject on /runs/",
+        "ProcessRangeFunctionRole dynamodb:GetItem",
+        "ProcessRangeFunctionRole dynamodb:PutItem",
+        "ProcessRangeFunctionRole dynamodb:ConditionCheckItem",
+        "ProcessRangeFunctionRole events:PutEvents",
+        "ProcessRangeFunctionRole s3:GetObject on /exports/",
+        "ProcessRangeFunctionRole s3:GetObject on /runs/",
+        "ProcessRangeFunctionRole s3:PutObject on /runs/",
+        "ReconcileRunFunctionRole dynamodb:Query",
+        "ReconcileRunFunctionRole s3:GetObject",
+        "ReconcileRunFunctionRole s3:PutObject",
+        "AdvanceWatermarkFunctionRole dynamodb:PutItem",
+        "AdvanceWatermarkFunctionRole dynamodb:UpdateItem",
+        "PublishRunEventsFunctionRole events:PutEvents",
+        "PublishRunEventsFunctionRole dynamodb:Query",
+        "PublishRunEventsFunctionRole dynamodb:DeleteItem",
+        "ExportStateMachineRole lambda:InvokeFunction on AcquireRunLockFunction",
+        "ExportStateMachineRole lambda:InvokeFunction on PlanRangesFunction",
+        "ExportStateMachineRole lambda:InvokeFunction on ProcessRangeFunction",
+        "ExportStateMachineRole lambda:InvokeFunction on ReconcileRunFunction",
+        "ExportStateMachineRole lambda:InvokeFunction on AdvanceWatermarkFunction",
+        "ExportStateMachineRole lambda:InvokeFunction on PublishRunEventsFunction",
+        "ExportStateMachineRole sqs:SendMessage",
+        "ExportStateMachineRole s3:GetObject",
+    ),
+    "a failed job": (
+        "CheckExportFunctionRole states:SendTaskFailure",
+        "CleanUpFailedRunFunctionRole dynamodb:GetItem",
+        "CleanUpFailedRunFunctionRole dynamodb:PutItem",
+        "CleanUpFailedRunFunctionRole dynamodb:UpdateItem",
+        "CleanUpFailedRunFunctionRole dynamodb:Query",
+        "CleanUpFailedRunFunctionRole dynamodb:DeleteItem",
+        "CleanUpFailedRunFunctionRole events:PutEvents",
+        "ExportStateMachineRole lambda:InvokeFunction on CleanUpFailedRunFunction",
+    ),
+    "a refused start": (
+        "StartExportFunctionRole states:SendTaskFailure",
+        "CleanUpFailedRunFunctionRole healthlake:ListFHIRExportJobs",
+    ),
+    "a busy HealthLake": (
+        "StartExportFunctionRole sqs:SendMessage* on StartExportQueue",
+        "StartExportFunctionRole healthlake:ListFHIRExportJobs",
+    ),
+    "checks without events": (
+        "CheckExportFunctionRole dynamodb:UpdateItem",
+        "CheckExportFunctionRole sqs:SendMessage*",
+        "CheckExportFunctionRole states:SendTaskHeartbeat",
+    ),
+    "an error file": (
+        "PlanRangesFunctionRole s3:GetObject",
+        "PlanRangesFunctionRole s3:PutObject on /quarantine/",
+    ),
+    "a line of 40 MB": ("ProcessRangeFunctionRole s3:PutObject on /quarantine/",),
+    "a full run": ("ProcessRangeFunctionRole dynamodb:UpdateItem",),
+    "a stopped execution": (
+        "CleanUpFailedRunFunctionRole healthlake:DescribeFHIRExportJobWithGet",
+        "CleanUpFailedRunFunctionRole healthlake:CancelFHIRExportJobWithDelete",
+        "CleanUpFailedRunFunctionRole states:DescribeExecution",
+    ),
+    "a stopped execution that nothing cleans up": (
+        "CheckExportFunctionRole states:DescribeExecution",
+        "CheckExportFunctionRole healthlake:CancelFHIRExportJobWithDelete",
+    ),
+    "two runs at once": (
+        "ExportStateMachineRole dynamodb:GetItem",
+        "ExportStateMachineRole states:DescribeExecution on -export:*",
+    ),
+    "a start of a run that lost the lock": (
+        "StartExportFunctionRole healthlake:DescribeFHIRExportJobWithGet",
+        "StartExportFunctionRole healthlake:CancelFHIRExportJobWithDelete",
+    ),
+    "a lost answer": ("AdvanceWatermarkFunctionRole dynamodb:GetItem",),
+}
+
+ENDS_OTHERWISE: Mapping[str, str] = {
+    # From the last write on nothing leads to failure: the event stays in the outbox, the log tells.
+    "PublishRunEventsFunctionRole events:PutEvents": "SUCCEEDED",
+    "PublishRunEventsFunctionRole dynamodb:Query": "SUCCEEDED",
+    "PublishRunEventsFunctionRole dynamodb:DeleteItem": "SUCCEEDED",
+    # Without these the function cannot end the wait: the log names the action, the heartbeat ends the run.
+    "StartExportFunctionRole states:SendTaskFailure": "RUNNING",
+    "CheckExportFunctionRole states:SendTaskFailure": "RUNNING",
+    "CheckExportFunctionRole dynamodb:GetItem": "RUNNING",
+    # The run was stopped, or had lost its lock, before the permission was needed.
+    "StartExportFunctionRole healthlake:DescribeFHIRExportJobWithGet": "RUNNING",
+    "StartExportFunctionRole healthlake:CancelFHIRExportJobWithDelete": "RUNNING",
+    "CheckExportFunctionRole states:DescribeExecution": "ABORTED",
+    "CheckExportFunctionRole healthlake:CancelFHIRExportJobWithDelete": "ABORTED",
+    "CleanUpFailedRunFunctionRole healthlake:DescribeFHIRExportJobWithGet": "ABORTED",
+    "CleanUpFailedRunFunctionRole healthlake:CancelFHIRExportJobWithDelete": "ABORTED",
+    "CleanUpFailedRunFunctionRole states:DescribeExecution": "ABORTED",
+}
+"""How the execution ends where it does not fail; the action is named in the function's log then."""
+
+_PERMISSIONS = "tests/template/test_permissions_are_shown.py"
+_ENCRYPTION = "tests/template/test_encryption.py"
+_KEY_USERS = (
+    "ExportScheduleRole",
+    "AcquireRunLockFunctionRole",
+    "StartExportFunctionRole",
+    "CheckExportFunctionRole",
+    "PlanRangesFunctionRole",
+    "ProcessRangeFunctionRole",
+    "ReconcileRunFunctionRole",
+    "AdvanceWatermarkFunctionRole",
+    "PublishRunEventsFunctionRole",
+    "CleanUpFailedRunFunctionRole",
+    "ExportStateMachineRole",
+)
+_MACHINES = "tests/template/test_state_machine_permissions.py"
+
+REQUIRED: Mapping[str, tuple[str, ...]] = {
+    # The local account encrypts nothing, so that no run misses the key.
+    f"{_ENCRYPTION}::test_everything_is_encrypted_and_whoever_needs_the_key_may_use_it": (
+        *(f"{role} kms:Decrypt" for role in _KEY_USERS),
+        *(f"{role} kms:GenerateDataKey" for role in _KEY_USERS),
+        "HealthLakeDataAccessRole kms:Decrypt",
+        "HealthLakeDataAccessRole kms:GenerateDataKey*",
+    ),
+    # AWS documents that an export needs these, and not when it asks for them.
+    f"{_PERMISSIONS}::test_healthlake_may_do_what_it_documents": (
+        "HealthLakeDataAccessRole s3:ListBucket",
+        "HealthLakeDataAccessRole s3:GetBucketPublicAccessBlock",
+        "HealthLakeDataAccessRole s3:GetEncryptionConfiguration",
+        "HealthLakeDataAccessRole kms:DescribeKey",
+    ),
+    # The local scheduler starts executions without asking IAM.
+    f"{_PERMISSIONS}::test_a_schedule_may_start_its_target_and_keep_what_it_could_not_start": (
+        "ExportScheduleRole states:StartExecution",
+        "ExportScheduleRole sqs:SendMessage",
+    ),
+    # The local Lambda sends to failure destinations without asking IAM.
+    f"{_PERMISSIONS}::test_a_function_may_send_to_its_failure_destination": (
+        "CleanUpFailedRunFunctionRole sqs:SendMessage",
+    ),
+    # An upload is aborted only after S3 has broken off in the midst of it.
+    f"{_PERMISSIONS}::test_whoever_uploads_in_parts_may_abort": (
+        "PlanRangesFunctionRole s3:AbortMultipartUpload",
+        "ProcessRangeFunctionRole s3:AbortMultipartUpload",
+        "ReconcileRunFunctionRole s3:AbortMultipartUpload",
+    ),
+    # The local S3 says of a missing object that it is missing, whoever asks.
+    f"{_PERMISSIONS}::test_whoever_reads_what_may_have_expired_may_list": (
+        "ProcessRangeFunctionRole s3:ListBucket",
+    ),
+    # The engine starts and stops the children of a map itself; delivery of logs and traces is not there.
+    f"{_MACHINES}::test_every_call_is_allowed_by_the_role_on_exactly_its_resource": (
+        "ExportStateMachineRole states:StartExecution",
+        "ExportStateMachineRole states:DescribeExecution on -export/*",
+        "ExportStateMachineRole states:StopExecution",
+    ),
+    f"{_MACHINES}::test_the_role_allows_nothing_that_no_state_calls": (
+        "ExportStateMachineRole logs:CreateLogDelivery",
+        "ExportStateMachineRole logs:GetLogDelivery",
+        "ExportStateMachineRole logs:UpdateLogDelivery",
+        "ExportStateMachineRole logs:DeleteLogDelivery",
+        "ExportStateMachineRole logs:ListLogDeliveries",
+        "ExportStateMachineRole logs:PutResourcePolicy",
+        "ExportStateMachineRole logs:DescribeResourcePolicies",
+        "ExportStateMachineRole logs:DescribeLogGroups",
+        "ExportStateMachineRole xray:PutTraceSegments",
+        "ExportStateMachineRole xray:PutTelemetryRecords",
+        "ExportStateMachineRole xray:GetSamplingRules",
+        "ExportStateMachineRole xray:GetSamplingTargets",
+    ),
+}
+"""What no run in the local account can show, by the template test that requires it."""
+
+REQUIRED_POLICIES: Mapping[str, str] = {
+    "AWSLambdaBasicExecutionRole": f"{_PERMISSIONS}::test_every_function_may_write_its_log",
+    "AWSXrayWriteOnlyAccess": f"{_PERMISSIONS}::test_every_traced_function_may_send_traces",
+    "AWSLambdaSQSQueueExecutionRole": f"{_PERMISSIONS}::test_every_function_may_take_from_its_queues",
+}
+"""Managed policies, which SAM attaches and the local account does not ask for, by the test of each."""
+
+
+def scenario_of(grant: Grant) -> str | None:
+    """The scenario that shows a permission."""
+    return next((name for name, one in _listed(SHOWN) if grant.matches(one)), None)
+
+
+def required_by(grant: Grant) -> str | None:
+    """The template test that requires a permission."""
+    return next((name for name, one in _listed(REQUIRED) if grant.matches(one)), None)
+
+
+def expected_end(grant: Grant) -> str:
+    """The status that the execution has in the end when the permission is missing."""
+    return next((end for one, end in ENDS_OTHERWISE.items() if grant.matches(one)), "FAILED")
+
+
+def _listed(table: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
+    return ((name, one) for name, ones in table.items() for one in ones)

@@ -1,0 +1,174 @@
+"""Every permission of the template is missed by name when it is taken away: by a run, as `make soak` shows,
+or by a template test, as is shown here."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from local.soak.permissions.catalogue import (
+    ENDS_OTHERWISE,
+    REQUIRED,
+    REQUIRED_POLICIES,
+    SHOWN,
+    required_by,
+    scenario_of,
+)
+from local.soak.permissions.grants import attached, granted, without, without_policy
+from local.soak.permissions.scenarios import SCENARIOS
+from local.testing.template_reader import Expanded, references, text
+
+# What an export needs: AWS HealthLake Developer Guide, «Setting up permissions for export jobs».
+NEEDED_BY_AN_EXPORT = {
+    "s3:PutObject": "${HubBucket.Arn}/exports/*",
+    "s3:ListBucket": "${HubBucket.Arn}",
+    "s3:GetBucketPublicAccessBlock": "${HubBucket.Arn}",
+    "s3:GetEncryptionConfiguration": "${HubBucket.Arn}",
+    "kms:DescribeKey": "${HubKey.Arn}",
+    "kms:GenerateDataKey": "${HubKey.Arn}",
+}
+
+
+def function_roles(expanded: Expanded) -> dict[str, str]:
+    """The role of each function."""
+    return {
+        name: references(function["Role"]).pop()
+        for name, function in expanded.of_type("AWS::Lambda::Function").items()
+    }
+
+
+def test_every_permission_is_shown_by_one_scenario_or_required_by_one_test(expanded: Expanded) -> None:
+    entries = [one for table in (SHOWN, REQUIRED) for ones in table.values() for one in ones]
+    found = [(grant, [one for one in entries if grant.matches(one)]) for grant in granted(expanded)]
+    assert [(str(grant), ones) for grant, ones in found if len(ones) != 1] == []
+    assert [one for one in entries if not any(grant.matches(one) for grant in granted(expanded))] == []
+
+
+def test_every_managed_policy_is_required_by_a_test(expanded: Expanded) -> None:
+    assert {policy for _, policy in attached(expanded)} == set(REQUIRED_POLICIES)
+
+
+def test_every_scenario_that_is_named_exists_and_the_other_way_round() -> None:
+    assert set(SHOWN) == set(SCENARIOS)
+
+
+def test_every_other_end_is_that_of_a_shown_permission(expanded: Expanded) -> None:
+    shown = [grant for grant in granted(expanded) if scenario_of(grant)]
+    assert [one for one in ENDS_OTHERWISE if not any(grant.matches(one) for grant in shown)] == []
+
+
+def test_without_a_required_permission_the_test_that_is_named_fails(
+    root: Path, machine: Any, expanded: Expanded
+) -> None:
+    passing = [
+        f"{grant}: {name}"
+        for grant in granted(expanded)
+        if (name := required_by(grant)) and _passes(root, name, machine, without(expanded, grant))
+    ]
+    assert passing == []
+
+
+def test_without_a_managed_policy_the_test_that_is_named_fails(
+    root: Path, machine: Any, expanded: Expanded
+) -> None:
+    passing = [
+        (role, policy)
+        for role, policy in attached(expanded)
+        if _passes(root, REQUIRED_POLICIES[policy], machine, without_policy(expanded, role, policy))
+    ]
+    assert passing == []
+
+
+def test_a_permission_that_is_taken_away_is_gone(expanded: Expanded) -> None:
+    for grant in granted(expanded):
+        before, after = ([str(one) for one in granted(one)] for one in (expanded, without(expanded, grant)))
+        assert (before.count(str(grant)), len(before)) == (1, len(after) + 1)
+        assert str(grant) not in after
+
+
+def test_healthlake_may_do_what_it_documents(expanded: Expanded) -> None:
+    for action, resource in NEEDED_BY_AN_EXPORT.items():
+        assert resource in expanded.resources_for("HealthLakeDataAccessRole", action), action
+
+
+def test_a_schedule_may_start_its_target_and_keep_what_it_could_not_start(expanded: Expanded) -> None:
+    for schedule in expanded.of_type("AWS::Scheduler::Schedule").values():
+        (role,) = references(schedule["Target"]["RoleArn"])
+        target, kept = text(schedule["Target"]["Arn"]), text(schedule["Target"]["DeadLetterConfig"]["Arn"])
+        assert target in expanded.resources_for(role, "states:StartExecution")
+        assert kept in expanded.resources_for(role, "sqs:SendMessage")
+
+
+def test_a_function_may_send_to_its_failure_destination(expanded: Expanded) -> None:
+    configurations = expanded.of_type("AWS::Lambda::EventInvokeConfig")
+    assert configurations
+    for configuration in configurations.values():
+        (function,) = references(configuration["FunctionName"])
+        destination = text(configuration["DestinationConfig"]["OnFailure"]["Destination"])
+        role = function_roles(expanded)[function]
+        assert destination in expanded.resources_for(role, "sqs:SendMessage")
+
+
+def test_whoever_uploads_in_parts_may_abort(expanded: Expanded) -> None:
+    """Every function that writes objects does so in parts when it is much; parts that nobody aborts cost."""
+    for role in function_roles(expanded).values():
+        written = expanded.resources_for(role, "s3:PutObject")
+        assert written <= expanded.resources_for(role, "s3:AbortMultipartUpload"), role
+
+
+def test_whoever_reads_what_may_have_expired_may_list(expanded: Expanded) -> None:
+    """S3 answers «access denied» for a missing object to whom it does not tell what is there."""
+    assert "${HubBucket.Arn}" in expanded.resources_for("ProcessRangeFunctionRole", "s3:ListBucket")
+
+
+def test_every_function_may_write_its_log(expanded: Expanded) -> None:
+    roles = set(function_roles(expanded).values())
+    assert {role for role, policy in attached(expanded) if policy == "AWSLambdaBasicExecutionRole"} == roles
+
+
+def test_every_traced_function_may_send_traces(expanded: Expanded) -> None:
+    functions = expanded.of_type("AWS::Lambda::Function")
+    traced = {role for name, role in function_roles(expanded).items() if "TracingConfig" in functions[name]}
+    assert {role for role, policy in attached(expanded) if policy == "AWSXrayWriteOnlyAccess"} == traced
+
+
+def test_every_function_may_take_from_its_queues(expanded: Expanded) -> None:
+    roles = function_roles(expanded)
+    polling = {
+        roles[function]
+        for mapping in expanded.of_type("AWS::Lambda::EventSourceMapping").values()
+        for function in references(mapping["FunctionName"])
+    }
+    assert {
+        role for role, policy in attached(expanded) if policy == "AWSLambdaSQSQueueExecutionRole"
+    } == polling
+
+
+def _passes(root: Path, name: str, machine: Any, expanded: Expanded) -> bool:
+    """Whether a test, named by file and function, passes on this template. It takes `expanded`, and perhaps
+    `machine`."""
+    path, _, function = name.partition("::")
+    test: Callable[..., None] = getattr(_module(root / path), function)
+    given = {"machine": machine, "expanded": expanded}
+    try:
+        test(**{parameter: given[parameter] for parameter in inspect.signature(test).parameters})
+    except AssertionError:
+        return False
+    return True
+
+
+_loaded: dict[Path, ModuleType] = {}
+
+
+def _module(path: Path) -> ModuleType:
+    if path not in _loaded:
+        spec = importlib.util.spec_from_file_location(f"named_{path.stem}", path)
+        assert spec is not None
+        assert spec.loader is not None
+        _loaded[path] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(_loaded[path])
+    return _loaded[path]
