@@ -1,8 +1,8 @@
 """A permission of each kind is taken away from the deployed stack: the run fails, the action is named, and
 with the permission back the next run completes.
 
-`make soak` does so with every permission. The local scheduler does not ask IAM: what the schedule's role needs
-is required by a template test.
+`make soak` does so with every permission. The local scheduler does not ask IAM: what the schedule's role
+needs is required by a template test.
 """
 
 from typing import TYPE_CHECKING

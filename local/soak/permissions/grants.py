@@ -16,7 +16,6 @@ from urllib.parse import unquote
 
 from local.testing.template_reader import Expanded, statements, text
 
-
 _OWN_ACCOUNT = re.compile(r"^arn:\$\{AWS::Partition\}:\w+:\$\{AWS::Region\}:\$\{AWS::AccountId\}:")
 
 

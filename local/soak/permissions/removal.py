@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from local.soak.permissions.catalogue import expected_end, scenario_of
 from local.soak.permissions.grants import DeployedRoles, Grant
-from local.soak.permissions.scenarios import SCENARIOS, Answer, Shown
+from local.soak.permissions.scenarios import SCENARIOS, Answer, Shown, another_than
 from local.soak.permissions.stage import DidNotHappenError, Stage
 
 END_SECONDS = 60.0
@@ -55,6 +55,7 @@ def settle(stage: Stage) -> str | None:
     machine = stage.outputs["ExportStateMachineArn"]
     for execution in states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]:
         stage.stop(execution["executionArn"])
+        stage.release_lock_of(another_than(execution["executionArn"]))
     with suppress(DidNotHappenError):
         stage.wait_until(lambda: "owner" not in stage.state(), 3)
     stage.change_a_patient()

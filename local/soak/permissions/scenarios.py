@@ -132,7 +132,7 @@ def a_start_of_a_run_that_lost_the_lock(stage: Stage) -> Generator[None, None, S
     message = {"run": run, "taskToken": stage.state()["taskToken"], "delay": 0}
     queue = _start_queue(stage)
     yield
-    stage.give_lock_to(f"{arn}-another")
+    stage.give_lock_to(another_than(arn))
     stage.client("sqs").send_message(QueueUrl=queue, MessageBody=json.dumps(message))
     return arn
 
@@ -148,6 +148,11 @@ def a_lost_answer(stage: Stage) -> Generator[None, None, Shown]:
         FunctionName=stage.functions()["AdvanceWatermarkFunction"], Payload=json.dumps(given).encode()
     )
     return Answer("FunctionError" in answer, answer["Payload"].read().decode())
+
+
+def another_than(arn: str) -> str:
+    """The owner that takes the lock from an execution."""
+    return f"{arn}-another"
 
 
 def _start_queue(stage: Stage) -> str:

@@ -129,6 +129,16 @@ class Stage:
         before = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
         s3.put_object(Bucket=bucket, Key=key, Body=before + content)
 
+    def release_lock_of(self, owner: str) -> None:
+        """Remove an owner that was written by `give_lock_to`."""
+        if self.state().get("owner") == owner:
+            self.client("dynamodb").update_item(
+                TableName=self.outputs["HubTableName"],
+                Key=self._state_key,
+                UpdateExpression="REMOVE #owner",
+                ExpressionAttributeNames={"#owner": "owner"},
+            )
+
     def functions(self) -> Mapping[str, str]:
         """Names of the functions by logical id."""
         return stack.functions(self.account, self.stack_name)
