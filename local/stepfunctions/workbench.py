@@ -16,7 +16,8 @@
   services, and boto3 clients for `stepfunctions` anywhere in the process reach this bench's engine: task
   tokens, DescribeExecution, StopExecution. Clear cached boto3 clients of handlers before opening one.
 - Functions are found by name or ARN. `bench.functions["name"] = other` swaps one for a fault;
-  `bench.invocations` has every call with its event and its result or Lambda error.
+  `bench.call_faults.plan("State", fault)` lets the state's next call of a service (Lambda included) meet a
+  fault. `bench.invocations` has every call with its event and its result or Lambda error.
 - `pace.delays` shortens Wait states, retry intervals and SQS delays; `pace.timeouts` shortens
   TimeoutSeconds and HeartbeatSeconds. `run.delays` has what was asked for.
 - `bench.events` has every entry taken by an event bus, `bench.connect_rule(pattern, target)` delivers the
@@ -32,6 +33,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -49,6 +51,7 @@ from local.stepfunctions.pace import REAL_TIME, Pace
 from local.stepfunctions.status_events import DETAIL_TYPE, SOURCE, status_change_detail
 from local.stepfunctions.workbench_bus import ACCOUNT, REGION, Bus, Event, event_of
 from local.stepfunctions.workbench_doorway import Doorway
+from local.stepfunctions.workbench_faults import CallFaults
 from local.stepfunctions.workbench_functions import Functions, Handler, Invocation
 from local.stepfunctions.workbench_queues import QueuePump
 from local.stepfunctions.workbench_run import Run
@@ -101,10 +104,8 @@ class Workbench:
         pace: Pace = REAL_TIME,
         name: str = "workflow",
     ) -> None:
-        if isinstance(definition, Mapping):
-            text = substituted(json.dumps(definition), substitutions)
-        else:
-            text = substituted(Path(definition).read_text(), substitutions)
+        self._substitutions = dict(substitutions)
+        text = self._text_of(definition)
         arn = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}"
         self.state_machine = StateMachine(arn, name, text, ROLE_ARN)
         self.functions: dict[str, Handler] = dict(functions)
@@ -118,6 +119,7 @@ class Workbench:
             states=self._states, on_events=self._bus.put_entries, on_message=self._wake_pumps
         )
         self._ambient = service_clients.AmbientClients()
+        self.call_faults = CallFaults()
         self._pumps: list[QueuePump] = []
         self._moto = mock_aws()
         # Lambda sets the region for its functions.
@@ -138,6 +140,7 @@ class Workbench:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.call_faults.release()
         for pump in self._pumps:
             pump.stop()
         self._bus.disconnect()
@@ -147,6 +150,11 @@ class Workbench:
         self._sqs_delay.stop()
         self._environment.stop()
         self._moto.stop()
+
+    def update(self, definition: Path | str | Mapping[str, Any]) -> None:
+        """UpdateStateMachine: executions that start from now on run this definition."""
+        self.state_machine = replace(self.state_machine, definition=self._text_of(definition))
+        self._machines[self.state_machine.arn] = self.state_machine
 
     def start(self, input: Any = None, name: str | None = None) -> Run:
         """Start an execution with an input (None is the empty object). Raises StepFunctionsError."""
@@ -178,7 +186,8 @@ class Workbench:
 
     def client(self, service: str, region: str = REGION, role_arn: str = ROLE_ARN) -> Any:
         """A boto3 client as the tasks of the state machine have it; the functions for `lambda`."""
-        return self._runner if service == "lambda" else self._ambient.client(service, region, role_arn)
+        found = self._runner if service == "lambda" else self._ambient.client(service, region, role_arn)
+        return self.call_faults.meeting(found)
 
     def connect_queue(
         self,
@@ -233,6 +242,11 @@ class Workbench:
                 raise TimeoutError(f"not so after {timeout} s")
             with self._changed:
                 self._changed.wait(min(left, 0.02))
+
+    def _text_of(self, definition: Path | str | Mapping[str, Any]) -> str:
+        mapping = isinstance(definition, Mapping)
+        text = json.dumps(definition) if mapping else Path(str(definition)).read_text()
+        return substituted(text, self._substitutions)
 
     def _states(self, action: str, request: dict[str, Any]) -> api.Answer:
         if action == "DescribeStateMachine":

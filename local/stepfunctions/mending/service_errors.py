@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 from moto.stepfunctions.parser.api import HistoryEventType, TaskFailedEventDetails
 from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent
@@ -91,6 +91,13 @@ def error_of(refusal: ClientError, names: ErrorNames) -> str:
     return f"{names.prefix}.{shape}" + ("" if shape.endswith("Exception") else "Exception")
 
 
+def client_error_of(failure: BotoCoreError, names: ErrorNames) -> str:
+    """The error name of a call that got no answer: that of the SDK's client, for Lambda also its timeout."""
+    if names.prefix == "Lambda" and isinstance(failure, ReadTimeoutError):
+        return "Lambda.ClientExecutionTimeoutException"
+    return f"{names.prefix}.SdkClientException"
+
+
 def cause_of(refusal: ClientError, names: ErrorNames, separator: str) -> str:
     """The service's message, with what AWS puts in brackets behind it."""
     error = refusal.response.get("Error", {})
@@ -128,7 +135,7 @@ def _naming(task_type: type, shipped: Any) -> Any:
             cause = cause_of(ex, names, ", " if sdk else "; ")
             return _failure(self, env, error_of(ex, names), cause)
         if isinstance(ex, BotoCoreError):
-            return _failure(self, env, f"{names.prefix}.SdkClientException", type(ex).__name__)
+            return _failure(self, env, client_error_of(ex, names), type(ex).__name__)
         if is_untyped(ex):
             return _failure(self, env, UNKNOWN, ex.payload)  # type: ignore[attr-defined]
         return shipped(self, env=env, ex=ex)

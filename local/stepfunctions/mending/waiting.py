@@ -22,6 +22,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.execute_state import Exe
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.timestamp import Timestamp
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
 
+from local.stepfunctions.current_state import evaluate_in_this_thread
 from local.stepfunctions.history import close_context
 from local.stepfunctions.mending.interruption import wait_unless_interrupted
 from local.stepfunctions.patching import replace
@@ -81,6 +82,7 @@ def _evaluate_with_timeout(self: Any, env: Any) -> None:
     done = threading.Event()
 
     def evaluate() -> None:
+        evaluate_in_this_thread(self.name)
         try:
             self._eval_execution(frame)
             outcome["outputs"] = list(frame.stack)
