@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier, Event
 from typing import Any
 
+import boto3
 import pytest
 
 from common import aws_clients
 from healthlake_export.errors import HealthLakeBusy, RunLockHeld
 from healthlake_export.instants import format_instant
+from healthlake_export.ledger import Ledger
 from healthlake_export.run_state import RunState
 from local.testing.mocked_hub import ACCOUNT, REGION, TABLE
 
@@ -29,6 +33,34 @@ def hold_lock(hub: Any) -> Any:
         state.acquire("long-gone", owner, now="2026-03-01T12:00:00.000Z", stale_after=stale_after)
 
     return hold
+
+
+@pytest.fixture
+def die(hub: Any) -> Callable[[Any], None]:
+    """Stops an execution, and keeps the rule on status changes from cleaning up after it."""
+
+    def stop(run: Any) -> None:
+        clean_up = hub.bench.functions["CleanUpFailedRunFunction"]
+        hub.bench.functions["CleanUpFailedRunFunction"] = lambda event, context: None
+        run.stop().wait()
+        hub.bench.wait_until(lambda: bool(hub.bench.calls("CleanUpFailedRunFunction")))
+        hub.bench.functions["CleanUpFailedRunFunction"] = clean_up
+
+    return stop
+
+
+def queue_is_empty(url: str) -> bool:
+    """Whether no message waits, is delayed or is under way."""
+    names = ["ApproximateNumberOfMessages" + kind for kind in ("", "Delayed", "NotVisible")]
+    counts = boto3.client("sqs", REGION).get_queue_attributes(QueueUrl=url, AttributeNames=names)
+    return set(counts["Attributes"].values()) == {"0"}
+
+
+def everything_in_the_table() -> list[str]:
+    """Every item but the notes that say why a byte range failed, which count for nothing."""
+    items = boto3.client("dynamodb", REGION).scan(TableName=TABLE, ConsistentRead=True)["Items"]
+    counted = [item for item in items if not item["sk"]["S"].startswith("FAILED#")]
+    return sorted(json.dumps(item, sort_keys=True) for item in counted)
 
 
 def test_a_lock_taken_twice_at_once_lets_one_execution_run(hub: Any) -> None:
@@ -64,16 +96,12 @@ def test_a_lock_taken_twice_at_once_lets_one_execution_run(hub: Any) -> None:
     assert hub.jobs() == ["COMPLETED"]
 
 
-def test_the_lock_of_a_dead_run_is_taken_over_after_its_job_was_cancelled(hub: Any) -> None:
+def test_the_lock_of_a_dead_run_is_taken_over_after_its_job_was_cancelled(hub: Any, die: Any) -> None:
     hub.put(("Patient", "p1"))
-    clean_up = hub.bench.functions["CleanUpFailedRunFunction"]
-    hub.bench.functions["CleanUpFailedRunFunction"] = lambda event, context: None
     hub.healthlake.faults.hold_next_job("IN_PROGRESS")
     dead = hub.bench.start()
     hub.bench.wait_until(lambda: hub.state.phase == "EXPORTING")
-    dead.stop()
-    hub.bench.wait_until(lambda: bool(hub.bench.calls("CleanUpFailedRunFunction")))
-    hub.bench.functions["CleanUpFailedRunFunction"] = clean_up
+    die(dead)
 
     run = hub.run()
 
@@ -86,6 +114,90 @@ def test_the_lock_of_a_dead_run_is_taken_over_after_its_job_was_cancelled(hub: A
     ]
     assert hub.jobs()[0].startswith("CANCEL")
     assert [event["error"] for event in hub.run_events("ExportFailed")] == ["RunAbandoned"]
+
+
+LATE_WRITES = {
+    "ledger": ("ProcessRangeFunction", Ledger, "write", ["COMPLETED", "COMPLETED"]),
+    "watermark": ("AdvanceWatermarkFunction", RunState, "close", ["COMPLETED", "COMPLETED"]),
+    "start": ("StartExportFunction", RunState, "begin_start", ["COMPLETED"]),
+    "record of the job": ("StartExportFunction", RunState, "record_job", ["CANCEL_COMPLETED", "COMPLETED"]),
+}
+
+
+@pytest.mark.parametrize("late", LATE_WRITES)
+def test_a_late_write_of_a_dead_run_whose_lock_was_taken_over_is_refused(
+    hub: Any, gate: Any, die: Any, monkeypatch: pytest.MonkeyPatch, late: str
+) -> None:
+    function, owner, method, jobs = LATE_WRITES[late]
+    hub.put(("Patient", "p1"))
+    hub.bench.connect_queue(hub.queues.start, "StartExportFunction", batch_size=1)
+    write, held = getattr(owner, method), gate()
+    if jobs[0] == "CANCEL_COMPLETED":
+        hub.healthlake.faults.hold_next_job("IN_PROGRESS")
+
+    def write_late(*args: Any, **kwargs: Any) -> Any:
+        held.hold_first()
+        return write(*args, **kwargs)
+
+    monkeypatch.setattr(owner, method, write_late)
+    dead = hub.bench.start()
+    assert held.reached.wait(20)
+    die(dead)
+    run = hub.run()
+    assert run.status == "SUCCEEDED", run.cause
+    left = everything_in_the_table()
+    done = len(hub.bench.calls(function))
+
+    held.opened.set()
+    hub.bench.wait_until(lambda: len(hub.bench.calls(function)) > done)
+    hub.bench.wait_until(lambda: queue_is_empty(hub.queues.start))
+
+    assert everything_in_the_table() == left
+    assert hub.jobs() == jobs
+    assert hub.state.watermark == run.output["watermark"]
+
+
+@pytest.mark.parametrize("other", ["runs", "has completed"])
+def test_a_redriven_execution_whose_lock_was_taken_over_ends_as_superseded(
+    hub: Any, gate: Any, die: Any, other: str
+) -> None:
+    hub.put(("Patient", "p1"))
+    hub.healthlake.faults.hold_next_job("IN_PROGRESS")
+    dead, rest = hub.bench.start(), gate()
+    hub.bench.wait_until(lambda: hub.state.phase == "EXPORTING")
+    die(dead)
+    plan = hub.bench.functions["PlanRangesFunction"]
+    hub.bench.functions["PlanRangesFunction"] = lambda event, context: (rest.hold(), plan(event, context))[1]
+    run = hub.bench.start()
+    assert rest.reached.wait(20), run.path
+    if other == "has completed":
+        rest.opened.set()
+        run.wait()
+
+    dead.redrive().wait()
+    rest.opened.set()
+
+    assert dead.status == "SUCCEEDED", dead.cause
+    assert dead.path[-3:] == ["Clean Up Failed Run", "How Did The Run End?", "Superseded"]
+    assert dead.output == {"runId": dead.name, "status": "SUPERSEDED"}
+    assert run.wait().status == "SUCCEEDED", run.cause
+    assert [job.startswith("CANCEL") for job in hub.jobs()] == [True, False]
+    assert hub.state.watermark == run.output["watermark"]
+
+
+def test_an_execution_redriven_before_anybody_took_its_lock_goes_on_with_its_job(hub: Any, die: Any) -> None:
+    hub.put(("Patient", "p1"))
+    hub.healthlake.faults.hold_next_job("IN_PROGRESS")
+    run = hub.bench.start()
+    hub.bench.wait_until(lambda: hub.state.phase == "EXPORTING")
+    die(run)
+
+    run.redrive()
+    hub.bench.wait_until(lambda: len(hub.bench.calls("StartExportFunction")) == 2)
+    hub.healthlake.service.exports.release()
+
+    assert run.wait().status == "SUCCEEDED", run.cause
+    assert hub.jobs() == ["COMPLETED"]
 
 
 def test_an_owner_that_step_functions_does_not_know_yet_is_taken_for_running(
