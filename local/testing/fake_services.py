@@ -87,7 +87,7 @@ class FakeBus:
         return {"Entries": [self._answer(entry) for entry in Entries]}
 
     def _answer(self, entry: dict[str, str]) -> dict[str, str]:
-        code = self.refused.get(json.loads(entry["Detail"])["meta"]["id"])
+        code = self.refused.get(json.loads(entry["Detail"])["meta"].get("id"))
         if code is not None:
             return {"ErrorCode": code, "ErrorMessage": "no"}
         self.entries.append(entry)

@@ -19,7 +19,7 @@ from healthlake_export import (
     clean_up_failed_run,
     publish_run_events,
 )
-from healthlake_export.errors import EventsNotAccepted, RunLockHeld, RunSuperseded
+from healthlake_export.errors import EventsNotAccepted, ExportsPaused, RunLockHeld, RunSuperseded
 from healthlake_export.fhir_export_api import ExportJob
 from healthlake_export.run_context import RunIdentity
 from healthlake_export.run_events import export_failed
@@ -132,6 +132,71 @@ def test_a_completed_run_moves_the_watermark_to_its_start_request(invoke: Invoke
     after = state.read()
     assert (after.owner, after.watermark) == (None, "2026-03-01T12:00:01.000Z")
     assert after.published_ids == "runs/run-of-noon/published-ids.bin"
+
+
+def test_an_execution_name_that_was_used_before_is_refused_before_anything_is_locked(
+    invoke: Invoke, state: RunState
+) -> None:
+    invoke(acquire_run_lock, "schedule_fired")
+    invoke(clean_up_failed_run, "execution_was_stopped")
+    later = {"arn": "arn:again", "name": "run-of-noon", "startedAt": "2026-06-30T12:00:00.000Z"}
+
+    with pytest.raises(InvalidInput, match="used before"):
+        invoke(acquire_run_lock, "schedule_fired", execution=later)
+
+    assert state.read().owner is None
+
+
+def test_the_age_of_the_watermark_is_told_whoever_holds_the_lock(
+    invoke: Invoke, capsys: pytest.CaptureFixture[str]
+) -> None:
+    invoke(acquire_run_lock, "replay_requested")
+    capsys.readouterr()
+
+    with pytest.raises(RunLockHeld):
+        invoke(acquire_run_lock, "schedule_fired")
+
+    assert "WatermarkAgeSeconds" in capsys.readouterr().out
+
+
+@pytest.fixture
+def paused(monkeypatch: pytest.MonkeyPatch, invoke: Invoke, state: RunState) -> None:
+    """Three runs that HealthLake could not export in full, held."""
+    monkeypatch.setenv("ON_EXPORT_ERRORS", "hold")
+    export_settings.cache_clear()
+    for number in range(3):
+        execution = {"arn": f"arn:{number}", "name": str(number), "startedAt": "2026-03-01T12:00:00.000Z"}
+        run = invoke(acquire_run_lock, "schedule_fired", execution=execution)["run"]
+        export = {
+            "jobId": "job",
+            "jobStatus": "COMPLETED_WITH_ERRORS",
+            "requestedAt": "2026-03-01T12:00:01.000Z",
+        }
+        assert invoke(advance_watermark, "run_was_reconciled", run=run, export=export)["held"]
+
+
+@pytest.mark.usefixtures("paused")
+def test_after_three_held_runs_what_the_schedule_starts_is_turned_away(
+    invoke: Invoke, state: RunState, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ExportsPaused, match="3 held runs"):
+        invoke(acquire_run_lock, "schedule_fired")
+
+    assert state.read().owner is None
+    assert '"ExportsPaused":[1.0]' in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("paused")
+def test_a_run_by_hand_goes_on_in_a_pause(invoke: Invoke, state: RunState) -> None:
+    assert invoke(acquire_run_lock, "schedule_fired", request={})["run"]["startedBy"] == "unknown"
+
+
+@pytest.mark.usefixtures("paused")
+def test_resuming_lets_the_schedule_start_runs_again(invoke: Invoke, state: RunState) -> None:
+    assert state.resume()
+    assert not state.resume()
+
+    assert invoke(acquire_run_lock, "schedule_fired")["run"]["startedBy"] == "schedule"
 
 
 def test_a_completed_run_is_counted_in_the_metrics(

@@ -37,6 +37,17 @@ def test_a_full_run_of_everything_is_no_replay() -> None:
     assert not parse_run_request({"full": True}).is_replay
 
 
+def test_who_starts_a_run_is_kept_and_the_schedule_is_known() -> None:
+    assert parse_run_request({"startedBy": "on call/pager 2"}).started_by == "on call/pager 2"
+    assert parse_run_request({}).started_by == "unknown"
+    assert parse_run_request({"startedBy": "schedule"}).is_scheduled
+
+
+def test_errors_are_accepted_only_where_that_is_said() -> None:
+    assert parse_run_request({"acceptErrors": True}).accept_errors
+    assert not parse_run_request({}).accept_errors
+
+
 def test_a_full_run_of_some_types_is_a_replay() -> None:
     assert parse_run_request({"full": True, "types": ["Patient"]}).is_replay
 
@@ -56,6 +67,11 @@ def test_a_full_run_of_some_types_is_a_replay() -> None:
         ({"since": "0001-01-01T00:00:00+14:00"}, "'since'"),
         ({"until": "9999-12-31T23:59:59-14:00"}, "'until'"),
         ({"since": "yesterday"}, "'since'"),
+        ({"startedBy": ""}, "'startedBy'"),
+        ({"startedBy": "x" * 65}, "'startedBy'"),
+        ({"startedBy": "a\nb"}, "'startedBy'"),
+        ({"startedBy": 7}, "'startedBy'"),
+        ({"acceptErrors": "yes"}, "'acceptErrors'"),
         ({"since": "2026-01-31T00:00:00"}, "'since'"),
         ({"until": 1767139200}, "'until'"),
         ({"full": "true"}, "'full'"),
