@@ -1,0 +1,285 @@
+"""Every alarm of the deployed stack goes off, is told at the topic, and is over.
+
+Nearly all by what they are there for: a job that fails, resources that HealthLake cannot export, runs that
+are held, messages in dead-letter queues. What must last is put by hand, and so are EventBridge's own metrics,
+which no local account has.
+"""
+
+import json
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local.account.clients import client
+from local.cli import stack
+from local.cli.executions import Finished
+from local.cloudwatch.testing import Topic, evaluate_alarms, listening_to
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Hub
+
+DAY = 86_400
+PATIENTS = ("alarmed-1", "alarmed-2", "alarmed-3")
+DEAD_LETTERS = (
+    "EventBus",
+    "ExportSchedule",
+    "ExportJobEvents",
+    "StartExport",
+    "CheckExport",
+    "CleanUp",
+    "ExecutionEnded",
+)
+ALARMS = (
+    "export-failed",
+    "export-job-failed",
+    "resources-quarantined",
+    "resources-not-exported",
+    "export-held",
+    "exports-paused",
+    "event-limit-exceeded",
+    "healthlake-busy",
+    "run-events-unpublished",
+    "functions-throttled",
+    "events-throttled",
+    "watermark-stale",
+    "event-bus-dead-letters",
+    "export-schedule-dead-letters",
+    "export-job-events-dead-letters",
+    "start-export-dead-letters",
+    "check-export-dead-letters",
+    "clean-up-dead-letters",
+    "execution-ended-dead-letters",
+)
+
+
+@dataclass(frozen=True)
+class Operator:
+    """What the tests do to the deployed stack."""
+
+    hub: "Hub"
+    functions: Mapping[str, str]
+
+    def run(self, request: Mapping[str, Any]) -> Finished:
+        executions = self.hub.executions
+        return executions.follow(executions.start(dict(request)), lambda _state: None, lambda: None)
+
+    def ask(self, **order: Any) -> None:
+        """A fault of the local HealthLake."""
+        url = f"{self.hub.account.endpoint}/_local/healthlake/faults"
+        urllib.request.urlopen(urllib.request.Request(url, json.dumps(order).encode(), method="POST")).close()
+
+    @contextmanager
+    def setting(self, name: str, value: str, *functions: str) -> Iterator[None]:
+        """Another value of a setting for functions, for as long as the block lasts."""
+        api = client(self.hub.account, "lambda")
+        before = {
+            function: api.get_function_configuration(FunctionName=self.functions[function])["Environment"][
+                "Variables"
+            ]
+            for function in functions
+        }
+        for function, variables in before.items():
+            changed = {"Variables": {**variables, name: value}}
+            api.update_function_configuration(FunctionName=self.functions[function], Environment=changed)
+        try:
+            yield
+        finally:
+            for function, variables in before.items():
+                api.update_function_configuration(
+                    FunctionName=self.functions[function], Environment={"Variables": variables}
+                )
+
+    def invoke(self, function: str) -> None:
+        client(self.hub.account, "lambda").invoke(FunctionName=self.functions[function], Payload=b"{}")
+
+    def queue_urls(self) -> list[str]:
+        """The dead-letter queues."""
+        return [
+            client(self.hub.account, "cloudformation").describe_stack_resource(
+                StackName=self.hub.stack_name, LogicalResourceId=f"{name}DeadLetterQueue"
+            )["StackResourceDetail"]["PhysicalResourceId"]
+            for name in DEAD_LETTERS
+        ]
+
+    def put_earlier(self, namespace: str, metric: str, dimensions: Mapping[str, str], minutes: int) -> None:
+        """What would have been measured before, had it lasted as long: nobody waits for an hour here."""
+        client(self.hub.account, "cloudwatch").put_metric_data(
+            Namespace=namespace,
+            MetricData=[
+                {
+                    "MetricName": metric,
+                    "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
+                    "Timestamp": datetime.now(UTC) - timedelta(minutes=ago),
+                    "Value": 1,
+                }
+                for ago in range(1, minutes, 4)
+            ],
+        )
+
+
+@pytest.fixture(scope="module")
+def operator(hub: "Hub") -> Iterator[Operator]:
+    """Patients to export, and a stack that is as it was for the tests to come."""
+    operator = Operator(hub, stack.functions(hub.account, hub.stack_name))
+    for patient in PATIENTS:
+        body = json.dumps({"resourceType": "Patient", "id": patient, "active": True}).encode()
+        assert hub.fhir.put(f"Patient/{patient}", body).status in (200, 201)
+    yield operator
+    for patient in PATIENTS:
+        assert hub.fhir.request("DELETE", f"Patient/{patient}").status in (200, 204)
+
+
+@pytest.fixture(scope="module")
+def topic(hub: "Hub", operator: Operator) -> Iterator[Topic]:
+    """The stack's topic, with every alarm quiet again after what other tests have done."""
+    _deploy_what_only_a_schedule_has(hub)
+    for url in operator.queue_urls():
+        client(hub.account, "sqs").purge_queue(QueueUrl=url)
+    with listening_to(hub.account, hub.outputs["AlarmTopicArn"]) as topic:
+        evaluate_alarms(hub.account, after_seconds=DAY)
+        yield topic
+
+
+def _deploy_what_only_a_schedule_has(hub: "Hub") -> None:
+    """The local stack has no schedule, so its alarm on a stale watermark is put as the template has it."""
+    from local.testing.template_reader import read
+
+    written = read(Path(__file__).parents[2] / "template.yaml")["Resources"]["WatermarkStaleAlarm"][
+        "Properties"
+    ]
+    members = {
+        name: written[name]
+        for name in (
+            "Namespace",
+            "MetricName",
+            "Statistic",
+            "EvaluationPeriods",
+            "ComparisonOperator",
+            "TreatMissingData",
+        )
+    }
+    client(hub.account, "cloudwatch").put_metric_alarm(
+        **members,
+        AlarmName=f"{hub.stack_name}-watermark-stale",
+        Dimensions=[{"Name": "service", "Value": hub.stack_name}],
+        Period=3600,
+        Threshold=3600,
+        AlarmActions=[hub.outputs["AlarmTopicArn"]],
+        OKActions=[hub.outputs["AlarmTopicArn"]],
+    )
+
+
+def _a_job_fails(operator: Operator) -> None:
+    operator.ask(fault="fail-next-job")
+    assert operator.run({}).status == "FAILED"
+
+
+def _three_held_runs_the_first_with_too_many_events_and_one_of_the_schedule(operator: Operator) -> None:
+    with operator.setting("ON_EXPORT_ERRORS", "hold", "AdvanceWatermarkFunction"):
+        with operator.setting("MAX_EVENTS_PER_RUN", "1", "PlanRangesFunction", "ProcessRangeFunction"):
+            assert _held(operator, full=True)["batched"] > 0
+        for _ in range(2):
+            _held(operator)
+    assert operator.run({"startedBy": "schedule"}).output["status"] == "PAUSED"
+
+
+def _held(operator: Operator, **request: Any) -> Mapping[str, Any]:
+    """The output of a run that HealthLake's errors hold."""
+    operator.ask(fault="errors-in-next-job", resources=[{"resourceType": "Patient", "id": PATIENTS[0]}])
+    output = operator.run(request).output
+    assert output["held"] is True
+    return output
+
+
+def _healthlake_throttles_for_an_hour(operator: Operator) -> None:
+    """The run ends what the held ones began: it moves the watermark."""
+    operator.ask(fault="throttle", calls=1, action="StartFHIRExportJobWithPost")
+    assert operator.run({}).output["status"] == "COMPLETED"
+    service = {"service": operator.hub.stack_name}
+    operator.put_earlier("HealthLakeHub", "HealthLakeBusy", service, minutes=60)
+
+
+def _the_events_of_runs_are_not_taken(operator: Operator) -> None:
+    with operator.setting("HUB_TABLE", "no-such-table", "PublishRunEventsFunction"):
+        for _ in range(3):
+            operator.invoke("PublishRunEventsFunction")
+
+
+def _lambda_and_eventbridge_throttle(operator: Operator) -> None:
+    function = {"FunctionName": operator.functions["PlanRangesFunction"]}
+    operator.put_earlier("AWS/Lambda", "Throttles", function, minutes=16)
+    operator.put_earlier("AWS/Events", "PutEventsApproximateThrottledCount", {}, minutes=16)
+
+
+def _letters_cannot_be_delivered(operator: Operator) -> None:
+    for url in operator.queue_urls():
+        client(operator.hub.account, "sqs").send_message(QueueUrl=url, MessageBody="{}")
+
+
+CAUSES: tuple[Callable[[Operator], None], ...] = (
+    _a_job_fails,
+    _three_held_runs_the_first_with_too_many_events_and_one_of_the_schedule,
+    _healthlake_throttles_for_an_hour,
+    _the_events_of_runs_are_not_taken,
+    _lambda_and_eventbridge_throttle,
+    _letters_cannot_be_delivered,
+)
+
+
+@dataclass(frozen=True)
+class Told:
+    """The states that alarms had once everything had gone wrong, and in the silence a day after."""
+
+    states: Mapping[str, str]
+    a_day_later: Mapping[str, str]
+    topic: Topic
+    prefix: str
+
+
+@pytest.fixture(scope="module")
+def told(hub: "Hub", operator: Operator, topic: Topic) -> Told:
+    for cause in CAUSES:
+        cause(operator)
+    states = _once_counted(hub)
+    for url in operator.queue_urls():
+        client(hub.account, "sqs").purge_queue(QueueUrl=url)
+    later = evaluate_alarms(hub.account, after_seconds=DAY)
+    return Told(states, later, topic, f"{hub.stack_name}-")
+
+
+def _once_counted(hub: "Hub") -> Mapping[str, str]:
+    """The states once Step Functions has counted the runs, which it does in its own time."""
+    deadline = time.monotonic() + 10
+    states = evaluate_alarms(hub.account)
+    while states[f"{hub.stack_name}-export-failed"] != "ALARM" and time.monotonic() < deadline:
+        states = evaluate_alarms(hub.account)
+    return states
+
+
+def test_every_alarm_of_the_stack_is_made_to_go_off(told: Told) -> None:
+    alarms = {name.removeprefix(told.prefix) for name in told.states if name.startswith(told.prefix)}
+    assert alarms == set(ALARMS)
+
+
+@pytest.mark.parametrize("alarm", [alarm for alarm in ALARMS if alarm != "watermark-stale"])
+def test_an_alarm_goes_off_and_is_over_when_its_cause_is(told: Told, alarm: str) -> None:
+    name = told.prefix + alarm
+
+    assert (told.states[name], told.a_day_later[name]) == ("ALARM", "OK")
+    message = told.topic.says(name, "ALARM")
+    assert f"docs/runbook.md#{alarm}" in message["AlarmDescription"]
+    told.topic.says(name, "OK")
+
+
+def test_a_watermark_is_stale_when_no_run_starts_any_more(told: Told) -> None:
+    name = f"{told.prefix}watermark-stale"
+
+    assert (told.states[name], told.a_day_later[name]) == ("OK", "ALARM")
+    told.topic.says(name, "ALARM")
