@@ -121,6 +121,12 @@ class Engine:
             execution.abort(error, cause)
         return execution
 
+    def forget(self, arn: str) -> None:
+        """Lose an execution that has ended, as Step Functions does after 90 days: its name may come again."""
+        self.execution(arn).finish()
+        with self._lock:
+            del self._executions[arn]
+
     def execution(self, arn: str) -> Execution:
         """The execution or map child of that ARN."""
         execution = self._executions.get(arn)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from threading import Event
 from types import TracebackType
@@ -23,6 +25,7 @@ from healthlake_export import (
     reconcile_run,
     start_export,
 )
+from healthlake_export.run_context import RunIdentity
 from healthlake_export.run_state import RunState
 from healthlake_export.settings import export_settings
 from local.healthlake.testing import HealthLakeServer
@@ -30,7 +33,15 @@ from local.stepfunctions.pace import Pace
 from local.stepfunctions.workbench import Workbench, function_arn
 from local.stepfunctions.workbench_run import Run
 from local.testing.event_patterns import ENDED_EXECUTIONS, JOB_EVENTS, event_pattern
-from local.testing.mocked_hub import BUCKET, CREDENTIALS, REGION, TABLE, create_hub_resources, hub_environment
+from local.testing.mocked_hub import (
+    BUCKET,
+    CREDENTIALS,
+    DATASTORE_ID,
+    REGION,
+    TABLE,
+    create_hub_resources,
+    hub_environment,
+)
 from local.testing.moto_dynamodb import atomic_writes
 from local.testing.template_reader import read
 
@@ -62,7 +73,9 @@ class ExportHub:
         self._atomic_writes = atomic_writes()
         self._bench_is_open = Event()
         self.healthlake = HealthLakeServer(put_object=_put_object, on_event=self._on_job_event)
-        self.datastore = self.healthlake.create_datastore()
+        # The same id every time, so that the definition is parsed once and not for every hub.
+        datastores = replace(self.healthlake.service.datastores, new_id=lambda: DATASTORE_ID)
+        self.datastore = datastores.create({"DatastoreName": "test"})
         self.fhir = self.healthlake.client(self.datastore)
         queue = f"https://sqs.{REGION}.amazonaws.com/123456789012/"
         substitutions = {f"{name}Arn": function_arn(name) for name in HANDLERS}
@@ -130,6 +143,11 @@ class ExportHub:
         """Events of runs that wait to be published."""
         return self._run_state().outbox()
 
+    def audit(self, run: Run) -> dict[str, Any]:
+        """The audit item of a run."""
+        identity = RunIdentity.of_execution(run.arn, self.datastore.datastore_id)
+        return self._run_state().read_audit(identity)
+
     def _run_state(self) -> RunState:
         return RunState(boto3.client("dynamodb", REGION), TABLE, self.datastore.datastore_id)
 
@@ -178,10 +196,15 @@ class ExportHub:
             "ExistingDatastoreId": self.datastore.datastore_id,
             "ExportStateMachine": self.bench.state_machine.arn,
         }
-        return event_pattern(read(TEMPLATE), path, values)
+        return event_pattern(_template(), path, values)
 
     def _to_check_queue(self, event: dict[str, Any]) -> None:
         boto3.client("sqs", REGION).send_message(QueueUrl=self.queues.check, MessageBody=json.dumps(event))
+
+
+@cache
+def _template() -> Any:
+    return read(TEMPLATE)
 
 
 def _put_object(bucket: str, key: str, body: bytes, role_arn: str) -> None:  # noqa: ARG001 (its form)
