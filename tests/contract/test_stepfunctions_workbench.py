@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
 from local.stepfunctions.pace import Pace
 from local.stepfunctions.workbench import Workbench, function_arn, substituted
@@ -215,3 +216,36 @@ def test_conditional_writes_of_threads_are_decided_one_at_a_time() -> None:
         runs = [bench.start() for _ in range(8)]
         statuses = sorted(run.wait(10).status for run in runs)
     assert statuses == ["FAILED"] * 7 + ["SUCCEEDED"]
+
+
+def test_planned_faults_are_met_by_the_calls_of_their_state_one_each() -> None:
+    def refuse(_call: Any) -> Any:
+        raise EndpointConnectionError(endpoint_url="https://lambda.us-east-1.amazonaws.com/")
+
+    def lose_the_answer(call: Any) -> Any:
+        call()
+        raise ReadTimeoutError(endpoint_url="https://lambda.us-east-1.amazonaws.com/")
+
+    definition = calling("echo")
+    definition["States"]["Call"]["Retry"] = [{"ErrorEquals": ["States.TaskFailed"], "MaxAttempts": 5}]
+    with Workbench(definition, {}, {"echo": lambda event, context: event}, pace=FAST) as bench:
+        bench.call_faults.plan("Call", refuse, lose_the_answer)
+        bench.call_faults.plan("Another State", refuse)
+        run = bench.start({"a": 1}).wait(10)
+        assert run.output == {"a": 1}
+        failures = [event["taskFailedEventDetails"] for event in run.history if event["type"] == "TaskFailed"]
+        assert [failure["error"] for failure in failures] == [
+            "Lambda.SdkClientException",
+            "Lambda.ClientExecutionTimeoutException",
+        ]
+        assert len(bench.calls("echo")) == 2
+        assert bench.call_faults.left == {"Another State": 1}
+
+
+def test_an_updated_definition_is_run_by_the_executions_that_start_from_then_on() -> None:
+    waiting = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 1, "Next": "Done"}}}
+    waiting["States"] |= NOTHING["States"]  # type: ignore[operator]
+    with Workbench(waiting, {}, {}, pace=FAST) as bench:
+        before = bench.start()
+        bench.update(NOTHING)
+        assert (before.wait(10).path, bench.start().wait(10).path) == (["Wait", "Done"], ["Done"])
