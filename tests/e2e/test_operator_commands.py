@@ -254,6 +254,14 @@ def test_a_stack_that_is_not_there_is_told_with_where_it_was_looked_for(hub: "Hu
     )
 
 
+def test_variables_of_functions_are_told_as_sam_takes_them(aws: Command, hub: "Hub") -> None:
+    status, variables, told = aws("variables")
+
+    assert status == 0
+    assert variables["ProcessRangeFunction"]["HUB_TABLE"] == hub.outputs["HubTableName"]
+    assert hub.stack_name in told
+
+
 def test_the_commands_find_the_applications_code_by_themselves(hub: "Hub", operated: Operated) -> None:
     """In a process of their own, where no test has made it importable."""
     command = [sys.executable, "-m", "local", "run", operated.completed.finished.run_id, "--aws"]

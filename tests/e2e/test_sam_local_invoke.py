@@ -23,6 +23,8 @@ from samcli.yamlhelper import yaml_dump, yaml_parse
 from local.account.clients import client
 from local.account.settings import HOST
 from local.cli import stack
+from local.cli.operations.hub import DeployedHub
+from local.cli.operations.variables import function_variables
 from local.cli.project import Project
 from local.cli.sam import account_variables, local_environment, sam_environment
 
@@ -232,15 +234,8 @@ def invoke(hub: "Hub", endpoint: str, tmp_path_factory: pytest.TempPathFactory) 
     project, folder = Project(), tmp_path_factory.mktemp("sam-local")
     built = (project.build_dir / "template.yaml").read_text(encoding="utf-8")
     (folder / "template.yaml").write_text(local_template(built, project.build_dir), encoding="utf-8")
-    lambdas = client(hub.account, "lambda")
-    variables = {
-        name: variables_of(
-            lambdas.get_function_configuration(FunctionName=deployed)["Environment"]["Variables"],
-            hub.account.endpoint,
-            endpoint,
-        )
-        for name, deployed in stack.functions(hub.account, hub.stack_name).items()
-    }
+    deployed = function_variables(DeployedHub(hub.account, hub.stack_name, hub.outputs))
+    variables = {name: variables_of(own, hub.account.endpoint, endpoint) for name, own in deployed.items()}
     (folder / "variables.json").write_text(json.dumps(variables), encoding="utf-8")
     sam = SamLocal(folder, {**sam_environment(project), **account_variables(hub.account)})
     parameters = [

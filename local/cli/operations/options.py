@@ -46,6 +46,10 @@ def add_operations(add: _Add) -> None:
     add_place(command)
     add_place(add("state", _state, "Show run lock, watermark, holds and outbox of the datastore."))
     add_place(add("resume", _resume, "Let the schedule start exports again after a pause."))
+    command = add(
+        "variables", _variables, "Write the functions' variables for `sam local invoke --env-vars`."
+    )
+    add_place(command)
 
 
 def _positive(text: str) -> int:
@@ -123,3 +127,10 @@ def _resume(project: Project, output: Output, options: argparse.Namespace) -> in
     from local.cli.operations.state import resume
 
     return resume(hub, output)
+
+
+def _variables(project: Project, _output: Output, options: argparse.Namespace) -> int:
+    from local.cli.operations.variables import variables
+
+    document_only = Output(as_json=True)
+    return variables(find_hub(project, document_only, options), document_only)

@@ -24,7 +24,7 @@ from local.cli.output import Output
 from local.cli.project import Project
 from local.cli.refusals import refusal
 
-OPERATIONS = ("runs", "run", "ledger", "quarantine", "state", "resume")
+OPERATIONS = ("runs", "run", "ledger", "quarantine", "state", "resume", "variables")
 OUTPUTS = {"ExportStateMachineArn": "machine", "HubTableName": "table", "DatastoreId": "store"}
 
 
