@@ -17,7 +17,7 @@ export SAM_CLI_TELEMETRY := 0
 export __SAM_CLI_APP_DIR := $(CURDIR)/.cache/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test check format lock audit clean
+.PHONY: help setup demo up down test soak check format lock audit clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ down: $(INSTALLED) ## stop the local AWS account
 
 test: check $(CHECKOV)/.installed ## run every check and test
 	@$(BIN)/python -m pytest
+
+soak: $(INSTALLED) ## take every permission away; 200 runs with random faults (PART= SEED= RUNS= JSON=1)
+	@PYTHONPATH=functions $(BIN)/python -m local.soak $(PART) $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(JSON),--json)
 
 check: $(INSTALLED) ## run the linters and type checkers
 	@$(BIN)/ruff format --check .

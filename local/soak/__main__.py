@@ -1,33 +1,64 @@
-"""`python -m local.soak`: what takes too long for `make test`."""
+"""`python -m local.soak`: what takes too long for `make test`.
+
+`permissions` takes every permission of the deployed stack away, one at a time. `faults` lets hundreds of runs
+meet faults drawn at random from a seed. The functions have to be importable: PYTHONPATH=functions.
+"""
 
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 from collections.abc import Sequence
+from typing import Any
 
+from local.account import signals
 from local.cli.errors import CommandError
 from local.cli.output import Output
-from local.soak.permissions import command as permissions
+
+LARGEST_SEED = 1_000_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what was asked for; 0 when everything held, 1 when something did not."""
-    parser = argparse.ArgumentParser(prog="python -m local.soak", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=["all", "permissions", "faults"], default="all")
-    parser.add_argument("--json", action="store_true", help="write one JSON document")
-    parser.add_argument("--only", default="", help="permissions with this in their name")
-    options = parser.parse_args(arguments)
+    """Run what was asked for; 0 when everything held, 1 when something did not, 130 after Ctrl-C."""
+    options = _parser().parse_args(arguments)
     output = Output(as_json=options.json)
     try:
-        document = {
-            "permissions": permissions.report(permissions.take_permissions_away(output, options.only), output)
-        }
+        with signals.interrupting():
+            document = _soak(options, output)
     except CommandError as error:
         output.bad(str(error))
         return 1
+    except KeyboardInterrupt:
+        output.bad("Interrupted; nothing is left running.")
+        return 130
     output.document(document)
-    return 0
+    return 1 if any(part["problems"] for part in document.values()) else 0
+
+
+def _soak(options: argparse.Namespace, output: Output) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    if options.part in ("all", "faults"):
+        from local.soak.faults import command as faults
+
+        seed = options.seed if options.seed is not None else random.randrange(LARGEST_SEED)  # noqa: S311
+        document["faults"] = faults.report(faults.soak(output, options.runs, seed), options.runs, output)
+    if options.part in ("all", "permissions"):
+        from local.soak.permissions import command as permissions
+
+        removals = permissions.take_permissions_away(output, options.only)
+        document["permissions"] = permissions.report(removals, output)
+    return document
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local.soak", description=__doc__)
+    parser.add_argument("part", nargs="?", choices=["all", "permissions", "faults"], default="all")
+    parser.add_argument("--runs", type=int, default=200, help="runs with faults (%(default)s)")
+    parser.add_argument("--seed", type=int, help="what the faults are drawn from; drawn itself if not given")
+    parser.add_argument("--only", default="", help="only permissions with this in their name")
+    parser.add_argument("--json", action="store_true", help="write one JSON document and nothing else")
+    return parser
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def test_a_bus_that_may_not_be_written_to_does_not_hide_why_a_run_failed(
 ) -> None:
     hub.put(("Patient", "p1"))
     hub.healthlake.faults.fail_next_job()
-    refusal = {"Error": {"Code": "AccessDeniedException", "Message": "no"}}
+    refusal: Any = {"Error": {"Code": "AccessDeniedException", "Message": "no"}}
 
     def refuse(**_: Any) -> Any:
         raise ClientError(refusal, "PutEvents")

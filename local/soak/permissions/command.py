@@ -70,6 +70,7 @@ def deployed_stage(project: Project, output: Output) -> Iterator[Stage]:
     """The application in an account of its own, with policies enforced, stopped at the end."""
     forget_foreign_settings()
     os.environ["SFN_WAIT_SCALE"] = WAIT_SCALE
+    os.environ.pop("PYTHONPATH", None)  # functions shall find what their artifacts hold
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         state_dir = Path(folder)
         sam = Sam(project, state_dir / "logs", PARAMETERS)

@@ -110,6 +110,10 @@ def _look(stage: Stage, grant: Grant, arn: str, since: int) -> tuple[str, str]:
     end = stage.describe(arn)
     if is_named(end.get("cause", "")):
         return end["status"], "cause"
+    if is_named(end.get("output", "")):
+        return end["status"], "output"
+    if is_named(stage.causes_of_children(arn)):
+        return end["status"], "cause of a child execution"
     with suppress(DidNotHappenError):
         stage.wait_until(is_logged, LOG_SECONDS)
         return end["status"], "log"

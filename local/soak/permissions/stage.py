@@ -78,6 +78,14 @@ class Stage:
         described: dict[str, Any] = self.client("stepfunctions").describe_execution(executionArn=arn)
         return described
 
+    def causes_of_children(self, arn: str) -> str:
+        """Why children of the execution's distributed maps failed."""
+        states, causes = self.client("stepfunctions"), []
+        for map_run in states.list_map_runs(executionArn=arn)["mapRuns"]:
+            children = states.list_executions(mapRunArn=map_run["mapRunArn"])["executions"]
+            causes += [self.describe(child["executionArn"]).get("cause", "") for child in children]
+        return "\n".join(causes)
+
     def state_input(self, arn: str, state: str) -> Any:
         """What a state of an execution was given."""
         pages = self.client("stepfunctions").get_paginator("get_execution_history")

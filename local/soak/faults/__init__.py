@@ -1,0 +1,1 @@
+"""Runs of the export workflow with faults drawn at random: what holds after all of them?"""

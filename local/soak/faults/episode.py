@@ -1,0 +1,195 @@
+"""An episode: one hub, some runs in bad weather, one run in good weather, and what holds then."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from dataclasses import dataclass, field
+from io import StringIO
+from random import Random
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from botocore.retries.standard import ExponentialBackoff
+
+from healthlake_export.retry_policy import RetryPolicy
+from local.soak.faults.disorder import Disorder, moody_bus, time_passing
+from local.soak.faults.mortal import Mortality, calls_watched
+from local.soak.faults.verdict import problems
+from local.soak.faults.weather import Settings, Weather
+from local.soak.faults.writer import Name, Writer
+from local.stepfunctions.errors import StepFunctionsError
+from local.stepfunctions.workbench_run import Run
+from local.testing.export_hub import ExportHub
+from local.testing.refusing_bus import bus_refusing
+
+DEATHS, DISORDER, REFUSALS = 0.12, 0.3, 0.08
+RUN_SECONDS = 120.0
+SETTLE_SECONDS = 180.0
+
+
+@dataclass
+class Outcome:
+    """What became of an episode: how its executions ended, how many functions died, and what is wrong."""
+
+    seed: int
+    settings: Settings
+    ends: Counter[str] = field(default_factory=Counter)
+    deaths: int = 0
+    events: int = 0
+    versions: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+class Episode:
+    """One hub and what goes wrong around it, all of it drawn from the seed."""
+
+    def __init__(self, hub: ExportHub, seed: int, outcome: Outcome) -> None:
+        self._hub = hub
+        self._random = Random(seed)  # noqa: S311
+        self._outcome = outcome
+        self._writer = Writer(hub, f"{seed}/writer")
+        self._mortality = Mortality(f"{seed}", DEATHS)
+        self._disorder = Disorder(f"{seed}/queues", DISORDER)
+        self._refusals = REFUSALS
+        self._touched: set[Name] = set()
+        self._timers: list[threading.Timer] = []
+        self.refuse = moody_bus(f"{seed}/bus", lambda: self._refusals)
+        self._make_mortal()
+
+    def live(self, runs: int, told: Callable[[str], None]) -> None:
+        """Go through so many runs in bad weather, then let it clear up and judge."""
+        for _ in range(4):
+            self._writer.write(self._writer.draw())
+        with time_passing(self._hub, self._mortality):
+            for number in range(1, runs + 1):
+                weather = Weather.draw(self._random)
+                told(f"run {number} of {runs}, HealthLake {weather.healthlake}")
+                self._go_through(weather)
+            self._clear_up()
+        self._outcome.ends.update(self._end_of(run) for run in self._hub.bench.runs)
+        self._outcome.deaths = self._mortality.deaths
+        self._outcome.events = len(self._hub.resource_events())
+        self._outcome.versions = sum(map(len, self._writer.versions.values()))
+
+    def _go_through(self, weather: Weather) -> None:
+        resource = self._writer.known()
+        if weather.healthlake == "reports errors":
+            self._touched.add(resource)
+        weather.break_healthlake(self._hub.healthlake.faults, self._random, resource)
+        self._writer.write_beside(weather.writes, threading.Event())
+        runs = [self._hub.bench.start(weather.request) for _ in range(weather.starts)]
+        if weather.stopped_after is not None:
+            self._later(weather.stopped_after, lambda: _stop(runs[0]))
+        if weather.waited_for:
+            for run in runs:
+                self._wait(run)
+            if weather.redriven:
+                self._redrive(runs[0])
+
+    def _clear_up(self) -> None:
+        """No more faults, everything that runs comes to its end, and a run in good weather."""
+        self._mortality.chance = self._disorder.chance = self._refusals = 0.0
+        self._hub.healthlake.faults.clear()
+        for timer in self._timers:
+            timer.join()
+        self._writer.wait()
+        self._disorder.wait()
+        for run in self._hub.bench.runs:
+            self._wait(run)
+        for name in sorted(self._touched):  # with «advance» what HealthLake could not export is quarantined
+            self._writer.write(name)
+        last = self._hub.bench.start({})
+        self._wait(last)
+        if last.status != "SUCCEEDED" or last.output.get("status") != "COMPLETED":
+            self._outcome.problems.append(f"the last run ended as {last.status}: {last.error}: {last.cause}")
+        self._settle()
+
+    def _settle(self) -> None:
+        """Rules deliver a moment after the fact; what holds for good is judged."""
+        ends_at = time.monotonic() + SETTLE_SECONDS / 60
+        while found := problems(self._hub, self._writer.versions):
+            if time.monotonic() > ends_at:
+                self._outcome.problems += found
+                return
+            time.sleep(0.2)
+
+    def _wait(self, run: Run) -> None:
+        with suppress(TimeoutError):
+            run.wait(RUN_SECONDS)
+            return
+        self._outcome.problems.append(f"execution {run.name} goes on for minutes, in {run.path[-3:]}")
+        run.stop()
+
+    def _redrive(self, run: Run) -> None:
+        with suppress(StepFunctionsError):  # only what failed can be redriven
+            run.redrive()
+            self._wait(run)
+
+    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+        timer = threading.Timer(seconds, act)
+        self._timers.append(timer)
+        timer.start()
+
+    def _make_mortal(self) -> None:
+        functions = self._hub.bench.functions
+        for name, handler in list(functions.items()):
+            mortal = self._mortality.mortal(name, handler)
+            queued = name in ("StartExportFunction", "CheckExportFunction")
+            functions[name] = self._disorder.of(mortal) if queued else mortal
+
+    @staticmethod
+    def _end_of(run: Run) -> str:
+        if run.status == "SUCCEEDED":
+            return str((run.output or {}).get("status", run.path[-1]))
+        return f"{run.status} {run.error}" if run.error else run.status
+
+
+def live_through(seed: int, runs: int, told: Callable[[str], None]) -> Outcome:
+    """Run an episode; its outcome says what did not hold."""
+    outcome = Outcome(seed, Settings.draw(Random(f"{seed}/settings")))  # noqa: S311
+    with _quietly(), pytest.MonkeyPatch.context() as environment:
+        environment.delenv("AWS_PROFILE", raising=False)
+        with ExportHub(environment) as hub:
+            hub.configure(**outcome.settings.variables())
+            episode = Episode(hub, seed, outcome)
+            with bus_refusing(episode.refuse), calls_watched(), _short_waits():
+                episode.live(runs, told)
+    return outcome
+
+
+@contextmanager
+def _short_waits() -> Iterator[None]:
+    """The functions' own retries wait a moment instead of seconds."""
+
+    def wait(_policy: Any, _failures: int) -> None:
+        time.sleep(0.001)
+
+    with (
+        patch.object(RetryPolicy, "wait", wait),
+        patch.object(ExponentialBackoff, "delay_amount", lambda *_: 0.001),
+    ):
+        yield
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep what the functions log and count out of the terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with ExitStack() as quiet:
+            quiet.enter_context(redirect_stdout(StringIO()))
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _stop(run: Run) -> None:
+    with suppress(StepFunctionsError):
+        run.stop()
