@@ -26,6 +26,7 @@ def open_run(client: DynamoDBClient, table: str, run: RunContext, locked_at: str
         "since": run.since,
         "until": run.until,
         "types": ",".join(run.types) or None,
+        "events": run.events,
         "startedAt": run.started_at,
         "lockedAt": locked_at,
     }

@@ -80,11 +80,9 @@ class Evidence:
     def _reconciled(self, ranges: Sequence[ByteRange]) -> Iterator[Check]:
         name = "ledger reconciles"
         plan = self._plan(ranges)
-        # a run that published nothing at all was a silent one; one line too few is no silence
-        events = bool(self.audit.get("published", True)) or not self.audit.get("rows")
         try:
             if ranges:
-                totals = reconcile(plan, ranges, self.ledger, events=events)
+                totals = reconcile(plan, ranges, self.ledger, events=self._publishes())
             else:
                 totals = totals_without_ranges(plan)
         except ReconciliationFailed as error:
@@ -93,6 +91,13 @@ class Evidence:
         done = f"{counted(totals.ranges, 'range')} tile {counted(totals.bytes, 'byte')} of "
         yield Check(name, True, f"{done}{counted(totals.files, 'file')}; every line has its outcome.")
         yield self._same_as_audit(totals)
+
+    def _publishes(self) -> bool:
+        """Whether the run was to publish. An audit item that does not say so yet is of a silent run when it
+        counts rows and not one event; one event too few is no silence."""
+        if "events" in self.audit:
+            return bool(self.audit["events"])
+        return bool(self.audit.get("published", True)) or not self.audit.get("rows")
 
     def _plan(self, ranges: Sequence[ByteRange]) -> dict[str, Any]:
         """The plan as the workflow carried it; what no audit item tells of is taken from its item file."""

@@ -94,12 +94,22 @@ def test_a_run_that_exported_nothing_is_proven(hub: DeployedHub, written: Writte
     assert verified(hub, read=True)[0] == 0
 
 
-def test_a_run_without_events_is_proven(hub: DeployedHub, written: Written) -> None:
+SILENT = {"files": 1, "ranges": 2, "bytes": 33, "lines": 3, "rows": 3, "published": 0, "exportErrors": 0}
+
+
+@pytest.mark.parametrize(
+    ("told", "proven"),
+    [({"events": False}, True), ({"events": True}, False), ({}, True)],
+    ids=["a silent run", "a run that was to publish", "a run from before audit items told of events"],
+)
+def test_a_run_that_published_nothing_is_proven_only_if_it_was_to_be_silent(
+    hub: DeployedHub, written: Written, told: dict[str, bool], proven: bool
+) -> None:
     for item in written.run():
         written.ledger("run", replace(item, published=0))
-    written.audit("run", files=1, ranges=2, bytes=33, lines=3, rows=3, published=0, exportErrors=0)
+    written.audit("run", **SILENT, **told)
 
-    assert verified(hub)[0] == 0
+    assert verified(hub)[1]["ledger reconciles"] is proven
 
 
 def test_a_range_that_published_too_little_is_found(hub: DeployedHub, written: Written) -> None:
