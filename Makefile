@@ -17,7 +17,7 @@ export SAM_CLI_TELEMETRY := 0
 export __SAM_CLI_APP_DIR := $(CURDIR)/.cache/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test soak check format lock audit clean
+.PHONY: help setup demo up down test soak bench check format lock audit clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ test: check $(CHECKOV)/.installed ## run every check and test
 
 soak: $(INSTALLED) ## take every permission away; 200 runs with random faults (PART= SEED= RUNS= JSON=1)
 	@PYTHONPATH=functions $(BIN)/python -m local.soak $(PART) $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(JSON),--json)
+
+bench: $(INSTALLED) ## measure cold starts; a quiet machine and a minute (SAMPLES=)
+	@$(BIN)/python -m bench $(if $(SAMPLES),--samples $(SAMPLES))
 
 check: $(INSTALLED) ## run the linters and type checkers
 	@$(BIN)/ruff format --check .

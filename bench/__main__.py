@@ -1,0 +1,46 @@
+"""`python -m bench`: run benchmarks, print what they found and write it to bench/results.json."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from bench import cold_start
+from bench.report import Result, document, table
+
+RESULTS = Path(__file__).parent / "results.json"
+FEWEST_SAMPLES = 5
+
+Benchmark = Callable[[int, Callable[[int, int], None]], Result]
+BENCHMARKS: Mapping[str, Benchmark] = {"cold-start": cold_start.run}
+"""A benchmark takes the number of samples and what to tell its progress, and returns its result."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the benchmarks that were named, or all of them; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all by default"
+    )
+    parser.add_argument("--samples", type=int, default=9, help="of each case, at least 5 (%(default)s)")
+    options = parser.parse_args(arguments)
+    unknown = set(options.names) - BENCHMARKS.keys()
+    if unknown or options.samples < FEWEST_SAMPLES:
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}" if unknown else "too few samples")
+    results = [BENCHMARKS[name](options.samples, _progress) for name in options.names or BENCHMARKS]
+    print("\n\n".join(table(result) for result in results))
+    RESULTS.write_text(json.dumps(document(results), indent=2) + "\n", encoding="utf-8")
+    print(f"\nMedians of {options.samples}, cases in turn. All samples: {RESULTS}")
+    return 0
+
+
+def _progress(done: int, steps: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{done} of {steps}", end="\n" if done == steps else "", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
