@@ -25,7 +25,7 @@ def _patient(hub: Any) -> None:
 
 
 @pytest.fixture
-def held_look(hub: Any, gate: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Gate]:
+def held_look(hub: Any, gate: Callable[[], Gate], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Gate]:
     """Holds a look at the job between HealthLake's answer and what follows from it: the first look by
     polling (`on_check`) or on an event (`on_job_event`). Checks and events go on in other invocations."""
 

@@ -51,9 +51,9 @@ def die(hub: Any) -> Callable[[Any], None]:
 
 def queue_is_empty(url: str) -> bool:
     """Whether no message waits, is delayed or is under way."""
-    names = ["ApproximateNumberOfMessages" + kind for kind in ("", "Delayed", "NotVisible")]
-    counts = boto3.client("sqs", REGION).get_queue_attributes(QueueUrl=url, AttributeNames=names)
-    return set(counts["Attributes"].values()) == {"0"}
+    answer = boto3.client("sqs", REGION).get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+    counts = [count for name, count in answer["Attributes"].items() if name.startswith("Approximate")]
+    return set(counts) == {"0"}
 
 
 def everything_in_the_table() -> list[str]:

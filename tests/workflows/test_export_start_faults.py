@@ -38,7 +38,8 @@ def test_a_start_message_delivered_twice_at_once_starts_one_job(
     hub: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = hub.bench.functions["StartExportFunction"]
-    begin, barrier, begun = RunState.begin_start, Barrier(2), []
+    begin, barrier = RunState.begin_start, Barrier(2)
+    begun: list[bool] = []
 
     def begin_together(*args: Any, **kwargs: Any) -> bool:
         if len(begun) < 2:
