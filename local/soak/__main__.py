@@ -56,7 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("part", nargs="?", choices=["all", "permissions", "faults"], default="all")
     parser.add_argument("--runs", type=int, default=200, help="runs with faults (%(default)s)")
     parser.add_argument("--seed", type=int, help="what the faults are drawn from; drawn itself if not given")
-    parser.add_argument("--only", default="", help="only permissions with this in their name")
+    parser.add_argument(
+        "--only", default="", help="only permissions that this regular expression is found in"
+    )
     parser.add_argument("--json", action="store_true", help="write one JSON document and nothing else")
     return parser
 

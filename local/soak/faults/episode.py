@@ -28,7 +28,7 @@ from local.stepfunctions.workbench_run import Run
 from local.testing.export_hub import ExportHub
 from local.testing.refusing_bus import bus_refusing
 
-DEATHS, DISORDER, REFUSALS = 0.12, 0.3, 0.08
+DEATHS, DISORDER, REFUSALS = 0.25, 0.3, 0.08
 RUN_SECONDS = 120.0
 SETTLE_SECONDS = 180.0
 

@@ -24,7 +24,7 @@ from healthlake_export.fhir_export_api import FhirExportApi
 
 Handler = Callable[[Any, Any], Any]
 ERRORS = ("Runtime.ExitError", "Sandbox.Timedout")
-LATEST_CALL = 10
+LATEST_CALL = 8
 
 
 class Killed(BaseException):

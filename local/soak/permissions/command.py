@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,10 +31,10 @@ PARAMETERS = {"FirstCheckDelaySeconds": "1", "MaxCheckDelaySeconds": "2", "MaxEv
 
 
 def take_permissions_away(output: Output, only: str = "") -> list[Removal]:
-    """Each permission that a scenario shows, or those with `only` in their name; one line for each."""
+    """Each permission that a scenario shows, or those that the pattern `only` is found in; a line for each."""
     project = Project()
     expanded = expand(read(project.template), project.root)
-    grants = [one for one in granted(expanded) if scenario_of(one) and only.lower() in str(one).lower()]
+    grants = [one for one in granted(expanded) if scenario_of(one) and re.search(only, str(one))]
     with deployed_stage(project, output) as stage:
         iam, cloudformation = stage.client("iam"), stage.client("cloudformation")
         roles = DeployedRoles.of_stack(iam, cloudformation, stage.stack_name, expanded)

@@ -42,6 +42,8 @@ def remove(stage: Stage, roles: DeployedRoles, grant: Grant) -> Removal:
         problem = _judge(grant, status, named_in)
     except DidNotHappenError as error:
         problem = str(error)
+    except Exception as error:  # what one scenario cannot do must not end the others
+        problem = f"the scenario broke down with {type(error).__name__}: {error}"
     finally:
         recovery = settle(stage)
     seconds = time.monotonic() - began

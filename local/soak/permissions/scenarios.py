@@ -106,7 +106,7 @@ def a_stopped_execution_that_nothing_cleans_up(stage: Stage) -> Generator[None, 
     """The rule did not fire: the next check finds that nobody waits."""
     stage.fault("drop-events", count=100)
     events = stage.client("events")
-    rule = next(one["Name"] for one in events.list_rules()["Rules"] if _RULE in one["Name"])
+    rule = stage.physical_name(_RULE).rsplit("/", 1)[-1]
     arn = stage.start_and_hold()
     yield
     events.disable_rule(Name=rule)

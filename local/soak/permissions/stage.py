@@ -147,6 +147,14 @@ class Stage:
                 ExpressionAttributeNames={"#owner": "owner"},
             )
 
+    def physical_name(self, logical_id: str) -> str:
+        """What a resource of the stack is called in the account."""
+        answer = self.client("cloudformation").describe_stack_resource(
+            StackName=self.stack_name, LogicalResourceId=logical_id
+        )
+        name: str = answer["StackResourceDetail"]["PhysicalResourceId"]
+        return name
+
     def functions(self) -> Mapping[str, str]:
         """Names of the functions by logical id."""
         return stack.functions(self.account, self.stack_name)
