@@ -149,7 +149,7 @@ class ExportHub:
         return self._run_state().read_audit(identity)
 
     def _run_state(self) -> RunState:
-        return RunState(boto3.client("dynamodb", REGION), TABLE, self.datastore.datastore_id)
+        return RunState(_client("dynamodb"), TABLE, self.datastore.datastore_id)
 
     def resource_events(self, run: Run | None = None) -> list[Any]:
         """Details of the events about resources on the bus, of one run if given."""
@@ -174,7 +174,7 @@ class ExportHub:
 
     def quarantined(self) -> list[Any]:
         """Every quarantined record."""
-        s3 = boto3.client("s3", REGION)
+        s3 = _client("s3")
         listed = s3.list_objects_v2(Bucket=BUCKET, Prefix="quarantine/").get("Contents", [])
         keys = [found["Key"] for found in listed if found["Key"].endswith(".ndjson")]
         bodies = [s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys]
@@ -199,7 +199,13 @@ class ExportHub:
         return event_pattern(_template(), path, values)
 
     def _to_check_queue(self, event: dict[str, Any]) -> None:
-        boto3.client("sqs", REGION).send_message(QueueUrl=self.queues.check, MessageBody=json.dumps(event))
+        _client("sqs").send_message(QueueUrl=self.queues.check, MessageBody=json.dumps(event))
+
+
+@cache
+def _client(service: Any) -> Any:
+    """A client of moto's services, made once: making one takes longer than most calls."""
+    return boto3.client(service, REGION)
 
 
 @cache
@@ -208,7 +214,7 @@ def _template() -> Any:
 
 
 def _put_object(bucket: str, key: str, body: bytes, role_arn: str) -> None:  # noqa: ARG001 (its form)
-    boto3.client("s3", REGION).put_object(Bucket=bucket, Key=key, Body=body)
+    _client("s3").put_object(Bucket=bucket, Key=key, Body=body)
 
 
 def _forget() -> None:
