@@ -17,6 +17,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
 from common.errors import AwsCallFailed, HubError, UnexpectedError
+from common.quiet_traces import QuietEmitter
 from common.refusals import describe_refusal
 
 NAMESPACE = "HealthLakeHub"
@@ -39,9 +40,14 @@ def metrics() -> Metrics:
 @cache
 def tracer() -> Tracer:
     """X-Ray tracing of AWS calls. Only botocore is patched: patching every module that the SDK knows
-    costs about a second of cold start. Nothing is captured from responses or exceptions, since both
-    may carry resource content."""
-    return Tracer(patch_modules=["botocore"])
+    costs about a second of cold start. Nothing is captured from responses or messages of exceptions, since
+    both may carry resource content."""
+    made = Tracer(patch_modules=["botocore"])
+    if not made.disabled:
+        from aws_xray_sdk.core import xray_recorder  # in a layer, and most of a second to import
+
+        xray_recorder.emitter = QuietEmitter(xray_recorder.emitter)
+    return made
 
 
 def count(**counts: int) -> None:

@@ -14,9 +14,10 @@ Refusal = Callable[[Mapping[str, Any]], str | None]
 
 
 @contextmanager
-def bus_refusing(refusal: Refusal) -> Iterator[list[list[str | None]]]:
+def bus_refusing(refusal: Refusal, words: str = "no") -> Iterator[list[list[str | None]]]:
     """Answers PutEvents of every boto3 client while the context is open; entries without a code go on to
-    the bus. Gives a list that gets the codes of each call's entries."""
+    the bus, the others are refused with these `words`. Gives a list that gets the codes of each call's
+    entries."""
     make_call = BaseClient._make_api_call  # type: ignore[attr-defined]
     calls: list[list[str | None]] = []
 
@@ -27,7 +28,9 @@ def bus_refusing(refusal: Refusal) -> Iterator[list[list[str | None]]]:
         calls.append(codes)
         taken = [entry for entry, code in zip(request["Entries"], codes, strict=True) if code is None]
         answers = iter(make_call(client, operation, {"Entries": taken})["Entries"] if taken else ())
-        entries = [next(answers) if code is None else {"ErrorCode": code} for code in codes]
+        entries = [
+            next(answers) if code is None else {"ErrorCode": code, "ErrorMessage": words} for code in codes
+        ]
         return {"FailedEntryCount": len(entries) - len(taken), "Entries": entries}
 
     with patch.object(BaseClient, "_make_api_call", call):
