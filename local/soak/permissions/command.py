@@ -31,7 +31,7 @@ PARAMETERS = {"FirstCheckDelaySeconds": "1", "MaxCheckDelaySeconds": "2", "MaxEv
 
 
 def take_permissions_away(output: Output, only: str = "") -> list[Removal]:
-    """Each permission that a scenario shows, or those that the pattern `only` is found in; a line for each."""
+    """Each permission that a scenario shows, or those in which the pattern `only` is found."""
     project = Project()
     expanded = expand(read(project.template), project.root)
     grants = [one for one in granted(expanded) if scenario_of(one) and re.search(only, str(one))]
