@@ -84,17 +84,6 @@ def test_a_replay_does_not_make_a_scheduled_run_repeat_or_forget(hub: Any) -> No
     assert ids[0] == ids[1], "consumers drop what they have"
 
 
-def test_a_full_run_beside_a_scheduled_one_waits_for_it_and_then_runs(hub: Any) -> None:
-    scheduled = start_and_hold(hub, SCHEDULED)
-
-    full = hub.bench.start({"full": True})
-    hub.bench.wait_until(lambda: "Wait For The Other Run" in full.path)
-    hub.healthlake.service.exports.release()
-
-    assert full.wait().output["mode"] == "full"
-    assert (full.output["rows"], scheduled.wait().status) == (2, "SUCCEEDED")
-
-
 def test_an_execution_name_used_before_is_refused_before_anything_is_locked(hub: Any, covered: str) -> None:
     first = hub.bench.start(SCHEDULED, name="catch-up").wait()
     assert first.status == "SUCCEEDED"
