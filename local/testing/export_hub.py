@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import boto3
 import pytest
+from botocore.loaders import Loader, create_loader
 
 from common import aws_clients
 from healthlake_export import (
@@ -97,6 +98,8 @@ class ExportHub:
         for name, value in CREDENTIALS.items():
             self._monkeypatch.setenv(name, value)
         self._monkeypatch.setenv("AWS_ENDPOINT_URL_HEALTHLAKE", self.healthlake.url)
+        # Clients of every hub read the same models of services: most of what a first run takes.
+        self._monkeypatch.setattr("botocore.session.create_loader", _loader)
         self.healthlake.__enter__()
         self.bench.__enter__()
         self._atomic_writes.__enter__()
@@ -206,6 +209,11 @@ class ExportHub:
 def _client(service: Any) -> Any:
     """A client of moto's services, made once: making one takes longer than most calls."""
     return boto3.client(service, REGION)
+
+
+@cache
+def _loader(search_path: str | None = None) -> Loader:
+    return create_loader(search_path)
 
 
 @cache
