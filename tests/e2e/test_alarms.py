@@ -21,6 +21,7 @@ from local.account.clients import client
 from local.cli import stack
 from local.cli.executions import Finished
 from local.cloudwatch.testing import Topic, evaluate_alarms, listening_to
+from local.testing.template_reader import read
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Hub
@@ -149,31 +150,30 @@ def topic(hub: "Hub", operator: Operator) -> Iterator[Topic]:
 
 def _deploy_what_only_a_schedule_has(hub: "Hub") -> None:
     """The local stack has no schedule, so its alarm on a stale watermark is put as the template has it."""
-    from local.testing.template_reader import read
-
+    values = {"AWS::StackName": hub.stack_name, "StaleAfterSeconds": 3600}
     written = read(Path(__file__).parents[2] / "template.yaml")["Resources"]["WatermarkStaleAlarm"][
         "Properties"
     ]
-    members = {
-        name: written[name]
-        for name in (
-            "Namespace",
-            "MetricName",
-            "Statistic",
-            "EvaluationPeriods",
-            "ComparisonOperator",
-            "TreatMissingData",
-        )
-    }
+    taken = ("Metrics", "EvaluationPeriods", "Threshold", "ComparisonOperator", "TreatMissingData")
+    topic = [hub.outputs["AlarmTopicArn"]]
     client(hub.account, "cloudwatch").put_metric_alarm(
-        **members,
+        **_resolved({name: written[name] for name in taken}, values),
         AlarmName=f"{hub.stack_name}-watermark-stale",
-        Dimensions=[{"Name": "service", "Value": hub.stack_name}],
-        Period=3600,
-        Threshold=3600,
-        AlarmActions=[hub.outputs["AlarmTopicArn"]],
-        OKActions=[hub.outputs["AlarmTopicArn"]],
+        AlarmActions=topic,
+        OKActions=topic,
     )
+
+
+def _resolved(value: Any, values: Mapping[str, Any]) -> Any:
+    """A part of the template with what it refers to put in."""
+    match value:
+        case {"Ref": name}:
+            return values[name]
+        case dict():
+            return {key: _resolved(inner, values) for key, inner in value.items()}
+        case list():
+            return [_resolved(inner, values) for inner in value]
+    return value
 
 
 def _a_job_fails(operator: Operator) -> None:
@@ -235,9 +235,10 @@ CAUSES: tuple[Callable[[Operator], None], ...] = (
 
 @dataclass(frozen=True)
 class Told:
-    """The states that alarms had once everything had gone wrong, and in the silence a day after."""
+    """The states that alarms had once everything had gone wrong, and in the silence after."""
 
     states: Mapping[str, str]
+    after_two_hours: Mapping[str, str]
     a_day_later: Mapping[str, str]
     topic: Topic
     prefix: str
@@ -250,8 +251,8 @@ def told(hub: "Hub", operator: Operator, topic: Topic) -> Told:
     states = _once_counted(hub)
     for url in operator.queue_urls():
         client(hub.account, "sqs").purge_queue(QueueUrl=url)
-    later = evaluate_alarms(hub.account, after_seconds=DAY)
-    return Told(states, later, topic, f"{hub.stack_name}-")
+    later = [evaluate_alarms(hub.account, after_seconds=seconds) for seconds in (7200, DAY)]
+    return Told(states, *later, topic, f"{hub.stack_name}-")
 
 
 def _once_counted(hub: "Hub") -> Mapping[str, str]:
@@ -281,5 +282,5 @@ def test_an_alarm_goes_off_and_is_over_when_its_cause_is(told: Told, alarm: str)
 def test_a_watermark_is_stale_when_no_run_starts_any_more(told: Told) -> None:
     name = f"{told.prefix}watermark-stale"
 
-    assert (told.states[name], told.a_day_later[name]) == ("OK", "ALARM")
+    assert (told.states[name], told.after_two_hours[name]) == ("OK", "ALARM")
     told.topic.says(name, "ALARM")

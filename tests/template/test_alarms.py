@@ -112,8 +112,10 @@ def test_a_watermark_is_stale_only_where_runs_are_scheduled(expanded: Expanded) 
 
 def test_silence_about_the_watermark_is_an_alarm_and_any_age_past_the_bound_too(expanded: Expanded) -> None:
     alarm = expanded.properties("WatermarkStaleAlarm")
-    assert (alarm["TreatMissingData"], alarm["Statistic"]) == ("breaching", "Maximum")
-    assert text(alarm["Period"]) == text(alarm["Threshold"]) == "${StaleAfterSeconds}"
+    filled, age = alarm["Metrics"]
+    assert (filled["Expression"], alarm["TreatMissingData"]) == ("FILL(age, 999999999)", "breaching")
+    assert (age["Id"], age["MetricStat"]["Stat"]) == ("age", "Maximum")
+    assert text(age["MetricStat"]["Period"]) == text(alarm["Threshold"]) == "${StaleAfterSeconds}"
 
 
 def test_every_bound_on_the_watermarks_age_is_a_period_that_cloudwatch_takes(

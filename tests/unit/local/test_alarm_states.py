@@ -124,3 +124,26 @@ def test_a_change_of_state_is_announced_once_with_the_state_it_was_in() -> None:
     alarms.evaluate_all(1060.0)
 
     assert announced == [(INSUFFICIENT_DATA, ALARM)]
+
+
+@pytest.mark.parametrize(("fill", "state"), [("age", OK), ("FILL(age, 999)", ALARM)])
+def test_silence_that_is_filled_in_tells_at_once_where_missing_data_goes_by_older_points(
+    fill: str, state: str
+) -> None:
+    age = {
+        "Id": "age",
+        "ReturnData": False,
+        "MetricStat": {"Metric": {}, "Period": 60, "Stat": "Maximum"},
+    }
+    alarm = an_alarm(
+        Metrics=[{"Id": "stale", "Expression": fill}, age], TreatMissingData="breaching", EvaluationPeriods=1
+    )
+    alarms = Alarms(
+        lambda: [alarm],
+        lambda _metric, _statistic, _unit, window: 0.0 if window.end <= 900.0 else None,
+        lambda *_: None,
+    )
+
+    alarms.evaluate_all(1000.0)
+
+    assert alarm["StateValue"] == state
