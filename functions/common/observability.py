@@ -39,12 +39,12 @@ def metrics() -> Metrics:
 
 @cache
 def tracer() -> Tracer:
-    """X-Ray tracing of AWS calls. Only botocore is patched: patching every module that the SDK knows
-    costs about a second of cold start. Nothing is captured from responses or messages of exceptions, since
+    """X-Ray tracing of AWS calls. Only botocore is patched: it makes every call of the hub, and patching
+    all modules that the SDK knows imports them. Nothing is captured from responses or messages of exceptions, since
     both may carry resource content."""
     made = Tracer(patch_modules=["botocore"])
     if not made.disabled:
-        from aws_xray_sdk.core import xray_recorder  # in a layer, and most of a second to import
+        from aws_xray_sdk.core import xray_recorder  # in a layer, and only where it traces
 
         xray_recorder.emitter = QuietEmitter(xray_recorder.emitter)
     return made
@@ -129,7 +129,7 @@ def _frames(error: BaseException) -> list[str]:
 
 def _traces() -> bool:
     """Whether tracing is on. Asked before the tracer is made, since making one imports the X-Ray SDK,
-    which takes most of a second."""
+    which a start without tracing need not pay for (`make bench`)."""
     return os.environ.get("POWERTOOLS_TRACE_DISABLED", "").lower() != "true"
 
 
