@@ -40,8 +40,8 @@ def metrics() -> Metrics:
 @cache
 def tracer() -> Tracer:
     """X-Ray tracing of AWS calls. Only botocore is patched: it makes every call of the hub, and patching
-    all modules that the SDK knows imports them. Nothing is captured from responses or messages of exceptions, since
-    both may carry resource content."""
+    all modules that the SDK knows imports them. Nothing is captured from responses or messages of
+    exceptions, since both may carry resource content."""
     made = Tracer(patch_modules=["botocore"])
     if not made.disabled:
         from aws_xray_sdk.core import xray_recorder  # in a layer, and only where it traces

@@ -251,8 +251,13 @@ def told(hub: "Hub", operator: Operator, topic: Topic) -> Told:
     states = _once_counted(hub)
     for url in operator.queue_urls():
         client(hub.account, "sqs").purge_queue(QueueUrl=url)
-    later = [evaluate_alarms(hub.account, after_seconds=seconds) for seconds in (7200, DAY)]
-    return Told(states, *later, topic, f"{hub.stack_name}-")
+    return Told(
+        states,
+        evaluate_alarms(hub.account, after_seconds=7200),
+        evaluate_alarms(hub.account, after_seconds=DAY),
+        topic,
+        f"{hub.stack_name}-",
+    )
 
 
 def _once_counted(hub: "Hub") -> Mapping[str, str]:
