@@ -40,13 +40,14 @@ RUNNING = "RUNNING"
 
 @dataclass(frozen=True)
 class StateMachine:
-    """What an execution runs: `type` is STANDARD or EXPRESS."""
+    """What an execution runs: `type` is STANDARD or EXPRESS; `encrypted` means with a customer's key."""
 
     arn: str
     name: str
     definition: str
     role_arn: str
     type: str = "STANDARD"
+    encrypted: bool = False
 
 
 @functools.lru_cache(maxsize=64)

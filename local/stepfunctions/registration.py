@@ -155,9 +155,15 @@ def _finder(states: Any) -> Callable[[str], StateMachine | None]:
             definition=stored["definition"],
             role_arn=stored["roleArn"],
             type=stored.get("type") or "STANDARD",
+            encrypted=_is_encrypted(stored),
         )
 
     return find
+
+
+def _is_encrypted(stored: Mapping[str, Any]) -> bool:
+    configuration = stored.get("encryptionConfiguration") or {}
+    return configuration.get("type") == "CUSTOMER_MANAGED_KMS_KEY"
 
 
 def _pace(environment: Mapping[str, str]) -> Pace:

@@ -14,10 +14,22 @@ from local.stepfunctions.execution import Execution
 SOURCE = "aws.states"
 DETAIL_TYPE = "Step Functions Execution Status Change"
 _LARGEST_PAYLOAD = 248 * 1024
+_LEFT_OUT: dict[str, Any] = {
+    "input": None,
+    "inputDetails": {"included": False},
+    "output": None,
+    "outputDetails": {"included": False},
+    "error": None,
+    "cause": None,
+}
 
 
 def status_change_detail(execution: Execution) -> dict[str, Any]:
-    """The `detail` of the event for the execution's status as it is now; times in epoch milliseconds."""
+    """The `detail` of the event for the execution's status as it is now; times in epoch milliseconds.
+
+    Of a state machine under a customer's key it has neither input and output nor error and cause ("Data at
+    rest encryption in Step Functions").
+    """
     status = execution.status
     redriven = redrive.description(execution, datetime.datetime.now(tz=datetime.UTC))
     redrive_date = execution.redrive_date
@@ -46,4 +58,4 @@ def status_change_detail(execution: Execution) -> dict[str, Any]:
         if detail[part] is not None and len(detail[part].encode()) > _LARGEST_PAYLOAD:
             detail[part] = None
             detail[f"{part}Details"] = {"included": False}
-    return detail
+    return {**detail, **_LEFT_OUT} if execution.state_machine.encrypted else detail

@@ -103,11 +103,12 @@ class Workbench:
         *,
         pace: Pace = REAL_TIME,
         name: str = "workflow",
+        encrypted: bool = False,
     ) -> None:
         self._substitutions = dict(substitutions)
         text = self._text_of(definition)
         arn = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}"
-        self.state_machine = StateMachine(arn, name, text, ROLE_ARN)
+        self.state_machine = StateMachine(arn, name, text, ROLE_ARN, encrypted=encrypted)
         self.functions: dict[str, Handler] = dict(functions)
         self._pace = pace
         self._machines = {arn: self.state_machine}

@@ -92,6 +92,7 @@ class ExportHub:
             },
             HANDLERS,
             pace=pace,
+            encrypted=True,
         )
 
     def __enter__(self) -> Self:

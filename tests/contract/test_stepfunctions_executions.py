@@ -199,3 +199,15 @@ def test_status_changes_are_announced_as_events(bench: Workbench) -> None:
     assert started["detail"]["stopDate"] is None
     assert ended["detail"]["startDate"] <= ended["detail"]["stopDate"]
     assert json.loads(ended["detail"]["input"]) == {"wait": 1}
+
+
+def test_status_changes_of_an_encrypted_state_machine_do_not_say_why() -> None:
+    failing = {"StartAt": "Fail", "States": {"Fail": {"Type": "Fail", "Error": "Late", "Cause": "too late"}}}
+    with Workbench(failing, {}, {}, encrypted=True) as bench:
+        run = bench.start({"marked": "value"}).wait()
+        bench.wait_until(lambda: len(bench.status_events) == 2)
+        detail = bench.status_events[-1]["detail"]
+
+    assert (detail["executionArn"], detail["status"], run.error) == (run.arn, "FAILED", "Late")
+    assert [detail[name] for name in ("input", "output", "error", "cause")] == [None] * 4
+    assert detail["inputDetails"] == detail["outputDetails"] == {"included": False}
