@@ -35,7 +35,7 @@ class Disorder:
         def deliver(event: Any, context: Any) -> Any:
             with self._lock:
                 fate = self._random.random()
-                delay = self._random.uniform(0, 0.1)
+                delay = max(0.0, self._random.uniform(-0.1, 0.1))
             if fate < self.chance / 3:
                 time.sleep(delay)  # others overtake it
                 return {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}

@@ -59,6 +59,7 @@ class Episode:
         self._refusals = REFUSALS
         self._touched: set[Name] = set()
         self._timers: list[threading.Timer] = []
+        self._beside: list[Run] = []
         self.refuse = moody_bus(f"{seed}/bus", lambda: self._refusals)
         self._make_mortal()
 
@@ -86,11 +87,16 @@ class Episode:
         runs = [self._hub.bench.start(weather.request) for _ in range(weather.starts)]
         if weather.stopped_after is not None:
             self._later(weather.stopped_after, lambda: _stop(runs[0]))
-        if weather.waited_for:
-            for run in runs:
-                self._wait(run)
-            if weather.redriven:
-                self._redrive(runs[0])
+        beside, self._beside = self._beside, []
+        for run in beside:
+            self._wait(run)
+        if not weather.waited_for:
+            self._beside = runs
+            return
+        for run in runs:
+            self._wait(run)
+        if weather.redriven:
+            self._redrive(runs[0])
 
     def _clear_up(self) -> None:
         """No more faults, everything that runs comes to its end, and a run in good weather."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,11 +11,11 @@ import boto3
 from healthlake_export.change_events import event_id
 from healthlake_export.errors import ReconciliationFailed
 from healthlake_export.export_planning import items_key, read_ranges
-from healthlake_export.job_status import is_final
 from healthlake_export.ledger import Ledger
 from healthlake_export.reconciliation import reconcile
 from healthlake_export.resource_keys import Meta, ResourceKeys
 from healthlake_export.run_context import RunIdentity
+from local.healthlake.export_jobs import FINAL
 from local.soak.faults.writer import Name
 from local.testing.export_hub import ExportHub
 from local.testing.mocked_hub import BUCKET, REGION, TABLE
@@ -26,7 +27,7 @@ def problems(hub: ExportHub, versions: Mapping[Name, list[str]]) -> list[str]:
     """Everything that does not hold, one line each."""
     rules = (_unpublished, _invented)
     found = [problem for rule in rules for problem in rule(hub, versions)]
-    return [*found, *_left_over(hub), *_ledgers(hub), *_untold(hub), *_watermarks(hub)]
+    return [*found, *_left_over(hub), *_doubled(hub), *_ledgers(hub), *_untold(hub), *_watermarks(hub)]
 
 
 def published(hub: ExportHub) -> Iterator[tuple[Name, str | None, str]]:
@@ -54,13 +55,24 @@ def _left_over(hub: ExportHub) -> Iterator[str]:
     if state.owner or state.phase:
         yield f"the lock is held by {state.owner}, in phase {state.phase}"
     for status in hub.jobs():
-        if not is_final(status):
+        if status not in FINAL:
             yield f"an export job is {status}"
     for run_id, _ in hub.outbox():
         yield f"the event of run {run_id} waits in the outbox"
     for run in hub.bench.runs:
         if run.status == "RUNNING":
             yield f"execution {run.name} still runs, in {run.path[-1:]}"
+
+
+def _doubled(hub: ExportHub) -> Iterator[str]:
+    """A job is named for its run, and a run has one."""
+    listed = boto3.client("healthlake", REGION, endpoint_url=hub.healthlake.url).list_fhir_export_jobs(
+        DatastoreId=hub.datastore.datastore_id, MaxResults=500
+    )
+    names = Counter(job["JobName"] for job in listed["ExportJobPropertiesList"])
+    for name, jobs in names.items():
+        if jobs > 1:
+            yield f"there are {jobs} export jobs of the run that named them {name}"
 
 
 def _ledgers(hub: ExportHub) -> Iterator[str]:
