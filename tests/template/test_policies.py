@@ -147,6 +147,16 @@ def test_the_bus_is_open_to_nobody_outside_the_account(expanded: Expanded) -> No
     assert expanded.of_type("AWS::Events::EventBusPolicy") == {}
 
 
+def test_healthlake_assumes_its_role_for_the_datastore_of_the_stack_only(expanded: Expanded) -> None:
+    (trust,) = statements(expanded.properties("HealthLakeDataAccessRole")["AssumeRolePolicyDocument"])
+    datastore = trust.conditions["ArnEquals"]["aws:SourceArn"]
+    assert datastore.startswith(
+        "arn:${AWS::Partition}:healthlake:${AWS::Region}:${AWS::AccountId}:datastore/"
+    )
+    assert "${Datastore.DatastoreId}" in datastore
+    assert "${ExistingDatastoreId}" in datastore
+
+
 def test_every_bucket_blocks_public_access(expanded: Expanded) -> None:
     for name, bucket in expanded.of_type("AWS::S3::Bucket").items():
         assert bucket["PublicAccessBlockConfiguration"] == {
