@@ -85,7 +85,7 @@ class ExportWatcher:
         except HealthLakeBusy as error:
             count(HealthLakeBusy=1)
             logger().warning("HealthLake is busy; looking again later", job=job.job_id, reason=str(error))
-            return self._keep_alive(job)
+            return self._fail_over_time(job) if self._is_over_time(job) else self._keep_alive(job)
         except HealthLakeRefused as error:
             return self._fail(job, error)
         status, outcome = seen.status, outcome_of(seen.status)
@@ -96,11 +96,7 @@ class ExportWatcher:
             count(ExportJobsFailed=1)
             return self._fail(job, ExportFailed(_ended_badly(seen)))
         if outcome in (JobOutcome.RUNNING, JobOutcome.UNKNOWN) and self._ran_too_long(job):
-            count(ExportJobsFailed=1)
-            hours = self.settings.max_export_seconds // 3600
-            return self._fail(
-                job, ExportTimedOut(f"Export job {job.job_id} ran for more than {hours} hours.")
-            )
+            return self._fail_over_time(job)
         return self._keep_alive(job)
 
     def _succeed(self, job: WatchedJob, status: str) -> bool:
@@ -113,6 +109,11 @@ class ExportWatcher:
         self.callbacks.fail(job.task_token, error)
         return False
 
+    def _fail_over_time(self, job: WatchedJob) -> bool:
+        count(ExportJobsFailed=1)
+        hours = self.settings.max_export_seconds // 3600
+        return self._fail(job, ExportTimedOut(f"Export job {job.job_id} ran for more than {hours} hours."))
+
     def _keep_alive(self, job: WatchedJob) -> bool:
         if self.callbacks.heartbeat(job.task_token):
             return True
@@ -120,11 +121,18 @@ class ExportWatcher:
         return False
 
     def _ran_too_long(self, job: WatchedJob) -> bool:
-        now = int(self.now().timestamp())
         if job.running_since is None:
-            self.state.note_running(job.execution_arn, job.job_id, now)
-            return False
-        return now - job.running_since > self.settings.max_export_seconds
+            self.state.note_running(job.execution_arn, job.job_id, self._seconds())
+        return self._is_over_time(job)
+
+    def _is_over_time(self, job: WatchedJob) -> bool:
+        """Whether a job that was seen running has run longer than it may, by now or when last seen: one that
+        HealthLake says nothing of any more is not waited for longer than one that runs."""
+        since = job.running_since
+        return since is not None and self._seconds() - since > self.settings.max_export_seconds
+
+    def _seconds(self) -> int:
+        return int(self.now().timestamp())
 
     def _cancel_if_abandoned(self, job: WatchedJob) -> None:
         """Cancel a job that nobody waits for any more: the execution has ended, and a conditional write

@@ -166,6 +166,19 @@ def test_a_job_that_runs_too_long_fails_the_wait_whatever_its_status_is_called(
     assert callbacks.told[-1] == ("fail", "ExportTimedOut")
 
 
+def test_a_job_that_healthlake_says_nothing_of_any_more_is_waited_for_no_longer(
+    watcher: ExportWatcher, clock: Any, export_api: Any, callbacks: Any
+) -> None:
+    export_api.jobs["job-1"] = "IN_PROGRESS"
+    watcher.on_check(CHECK, "message")
+    clock.now += timedelta(hours=12, seconds=1)
+    export_api.troubles = [HealthLakeBusy("503")]
+
+    watcher.on_check(Check(ME, "attempt", 1, 22), "next message")
+
+    assert callbacks.told[-1] == ("fail", "ExportTimedOut")
+
+
 def test_time_in_the_queue_does_not_count_as_running(
     watcher: ExportWatcher, clock: Any, export_api: Any, callbacks: Any
 ) -> None:
