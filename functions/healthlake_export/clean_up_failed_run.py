@@ -86,7 +86,7 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
         failed = replace(failed, reason=failed.reason.with_detail(failures.first()))
     if current.owner == run.execution_arn:
         cancel_job(export_api(settings.datastore_id), current)
-        _end_run(state, run, failed, current.job_id)
+    if current.owner == run.execution_arn and _end_run(state, run, failed, current.job_id):
         outcome, result = _FAILED
     else:
         outcome, result = _how_it_ended(state, run, failed)
@@ -121,10 +121,13 @@ def _job_asked_for(api: FhirExportApi, state: DatastoreState) -> str | None:
     return api.find(export_job_name(state.run_id))
 
 
-def _end_run(state: RunState, run: RunIdentity, failed: FailedExecution, job_id: str | None) -> None:
+def _end_run(state: RunState, run: RunIdentity, failed: FailedExecution, job_id: str | None) -> bool:
+    """Whether this ended the run; False when a write that was still under way has, its last one perhaps."""
     outcome = failed.outcome(run, job_id)
-    if state.close(run, outcome, export_failed(outcome)):
+    closed = state.close(run, outcome, export_failed(outcome))
+    if closed:
         _tell(outcome)
+    return closed
 
 
 def _how_it_ended(

@@ -51,6 +51,11 @@ class RangeChanged(HubError):
     """An exported object is not the one that was planned: its ETag has changed, or it is gone."""
 
 
+class RangeTimedOut(HubError):
+    """The time of a function ended before its byte range did. Left behind as a reason and never raised:
+    Lambda ends the function itself."""
+
+
 class EventsNotAccepted(HubError):
     """EventBridge did not take every event within the tries allowed."""
 

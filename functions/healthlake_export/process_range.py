@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -12,16 +13,21 @@ from common import aws_clients
 from common.errors import AwsCallFailed, HubError
 from common.observability import lambda_entry, logger
 from common.refusals import describe_refusal
+from common.time_limit import before_timeout
 from healthlake_export.byte_ranges import ByteRange
+from healthlake_export.errors import RangeTimedOut
 from healthlake_export.range_failures import RangeFailures
 from healthlake_export.range_processing import RangeProcessor
 from healthlake_export.retry_policy import RetryPolicy
 from healthlake_export.run_context import RunContext
 from healthlake_export.settings import export_settings
 
+_LAST_SECONDS = 15.0
+"""Enough to write one item while the machine is busy."""
+
 
 @lambda_entry
-def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Called by the map of the export workflow with `{"run", "export", "range",
     "countsEvents"}`.
 
@@ -42,10 +48,12 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
         policy=RetryPolicy(),
         counts_events=event.get("countsEvents", True),
     )
+    failures = RangeFailures(aws_clients.dynamodb(), settings.table, run.run_id)
+    timed_out = RangeTimedOut("The function's time ended first: lower RangeSizeMegabytes, or see its log.")
     try:
-        entry = processor.process(piece)
+        with before_timeout(context, _LAST_SECONDS, partial(failures.record, piece.index, timed_out)):
+            entry = processor.process(piece)
     except (HubError, ClientError) as error:
-        failures = RangeFailures(aws_clients.dynamodb(), settings.table, run.run_id)
         shown = error if isinstance(error, HubError) else AwsCallFailed(describe_refusal(error))
         failures.record(piece.index, shown)
         raise

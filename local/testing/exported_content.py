@@ -10,13 +10,14 @@ from local.testing.export_hub import ExportHub
 from local.testing.mocked_hub import BUCKET, REGION
 
 
-def export_instead(hub: ExportHub, content: bytes) -> None:
-    """Let the first file of every export from now on have this content. The datastore has to hold
-    something to export."""
+def export_instead(hub: ExportHub, content: bytes, resource_type: str = "") -> None:
+    """Let the first file (of a resource type, if given) of every export from now on have this content. The
+    datastore has to hold something to export."""
     plan = hub.bench.functions["PlanRangesFunction"]
 
     def replace_first(event: Any, context: Any) -> Any:
-        put_export(exported_keys(event["run"]["runId"])[0], content)
+        keys = exported_keys(event["run"]["runId"])
+        put_export(next(key for key in keys if f"/{resource_type}" in key), content)
         return plan(event, context)
 
     hub.bench.functions["PlanRangesFunction"] = replace_first

@@ -34,10 +34,10 @@ class Killed(BaseException):
 
 @dataclass(frozen=True)
 class Death:
-    """At a function's write of that number, counted from 0, before it takes effect or after; `error` is
-    what Lambda reports."""
+    """At a function's write of that number, counted from 0, or at the first of an operation, before it takes
+    effect or after; `error` is what Lambda reports."""
 
-    write: int
+    write: int | str
     after: bool = False
     error: str = "Runtime.ExitError"
 
@@ -96,7 +96,7 @@ class KillableFunction:
         with self._lock:
             number = len(self.writes)
             self.writes.append(operation)
-        if self._next is None or number != self._next.write:
+        if self._next is None or self._next.write not in (number, operation):
             return make()
         if self._next.after:
             make()

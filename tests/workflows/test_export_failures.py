@@ -9,10 +9,15 @@ import pytest
 
 from common import aws_clients
 from common.errors import AwsCallFailed
+from healthlake_export import clean_up_failed_run
 from healthlake_export.errors import EventsNotAccepted, HealthLakeBusy, RunSuperseded
+from healthlake_export.export_listing import match_manifest
 from healthlake_export.range_processing import LineOutcomes
 from healthlake_export.run_context import RunIdentity
 from healthlake_export.run_state import RunState
+from healthlake_export.table_keys import ledger_key
+from local.healthlake.faults import FailedResource
+from local.testing.exported_content import exported_keys, put_export, read_object
 from local.testing.mocked_hub import BUCKET, REGION, TABLE
 
 
@@ -153,6 +158,63 @@ def test_a_manifest_that_names_a_missing_file_fails_the_run(hub: Any) -> None:
     assert_clean_after(hub, run, "ManifestMismatch")
 
 
+def test_a_file_that_the_manifest_does_not_name_fails_the_run(hub: Any) -> None:
+    plan = hub.bench.functions["PlanRangesFunction"]
+
+    def leave_a_file_first(event: Any, context: Any) -> Any:
+        key = exported_keys(event["run"]["runId"])[0]
+        put_export(key.replace(".ndjson", "-copy.ndjson"), read_object(key))
+        return plan(event, context)
+
+    hub.bench.functions["PlanRangesFunction"] = leave_a_file_first
+
+    run = hub.run()
+
+    assert_clean_after(hub, run, "ManifestMismatch")
+    assert "S3 has, and the manifest does not name" in run.cause
+    assert "-copy.ndjson" in run.cause
+    hub.bench.functions["PlanRangesFunction"] = plan
+    assert_the_next_run_catches_up(hub)
+
+
+@pytest.mark.parametrize("missing", [0, 1], ids=["the first", "the last"])
+def test_a_missing_ledger_item_fails_the_run_and_is_named(hub: Any, missing: int) -> None:
+    hub.put(("Group", "g1"))
+    reconcile = hub.bench.functions["ReconcileRunFunction"]
+
+    def lose_an_item_first(event: Any, context: Any) -> Any:
+        boto3.client("dynamodb", REGION).delete_item(
+            TableName=TABLE, Key=ledger_key(event["run"]["runId"], missing)
+        )
+        return reconcile(event, context)
+
+    hub.bench.functions["ReconcileRunFunction"] = lose_an_item_first
+
+    run = hub.run()
+
+    assert_clean_after(hub, run, "ReconciliationFailed")
+    assert run.cause == f"Range {missing} has no ledger item."
+    hub.bench.functions["ReconcileRunFunction"] = reconcile
+    assert_the_next_run_catches_up(hub)
+
+
+def test_an_error_file_overwritten_between_plan_and_read_fails_the_run(
+    hub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.healthlake.faults.errors_in_next_job(FailedResource("Patient", "p1"))
+
+    def overwrite_after(*args: Any) -> Any:
+        files = match_manifest(*args)
+        put_export(files.errors[0].key, b"{}")
+        return files
+
+    monkeypatch.setattr("healthlake_export.export_planning.match_manifest", overwrite_after)
+
+    run = hub.run()
+
+    assert_clean_after(hub, run, "RangeChanged")
+
+
 def test_a_busy_healthlake_is_asked_again_for_the_manifest(hub: Any, failing: Any) -> None:
     plan = hub.bench.functions["PlanRangesFunction"]
     hub.bench.functions["PlanRangesFunction"] = failing(HealthLakeBusy("503"), then=plan)
@@ -238,6 +300,33 @@ def test_a_run_whose_last_answer_was_lost_ends_as_complete(hub: Any) -> None:
     assert run.status == "SUCCEEDED", run.cause
     assert run.path[-3:] == ["Clean Up Failed Run", "How Did The Run End?", "Export Was Complete"]
     assert (run.output["status"], run.output["published"]) == ("COMPLETED", 1)
+    assert hub.state.watermark is not None
+    assert [event["runId"] for event in hub.run_events("ExportCompleted")] == [run.name]
+    assert hub.run_events("ExportFailed") == []
+
+
+def test_a_run_that_completes_while_it_is_being_cleaned_up_ends_as_complete(
+    hub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The advance function works on after its state has timed out."""
+    advance = hub.bench.functions["AdvanceWatermarkFunction"]
+    late: list[Any] = []
+    cancel_job = clean_up_failed_run.cancel_job
+
+    def time_out(event: Any, context: Any) -> Any:
+        late.append((event, context))
+        raise RunSuperseded("Stands for a timeout, which is tried again and again.")
+
+    def advance_meanwhile(*args: Any) -> None:
+        cancel_job(*args)
+        advance(*late[0])
+
+    hub.bench.functions["AdvanceWatermarkFunction"] = time_out
+    monkeypatch.setattr(clean_up_failed_run, "cancel_job", advance_meanwhile)
+
+    run = hub.run()
+
+    assert run.path[-3:] == ["Clean Up Failed Run", "How Did The Run End?", "Export Was Complete"]
     assert hub.state.watermark is not None
     assert [event["runId"] for event in hub.run_events("ExportCompleted")] == [run.name]
     assert hub.run_events("ExportFailed") == []

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import repeat
+from threading import Event
 from typing import Any
 
+import boto3
 import pytest
 
+from common.errors import HubError
 from common.units import MEBIBYTE
+from healthlake_export.ledger import Ledger, LedgerItem
+from healthlake_export.range_failures import RangeFailures
+from local.cli.operations.run_items import read_ledger
 from local.testing.exported_content import export_instead, read_object
 from local.testing.killed_functions import Death, KillableFunction, aws_calls_watched
+from local.testing.mocked_hub import REGION, TABLE
 from local.testing.range_lab import patient, text_of
 from local.testing.refusing_bus import bus_refusing
 
@@ -65,3 +74,82 @@ def test_a_range_function_killed_at_any_write_and_tried_again_loses_nothing_and_
         assert {event["meta"]["eventId"] for event in hub.resource_events(run)} == ids, where
         assert quarantined_lines(hub, run) == set(BAD), where
     assert killable.deaths == 2 * len(writes)
+
+
+@dataclass
+class LateContext:
+    """The context of an invocation that has hardly any time left."""
+
+    whole: Any
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.whole, name)
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 15_000
+
+
+@pytest.fixture
+def last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets no range end before its last words have been written."""
+    said = Event()
+    record, write = RangeFailures.record, Ledger.write
+
+    def record_and_tell(failures: RangeFailures, index: int, error: HubError) -> None:
+        record(failures, index, error)
+        said.set()
+
+    def write_after(ledger: Ledger, entry: LedgerItem) -> None:
+        assert said.wait(10)
+        write(ledger, entry)
+
+    monkeypatch.setattr(RangeFailures, "record", record_and_tell)
+    monkeypatch.setattr(Ledger, "write", write_after)
+
+
+@pytest.fixture
+def timing_out(hub: Any, last_words: None) -> Iterator[KillableFunction]:
+    """A hub whose ranges of patients time out before they reach the ledger; one bad line is among them."""
+    hub.configure(MAX_CONCURRENCY="1")
+    hub.put(("Group", "g1"), ("Patient", "p1"))
+    process = hub.bench.functions["ProcessRangeFunction"]
+    export_instead(hub, b"\n".join([*SOUND, CORRUPT]), "Patient")
+    killed = KillableFunction(process)
+    killed.die(repeat(Death("TransactWriteItems", error="Sandbox.Timedout")))
+
+    def process_late(event: Any, context: Any) -> Any:
+        of_patients = event["range"]["resourceType"] == "Patient"
+        return (killed if of_patients else process)(event, LateContext(context))
+
+    hub.bench.functions["ProcessRangeFunction"] = process_late
+    with aws_calls_watched():
+        yield killed
+
+
+def test_a_range_function_that_times_out_for_good_fails_the_run_and_leaves_word_of_where(
+    hub: Any, timing_out: KillableFunction
+) -> None:
+    run = hub.run()
+
+    assert (run.status, run.error) == ("FAILED", "ExceedToleratedFailureThreshold")
+    assert {child.error for child in run.children} == {None, "Sandbox.Timedout"}
+    assert timing_out.deaths == 7, "tried again as often as the definition says"
+    assert run.cause.startswith("Byte range 1: RangeTimedOut: ")
+    assert (hub.state.watermark, hub.state.owner) == (None, None)
+    client = boto3.client("dynamodb", REGION)
+    assert [item.index for item in read_ledger(client, TABLE, run.name)] == [0], "range 1 is missing"
+    assert quarantined_lines(hub, run) == {CORRUPT}
+
+
+def test_after_a_range_function_has_timed_out_for_good_the_next_run_catches_up(
+    hub: Any, timing_out: KillableFunction
+) -> None:
+    failed = hub.run()
+    timing_out.die(())
+
+    run = hub.run()
+
+    assert run.status == "SUCCEEDED", run.cause
+    assert (run.output["published"], run.output["quarantined"]) == (len(SOUND) + 1, 1)
+    ids = {event["meta"]["eventId"] for event in hub.resource_events(run)}
+    assert {event["meta"]["eventId"] for event in hub.resource_events(failed)} <= ids
