@@ -5,11 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import boto3
 import pytest
-
-from local.healthlake.faults import FailedResource
-from local.testing.mocked_hub import BUCKET, REGION
 
 HAPPY_PATH = [
     "Acquire Run Lock",
@@ -123,41 +119,6 @@ def test_a_replay_of_several_types_and_a_window_is_understood_by_healthlake(hub:
     assert run.status == "SUCCEEDED", run.cause
     published = {event["meta"]["id"] for event in hub.resource_events(run)}
     assert published == {"p1", "g1"}
-
-
-def test_a_corrupt_line_is_quarantined_while_the_run_completes(hub: Any) -> None:
-    hub.put(("Patient", "p1"), ("Patient", "p2"))
-    s3 = boto3.client("s3", REGION)
-    plan = hub.bench.functions["PlanRangesFunction"]
-
-    def corrupt_first(event: Any, context: Any) -> Any:
-        key = s3.list_objects_v2(Bucket=BUCKET, Prefix="exports/")["Contents"][0]["Key"]
-        content = s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
-        s3.put_object(Bucket=BUCKET, Key=key, Body=content + b"{broken\n")
-        return plan(event, context)
-
-    hub.bench.functions["PlanRangesFunction"] = corrupt_first
-
-    run = hub.run()
-
-    assert run.status == "SUCCEEDED", run.cause
-    assert (run.output["lines"], run.output["published"], run.output["quarantined"]) == (3, 2, 1)
-    record = hub.quarantined()[0]
-    assert record["line"] == "{broken"
-    assert record["source"]["key"].startswith(f"exports/{run.name}/")
-    assert record["source"]["offset"] > 0
-    assert record["reason"]
-
-
-def test_resources_that_healthlake_could_not_export_are_quarantined_and_counted(hub: Any) -> None:
-    hub.put(("Patient", "p1"), ("Patient", "p2"))
-    hub.healthlake.faults.errors_in_next_job(FailedResource("Patient", "p2"))
-
-    run = hub.run()
-
-    assert run.output["jobStatus"] == "COMPLETED_WITH_ERRORS"
-    assert (run.output["published"], run.output["exportErrors"]) == (1, 1)
-    assert len(hub.quarantined()) == 1
 
 
 def test_healthlakes_own_word_ends_the_wait_without_any_poll(hub: Any) -> None:

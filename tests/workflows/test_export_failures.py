@@ -222,34 +222,6 @@ def test_a_busy_healthlake_is_asked_again_for_the_manifest(hub: Any, failing: An
     assert hub.run().status == "SUCCEEDED"
 
 
-def test_a_completion_event_that_cannot_be_published_leaves_the_run_completed_and_goes_out_with_the_next(
-    hub: Any, failing: Any
-) -> None:
-    publish = hub.bench.functions["PublishRunEventsFunction"]
-    hub.bench.functions["PublishRunEventsFunction"] = failing(*[EventsNotAccepted("no")] * 6, then=publish)
-
-    first = hub.run()
-    assert first.status == "SUCCEEDED"
-    assert hub.run_events("ExportCompleted") == []
-
-    second = hub.run()
-    assert {event["runId"] for event in hub.run_events("ExportCompleted")} == {first.name, second.name}
-
-
-def test_a_stopped_execution_is_cleaned_up_by_the_rule(hub: Any) -> None:
-    hub.healthlake.faults.hold_next_job("IN_PROGRESS")
-    run = hub.bench.start()
-    hub.bench.wait_until(lambda: hub.state.phase == "EXPORTING")
-
-    run.stop().wait(10)
-    hub.bench.wait_until(lambda: bool(hub.run_events("ExportFailed")))
-
-    assert hub.state.owner is None
-    assert hub.jobs()[0].startswith("CANCEL")
-    assert hub.run_events("ExportFailed")[0]["error"] == "ABORTED"
-    assert_the_next_run_catches_up(hub)
-
-
 def test_a_run_that_lost_the_lock_ends_as_superseded(hub: Any, failing: Any) -> None:
     reconcile = hub.bench.functions["ReconcileRunFunction"]
 
