@@ -28,8 +28,7 @@ _LAST_SECONDS = 15.0
 
 @lambda_entry
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Called by the map of the export workflow with `{"run", "export", "range",
-    "countsEvents"}`.
+    """Called by the map of the export workflow with `{"run", "export", "range", "countsEvents"}`.
 
     Returns the index of the range and nothing that grows: what came of it stands in the ledger.
     Raises `RunSuperseded`, `RangeChanged` or `EventsNotAccepted`.
