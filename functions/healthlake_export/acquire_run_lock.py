@@ -12,7 +12,7 @@ from common import aws_clients
 from common.errors import InvalidInput
 from common.observability import count, lambda_entry, logger, measure_seconds
 from healthlake_export.datastore_state import DatastoreState
-from healthlake_export.errors import ExportsPaused, RunLockHeld
+from healthlake_export.errors import ExportsPaused, RunLockHeld, RunSuperseded
 from healthlake_export.instants import format_instant, parse_instant
 from healthlake_export.run_context import RunContext, RunIdentity
 from healthlake_export.run_request import RunRequest, parse_run_request
@@ -29,8 +29,8 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     """Invoked by the state machine with `{"execution": {arn, name, startedAt}, "request": input}`.
 
     Returns `{"run": ...}`. Raises `InvalidSetting` or `InvalidInput` before anything is locked,
-    `ExportsPaused` when the schedule asks while exports are paused, and `RunLockHeld` when another
-    execution holds the lock.
+    `ExportsPaused` when the schedule asks while exports are paused, `RunLockHeld` when another execution
+    holds the lock, and `RunSuperseded` when the run was stopped and cleaned up while it began.
     """
     settings = export_settings()
     request = parse_run_request(event["request"])
@@ -46,7 +46,8 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     _require_a_new_name(state, identity, started_at)
     _require_no_pause(found, request)
     run = acquire(settings, state, identity, request, started_at, now)
-    state.open_audit(run, format_instant(datetime.now(UTC)))
+    if not state.open_audit(run, format_instant(datetime.now(UTC))):
+        raise RunSuperseded("The run was ended by its clean-up while it began.")
     logger().info("run lock acquired", run_id=run.run_id, mode=run.mode, since=run.since, until=run.until)
     return {"run": run.to_state()}
 

@@ -7,10 +7,15 @@ conflicts: a write that meets a transaction on the same item is refused, which t
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from healthlake_export.retry_policy import RetryPolicy
+from healthlake_export.table_keys import state_key
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 CONFLICT_POLICY = RetryPolicy(tries=12, first_wait=0.05, longest_wait=2.0)
 
@@ -50,3 +55,16 @@ def _refusal_codes(error: ClientError) -> set[str]:
     """The error's code and, of a cancelled transaction, the codes of its reasons."""
     reasons = error.response.get("CancellationReasons", [])
     return {error.response["Error"]["Code"], *(reason.get("Code", "None") for reason in reasons)}
+
+
+def owned_by(table: str, datastore_id: str, execution_arn: str) -> TransactWriteItemTypeDef:
+    """The part of a transaction that refuses it unless the execution owns the run lock."""
+    return {
+        "ConditionCheck": {
+            "TableName": table,
+            "Key": state_key(datastore_id),
+            "ConditionExpression": "#owner = :owner",
+            "ExpressionAttributeNames": {"#owner": "owner"},
+            "ExpressionAttributeValues": {":owner": {"S": execution_arn}},
+        }
+    }

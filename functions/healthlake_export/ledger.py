@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from common.names import camel_case
-from healthlake_export.conditional_writes import CONFLICT_POLICY, condition_holds
+from healthlake_export.conditional_writes import CONFLICT_POLICY, condition_holds, owned_by
 from healthlake_export.errors import RunSuperseded
 from healthlake_export.retry_policy import RetryPolicy
 from healthlake_export.run_context import RunContext
@@ -111,15 +111,7 @@ class Ledger:
 
     def _actions(self, entry: LedgerItem) -> list[TransactWriteItemTypeDef]:
         return [
-            {
-                "ConditionCheck": {
-                    "TableName": self._table,
-                    "Key": state_key(self._run.datastore_id),
-                    "ConditionExpression": "#owner = :owner",
-                    "ExpressionAttributeNames": {"#owner": "owner"},
-                    "ExpressionAttributeValues": {":owner": {"S": self._run.execution_arn}},
-                }
-            },
+            owned_by(self._table, self._run.datastore_id, self._run.execution_arn),
             {
                 "Put": {
                     "TableName": self._table,

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef, UpdateTypeDef
 
 
-def open_run(client: DynamoDBClient, table: str, run: RunContext, locked_at: str) -> None:
-    """Write the audit item of a run that begins, over that of an earlier try to begin."""
+def run_that_begins(table: str, run: RunContext, locked_at: str) -> TransactWriteItemTypeDef:
+    """The write of the audit item of a run that begins, over that of an earlier try to begin."""
     facts = {
         "runId": run.run_id,
         "executionArn": run.execution_arn,
@@ -30,10 +30,7 @@ def open_run(client: DynamoDBClient, table: str, run: RunContext, locked_at: str
         "startedAt": run.started_at,
         "lockedAt": locked_at,
     }
-    client.put_item(
-        TableName=table,
-        Item={**run_key(run.run_id), **attributes(facts)},
-    )
+    return {"Put": {"TableName": table, "Item": {**run_key(run.run_id), **attributes(facts)}}}
 
 
 def read_run(client: DynamoDBClient, table: str, run: RunIdentity) -> dict[str, Any]:

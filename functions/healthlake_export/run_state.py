@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from healthlake_export.conditional_writes import condition_holds
+from healthlake_export.conditional_writes import condition_holds, owned_by
 from healthlake_export.datastore_state import DatastoreState
-from healthlake_export.run_audit import completed_run, open_run, read_run, run_that_never_began
+from healthlake_export.run_audit import completed_run, read_run, run_that_begins, run_that_never_began
 from healthlake_export.run_context import RunContext, RunIdentity
 from healthlake_export.run_progress import NO_PROGRESS, RunProgress
 from healthlake_export.table_keys import outbox_key, outbox_partition, state_key
@@ -213,9 +213,13 @@ class RunState:
         """Let the schedule start exports again; False when they are not paused."""
         return self._update("REMOVE pausedAt, holds", "attribute_exists(pausedAt)", {})
 
-    def open_audit(self, run: RunContext, locked_at: str) -> None:
-        """Write the audit item of a run that begins."""
-        open_run(self._client, self._table, run, locked_at)
+    def open_audit(self, run: RunContext, locked_at: str) -> bool:
+        """Write the audit item of a run that begins; False when somebody has ended it meanwhile."""
+        actions = [
+            owned_by(self._table, run.datastore_id, run.execution_arn),
+            run_that_begins(self._table, run, locked_at),
+        ]
+        return condition_holds(lambda: self._client.transact_write_items(TransactItems=actions))
 
     def read_audit(self, run: RunIdentity) -> dict[str, Any]:
         """The audit item of a run as plain values; empty when there is none."""

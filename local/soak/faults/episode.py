@@ -69,7 +69,7 @@ class Episode:
             self._writer.write(self._writer.draw())
         with time_passing(self._hub, self._mortality):
             for number in range(1, runs + 1):
-                weather = Weather.draw(self._random)
+                weather = Weather.draw(self._random, only_changes=number > runs // 3)
                 told(f"run {number} of {runs}, HealthLake {weather.healthlake}")
                 self._go_through(weather)
             self._clear_up()

@@ -27,6 +27,10 @@ _HEALTHLAKE = (
 )
 
 
+_CHANGES: Sequence[dict[str, Any]] = (*[{}] * 6, {"startedBy": "schedule"}, {"types": ["Patient"]})
+_EVERYTHING: Sequence[dict[str, Any]] = ({"full": True}, {"since": "2026-01-01T00:00:00Z"})
+
+
 @dataclass(frozen=True)
 class Settings:
     """How the hub of an episode is configured."""
@@ -64,15 +68,10 @@ class Weather:
     writes: int
 
     @classmethod
-    def draw(cls, random: Random) -> Weather:
-        """A run's weather; most runs are incremental, and alone."""
-        requests: Sequence[dict[str, Any]] = (
-            *[{}] * 6,
-            {"startedBy": "schedule"},
-            {"full": True},
-            {"types": ["Patient"]},
-            {"since": "2026-01-01T00:00:00Z"},
-        )
+    def draw(cls, random: Random, *, only_changes: bool = False) -> Weather:
+        """A run's weather; most runs are incremental, and alone. With `only_changes` none is asked for
+        everything, which would make up for what others have lost."""
+        requests: Sequence[dict[str, Any]] = (*_CHANGES, *(() if only_changes else _EVERYTHING))
         return cls(
             request=random.choice(requests),
             healthlake=random.choice(_HEALTHLAKE),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import count
 from random import Random
 
 from local.testing.export_hub import ExportHub
@@ -21,6 +22,7 @@ class Writer:
         self._random = Random(seed)  # noqa: S311
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
+        self._numbers = count()
         self.versions: dict[Name, list[str]] = {}
 
     def write(self, name: Name) -> None:
@@ -32,17 +34,19 @@ class Writer:
             self.versions.setdefault(name, []).append(answer.document["meta"]["versionId"])
 
     def draw(self) -> Name:
-        """A resource, new or known."""
-        return self._random.choice(TYPES), f"r{self._random.randrange(IDS)}"
+        """A resource: one of a few that change often, or one that is written once and never again."""
+        if self._random.random() < 0.5:
+            return self._random.choice(TYPES), f"r{self._random.randrange(IDS)}"
+        return self._random.choice(TYPES), f"once-{next(self._numbers)}"
 
     def known(self) -> Name:
         """A resource that exists."""
         with self._lock:
             return self._random.choice(sorted(self.versions))
 
-    def write_beside(self, count: int, stop: threading.Event) -> None:
+    def write_beside(self, number: int, stop: threading.Event) -> None:
         """Write so many resources in the next moments, beside whatever happens."""
-        names = [(self.draw(), self._random.uniform(0, 0.4)) for _ in range(count)]
+        names = [(self.draw(), self._random.uniform(0, 0.4)) for _ in range(number)]
 
         def write_all() -> None:
             for name, pause in names:

@@ -16,6 +16,7 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
         "AcquireRunLockFunctionRole dynamodb:GetItem",
         "AcquireRunLockFunctionRole dynamodb:UpdateItem",
         "AcquireRunLockFunctionRole dynamodb:PutItem",
+        "AcquireRunLockFunctionRole dynamodb:ConditionCheckItem",
         "StartExportFunctionRole dynamodb:GetItem",
         "StartExportFunctionRole dynamodb:UpdateItem",
         "StartExportFunctionRole sqs:SendMessage* on CheckExportQueue",

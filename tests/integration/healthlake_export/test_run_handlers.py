@@ -21,7 +21,7 @@ from healthlake_export import (
 )
 from healthlake_export.errors import EventsNotAccepted, ExportsPaused, RunLockHeld, RunSuperseded
 from healthlake_export.fhir_export_api import ExportJob
-from healthlake_export.run_context import RunIdentity
+from healthlake_export.run_context import RunContext, RunIdentity
 from healthlake_export.run_events import export_failed
 from healthlake_export.run_state import RunState
 from healthlake_export.settings import export_settings
@@ -145,6 +145,24 @@ def test_an_execution_name_that_was_used_before_is_refused_before_anything_is_lo
         invoke(acquire_run_lock, "schedule_fired", execution=later)
 
     assert state.read().owner is None
+
+
+def test_a_run_that_was_stopped_and_cleaned_up_while_it_began_is_not_opened_again(
+    invoke: Invoke, state: RunState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_audit = RunState.open_audit
+
+    def after_the_clean_up(state: RunState, run: RunContext, locked_at: str) -> bool:
+        state.close(run.identity, {"runId": run.run_id, "status": "FAILED"}, export_failed({}))
+        return open_audit(state, run, locked_at)
+
+    monkeypatch.setattr(RunState, "open_audit", after_the_clean_up)
+
+    with pytest.raises(RunSuperseded):
+        invoke(acquire_run_lock, "schedule_fired")
+
+    ((run_id, _),) = state.outbox()
+    assert state.read_audit(RunIdentity(run_id, "arn", "store"))["status"] == "FAILED"
 
 
 def test_the_age_of_the_watermark_is_told_whoever_holds_the_lock(
