@@ -41,7 +41,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
         body = record.json_body
         with ending_the_wait_when_denied(watcher.end_wait):
             if "check" in body:
-                watcher.on_check(Check.from_message(body), record.message_id)
+                # Messages that were sent before they had ids claim by the one that SQS gave them.
+                watcher.on_check(Check.from_message(body), body.get("id", record.message_id))
             elif job_id := body.get("detail", {}).get("jobId"):
                 watcher.on_job_event(job_id)
 

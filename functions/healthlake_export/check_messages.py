@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -44,17 +46,26 @@ class Check:
         return replace(self, sequence=self.sequence + 1, delay=delay)
 
 
-class CheckQueue:
-    """Sends links of the chain to the check queue."""
+def _random_id() -> str:
+    return str(uuid.uuid4())
 
-    def __init__(self, client: SQSClient, url: str) -> None:
+
+class CheckQueue:
+    """Sends links of the chain to the check queue.
+
+    Every message carries an id of its own, by which it claims its number: SQS gives a message that is sent
+    back from the dead-letter queue a new one.
+    """
+
+    def __init__(self, client: SQSClient, url: str, new_id: Callable[[], str] = _random_id) -> None:
         self._client = client
         self._url = url
+        self._new_id = new_id
 
     def send(self, check: Check) -> None:
         """Send `check`, to be delivered after its delay."""
         self._client.send_message(
             QueueUrl=self._url,
-            MessageBody=json.dumps(check.to_body()),
+            MessageBody=json.dumps({**check.to_body(), "id": self._new_id()}),
             DelaySeconds=check.delay,
         )
