@@ -33,10 +33,12 @@ _FAILED: tuple[str, Mapping[str, Any]] = ("FAILED", {})
 
 @dataclass(frozen=True)
 class FailedExecution:
-    """An execution that failed, and why."""
+    """An execution that failed, and why. `is_alive` says that it runs again since, because somebody has
+    redriven it."""
 
     execution_arn: str
     reason: FailureReason
+    is_alive: bool = False
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any], executions: SFNClient) -> FailedExecution:
@@ -47,10 +49,10 @@ class FailedExecution:
         detail = event.get("detail")
         if detail is None:
             return cls(event["executionArn"], failure_reason(event["failure"]))
-        if not detail.get("error") and detail["status"] in ("FAILED", "ABORTED"):
-            detail = {**detail, **_told_when_asked(executions, detail["executionArn"])}
-        failure = {"Error": detail.get("error") or detail["status"], "Cause": detail.get("cause")}
-        return cls(detail["executionArn"], failure_reason(failure))
+        told = _told_when_asked(executions, detail["executionArn"])
+        error = detail.get("error") or told.get("error") or detail["status"]
+        failure = {"Error": error, "Cause": detail.get("cause") or told.get("cause")}
+        return cls(detail["executionArn"], failure_reason(failure), told.get("status") == "RUNNING")
 
     def outcome(self, run: RunIdentity, job_id: str | None) -> dict[str, Any]:
         """What the run's audit item and its event say."""
@@ -73,13 +75,22 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
 
     Returns `{"outcome", "error", "cause", "result"}`, where `outcome` is FAILED; or SUPERSEDED when the run
     had the lock and lost it to another one before it failed; or COMPLETED when its last write had been made
-    and only the answer was lost. Done twice it changes nothing. Raises `HealthLakeBusy` when the job could
-    not be cancelled, with the lock kept, since a second export must not start beside it.
+    and only the answer was lost; or REDRIVEN when the rule tells of an execution that runs again. Done twice
+    it changes nothing. Raises `HealthLakeBusy` when the job could not be cancelled, with the lock kept, since
+    a second export must not start beside it.
     """
     failed = FailedExecution.from_event(event, aws_clients.stepfunctions())
     settings = export_settings()
     state = RunState(aws_clients.dynamodb(), settings.table, settings.datastore_id)
     run = RunIdentity.of_execution(failed.execution_arn, settings.datastore_id)
+    if failed.is_alive:
+        logger().info("left alone: the execution was redriven", run_id=run.run_id)
+        return {
+            "outcome": "REDRIVEN",
+            "error": failed.reason.error,
+            "cause": failed.reason.cause,
+            "result": {},
+        }
     current = state.read()
     if failed.reason.error == _A_RANGE_FAILED:
         failures = RangeFailures(aws_clients.dynamodb(), settings.table, run.run_id)
@@ -95,13 +106,13 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
 
 
 def _told_when_asked(executions: SFNClient, execution_arn: str) -> dict[str, Any]:
-    """Error and cause of an execution, as far as it has them. A refusal becomes the cause: it must be seen,
-    and must not keep the lock."""
+    """Status, error and cause of an execution, as far as it has them. A refusal becomes the cause: it must
+    be seen, and must not keep the lock."""
     try:
         told = executions.describe_execution(executionArn=execution_arn)
     except (ClientError, BotoCoreError) as error:
         return {"cause": f"Why is not known: {presentable(error)}"}
-    return {name: told[name] for name in ("error", "cause") if told.get(name)}
+    return {name: told[name] for name in ("status", "error", "cause") if told.get(name)}
 
 
 def cancel_job(api: FhirExportApi, state: DatastoreState) -> None:

@@ -346,6 +346,18 @@ def test_a_failure_that_the_event_leaves_out_is_asked_for(
     assert answer["cause"] == "A state's input or output was larger than Step Functions takes."
 
 
+def test_an_execution_that_was_redriven_before_its_end_was_told_keeps_its_lock(
+    invoke: Invoke, state: RunState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = invoke(acquire_run_lock, "schedule_fired")["run"]
+    monkeypatch.setattr(aws_clients, "stepfunctions", lambda: StubbedExecutions(status="RUNNING"))
+
+    assert invoke(clean_up_failed_run, "execution_was_stopped")["outcome"] == "REDRIVEN"
+
+    assert state.read().owner == run["executionArn"]
+    assert state.outbox() == []
+
+
 def test_a_failure_that_may_not_be_asked_for_names_the_action_and_frees_the_lock(
     invoke: Invoke, state: RunState, monkeypatch: pytest.MonkeyPatch, sample_event: Any
 ) -> None:
