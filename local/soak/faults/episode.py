@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections import Counter
@@ -10,7 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from io import StringIO
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
@@ -25,10 +28,12 @@ from local.soak.faults.weather import Settings, Weather
 from local.soak.faults.writer import Name, Writer
 from local.stepfunctions.errors import StepFunctionsError
 from local.stepfunctions.workbench_run import Run
-from local.testing.export_hub import ExportHub
+from local.testing.export_hub import DEFINITION, ExportHub
 from local.testing.refusing_bus import bus_refusing
 
 DEATHS, DISORDER, REFUSALS = 0.25, 0.3, 0.08
+HEARTBEAT_SECONDS = 20
+"""Instead of an hour. A redriven execution whose clean-up was under way ends by it; no other may."""
 RUN_SECONDS = 120.0
 SETTLE_SECONDS = 180.0
 
@@ -58,6 +63,7 @@ class Episode:
         self._disorder = Disorder(f"{seed}/queues", DISORDER)
         self._refusals = REFUSALS
         self._touched: set[Name] = set()
+        self._redriven: set[str] = set()
         self._timers: list[threading.Timer] = []
         self._beside: list[Run] = []
         self.refuse = moody_bus(f"{seed}/bus", lambda: self._refusals)
@@ -114,6 +120,9 @@ class Episode:
         self._wait(last)
         if last.status != "SUCCEEDED" or last.output.get("status") != "COMPLETED":
             self._outcome.problems.append(f"the last run ended as {last.status}: {last.error}: {last.cause}")
+        for run in self._hub.bench.runs:
+            if run.error == "HeartbeatTimeout" and run.name not in self._redriven:
+                self._outcome.problems.append(f"nobody looked after the export of run {run.name}")
         self._settle()
 
     def _settle(self) -> None:
@@ -135,6 +144,7 @@ class Episode:
     def _redrive(self, run: Run) -> None:
         with suppress(StepFunctionsError):  # only what failed can be redriven
             run.redrive()
+            self._redriven.add(run.name)
             self._wait(run)
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
@@ -159,14 +169,25 @@ class Episode:
 def live_through(seed: int, runs: int, told: Callable[[str], None]) -> Outcome:
     """Run an episode; its outcome says what did not hold."""
     outcome = Outcome(seed, Settings.draw(Random(f"{seed}/settings")))  # noqa: S311
-    with _quietly(), pytest.MonkeyPatch.context() as environment:
+    with _quietly(), _impatient() as definition, pytest.MonkeyPatch.context() as environment:
         environment.delenv("AWS_PROFILE", raising=False)
-        with ExportHub(environment) as hub:
+        with ExportHub(environment, definition) as hub:
             hub.configure(**outcome.settings.variables())
             episode = Episode(hub, seed, outcome)
             with bus_refusing(episode.refuse), calls_watched(), _short_waits():
                 episode.live(runs, told)
     return outcome
+
+
+@contextmanager
+def _impatient() -> Iterator[Path]:
+    """The state machine's file with a heartbeat that is missed after seconds."""
+    text = DEFINITION.read_text(encoding="utf-8")
+    shorter = re.sub(r'"HeartbeatSeconds": \d+', f'"HeartbeatSeconds": {HEARTBEAT_SECONDS}', text)
+    with TemporaryDirectory(prefix="soak-") as folder:
+        definition = Path(folder) / DEFINITION.name
+        definition.write_text(shorter, encoding="utf-8")
+        yield definition
 
 
 @contextmanager
