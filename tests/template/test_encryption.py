@@ -119,7 +119,10 @@ def _service_faults(expanded: Expanded) -> Iterator[str]:
     """Services that use the key in their own name need a statement in its policy."""
     for service, target in service_pairs(expanded):
         allowed = statements(expanded.properties(_key_of(target))["KeyPolicy"])
-        if not any(_lets_use_the_key(one, service) for one in allowed):
+        lets_use = _lets_use_the_key
+        if (service, expanded.resources[target]["Type"]) == ("events.amazonaws.com", "AWS::SQS::Queue"):
+            lets_use = _lets_send_to_queues
+        if not any(lets_use(one, service) for one in allowed):
             yield f"{service} may not use the key for {target}"
 
 
@@ -174,6 +177,21 @@ def _lets_use_the_key(one: Statement, service: str) -> bool:
     if service == "delivery.logs.amazonaws.com":
         needed = ["kms:Decrypt"]
     return one.services == (service,) and own and all(one.allows(action) for action in needed)
+
+
+def _lets_send_to_queues(one: Statement, service: str) -> bool:
+    """EventBridge's calls for encrypted topics come without aws:SourceAccount and aws:SourceArn ("Key
+    management", Amazon SNS), and nothing is said of those for queues. SQS names the queue in the encryption
+    context, which DescribeKey does not have."""
+    queues = one.conditions == {
+        "ArnLike": {
+            "kms:EncryptionContext:aws:sqs:arn": (
+                "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:*"
+            )
+        }
+    }
+    needed = ("kms:Decrypt", "kms:GenerateDataKey")
+    return one.services == (service,) and queues and all(one.allows(action) for action in needed)
 
 
 def _role_faults(expanded: Expanded) -> Iterator[str]:
@@ -316,11 +334,11 @@ def _bucket_that_notifies(resources: dict[str, Any]) -> None:
             "Search is of a type whose encryption nobody thought about: AWS::OpenSearchService::Domain",
         ),
         (
-            _without_key_statement("EventBridgeSendsToEncryptedQueuesAndBus"),
+            _without_key_statement("EventBridgeSendsToEncryptedQueues"),
             "events.amazonaws.com may not use the key for CheckExportQueue",
         ),
         (
-            _without_key_statement("EventBridgeSendsToEncryptedQueuesAndBus"),
+            _without_key_statement("EventBridgeEncryptsTheBus"),
             "events.amazonaws.com may not use the key for HubEventBus",
         ),
         (

@@ -28,6 +28,7 @@ OWN = (
     "aws:SourceAccount",
     "aws:SourceArn",
     "kms:EncryptionContext:aws:logs:arn",
+    "kms:EncryptionContext:aws:sqs:arn",
     "kms:EncryptionContext:SourceArn",
 )
 
@@ -251,7 +252,7 @@ def _shared_role(resources: dict[str, Any]) -> None:
             'ExportJobEventsQueuePolicy lets in {"Service": "events.amazonaws.com"}',
         ),
         (
-            _condition_dropped("HubKey", "EventBridgeSendsToEncryptedQueuesAndBus", "KeyPolicy"),
+            _condition_dropped("HubKey", "EventBridgeEncryptsTheBus", "KeyPolicy"),
             'HubKey lets in {"Service": "events.amazonaws.com"}',
         ),
         (_trust_without_account, "HealthLakeDataAccessRole can be assumed for other accounts"),
