@@ -13,7 +13,7 @@ from local.account.clients import client
 from local.account.state_file import RunningAccount
 from local.cli import stack
 from local.cli.errors import CommandError, account_is_down
-from local.cli.output import Output
+from local.cli.output import Output, counted
 from local.cli.project import Project
 from local.cli.sam import local_environment
 
@@ -79,7 +79,7 @@ def logs(project: Project, output: Output, function: str | None, *, minutes: int
         time.sleep(FOLLOW_SECONDS)
         _show(reader, output)
     if not documents:
-        output.line(f"Nothing was logged in the last {minutes} minutes.")
+        output.line(f"Nothing was logged in the last {counted(minutes, 'minute')}.")
     output.document(documents)
     return 0
 

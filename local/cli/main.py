@@ -18,7 +18,7 @@ from local.cli.errors import CommandError
 from local.cli.operations.hub import add_place
 from local.cli.operations.options import add_operations
 from local.cli.output import Output
-from local.cli.parsing import Parser
+from local.cli.parsing import Parser, positive
 from local.cli.project import Project, command_line
 from local.cli.refusals import refusal
 
@@ -180,7 +180,7 @@ def _add_function_commands(add: Add) -> None:
     command = add("logs", _logs, "Show what functions wrote to their logs.")
     command.add_argument("function", nargs="?", help="logical id in the template; without it, every function")
     command.add_argument("--follow", action="store_true", help="go on until Ctrl-C (not with --json)")
-    command.add_argument("--minutes", type=int, default=15, help="how far back to begin (%(default)s)")
+    command.add_argument("--minutes", type=positive, default=15, help="how far back to begin (%(default)s)")
 
 
 def _up(project: Project, output: Output, options: argparse.Namespace) -> int:

@@ -5,6 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 
+def positive(text: str) -> int:
+    """The number, 1 or more, that an option takes; raises ArgumentTypeError, which argparse shows."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse gives the words after an option to nobody when an argument takes any number of words. Here
     they go to that argument: `quarantine show --aws KEY` is `quarantine --aws show KEY`."""

@@ -9,11 +9,11 @@ from healthlake_export.ledger import LedgerItem
 from local.cli.errors import CommandError
 from local.cli.operations.audit_items import read_audits
 from local.cli.operations.hub import DeployedHub
-from local.cli.operations.run import unknown_run
 from local.cli.operations.run_items import adds_up, read_ledger, short
 from local.cli.operations.tables import show_table
 from local.cli.operations.verification import Check, Evidence
 from local.cli.output import Output
+from local.cli.project import command_line
 
 _COLUMNS = ("index", "start", "end", "lines", "blank", "rows", "published", "batched", "repeated")
 _MORE_COLUMNS = ("quarantined", "adds up", "file")
@@ -24,7 +24,7 @@ def ledger(hub: DeployedHub, output: Output, run_id: str, index: int | None) -> 
     table = hub.client("dynamodb")
     items = read_ledger(table, hub.table, run_id, index)
     if not items and run_id not in read_audits(table, hub.table, [run_id]):
-        raise unknown_run(run_id)
+        raise _no_run_in_the_table(run_id)
     if not items and index is not None:
         raise CommandError(
             f"Byte range {index} of the run {run_id} has no ledger item.",
@@ -43,7 +43,7 @@ def verify(hub: DeployedHub, output: Output, run_id: str, *, read: bool) -> int:
     table = hub.client("dynamodb")
     audit = read_audits(table, hub.table, [run_id]).get(run_id)
     if audit is None:
-        raise unknown_run(run_id)
+        raise _no_run_in_the_table(run_id)
     with output.step(f"Verify run {run_id}") as step:
         evidence = Evidence(hub, run_id, audit, read_ledger(table, hub.table, run_id))
         checks = list(evidence.checks(read=read, progress=step.progress))
@@ -56,6 +56,13 @@ def verify(hub: DeployedHub, output: Output, run_id: str, *, read: bool) -> int:
     document = {"runId": run_id, "holds": holds, "checks": [check.document() for check in checks]}
     output.document({"hub": hub.document(), **document})
     return 0 if holds else 1
+
+
+def _no_run_in_the_table(run_id: str) -> CommandError:
+    return CommandError(
+        f"The hub's table has no run {run_id}: there was none, or it was turned away before it began.",
+        f"`{command_line()} run {run_id}` asks Step Functions as well.",
+    )
 
 
 def _show(checks: Sequence[Check], output: Output) -> None:

@@ -8,6 +8,7 @@ from local.cli.errors import CommandError
 from local.cli.operations.application_code import make_importable
 from local.cli.operations.hub import DeployedHub, add_place, find_hub, run_id_in
 from local.cli.output import Output
+from local.cli.parsing import positive
 from local.cli.project import Project
 
 _Command = Callable[[Project, Output, argparse.Namespace], int]
@@ -25,7 +26,7 @@ _QUARANTINE_USAGE = """what to look at:
 def add_operations(add: _Add) -> None:
     """Add the commands that look at runs, ledger, quarantine and state of a deployed hub."""
     command = add("runs", _runs, "Show recent runs, newest first.")
-    command.add_argument("--limit", type=_positive, default=RECENT, help="how many (%(default)s)")
+    command.add_argument("--limit", type=positive, default=RECENT, help="how many (%(default)s)")
     command.add_argument("--failed", action="store_true", help="only those that failed")
     add_place(command)
     command = add("run", _run, "Show one run: window, counts, what failed, ledger by file, quarantine.")
@@ -41,8 +42,8 @@ def add_operations(add: _Add) -> None:
     command.formatter_class = argparse.RawDescriptionHelpFormatter
     command.epilog = _QUARANTINE_USAGE
     command.add_argument("what", nargs="*", metavar="WHAT", help="see below")
-    command.add_argument("--record", type=_positive, metavar="N", help="with show: only this record")
-    command.add_argument("--limit", type=_positive, default=RECENT, help="runs counted (%(default)s)")
+    command.add_argument("--record", type=positive, metavar="N", help="with show: only this record")
+    command.add_argument("--limit", type=positive, default=RECENT, help="runs counted (%(default)s)")
     add_place(command)
     add_place(add("state", _state, "Show run lock, watermark, holds and outbox of the datastore."))
     add_place(add("resume", _resume, "Let the schedule start exports again after a pause."))
@@ -50,13 +51,6 @@ def add_operations(add: _Add) -> None:
         "variables", _variables, "Write the functions' variables for `sam local invoke --env-vars`."
     )
     add_place(command)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
 
 
 def _hub(project: Project, output: Output, options: argparse.Namespace) -> DeployedHub:

@@ -38,7 +38,10 @@ def describe_run(hub: DeployedHub, run_id: str) -> dict[str, Any]:
     arn = audit.get("executionArn") or hub.execution_arn(run_id)
     execution = describe_execution(states, arn)
     if not audit and execution is None:
-        raise unknown_run(run_id)
+        raise CommandError(
+            f"Neither the hub's table nor Step Functions knows a run {run_id}.",
+            f"`{command_line()} runs` lists those there are.",
+        )
     found = failures(read_history(states, arn), execution["startDate"]) if execution else []
     failed = (
         failed_state(found) if execution and execution["status"] not in ("RUNNING", "SUCCEEDED") else None
@@ -59,13 +62,6 @@ def describe_run(hub: DeployedHub, run_id: str) -> dict[str, Any]:
         "quarantine": [one.key for one in list_quarantine(hub.client("s3"), hub.bucket, run_id)],
         "waitsInOutbox": _waits_in_outbox(table, hub, run_id),
     }
-
-
-def unknown_run(run_id: str) -> CommandError:
-    return CommandError(
-        f"Neither the hub's table nor Step Functions knows a run {run_id}.",
-        f"`{command_line()} runs` lists those there are.",
-    )
 
 
 def _waits_in_outbox(table: Any, hub: DeployedHub, run_id: str) -> bool:

@@ -6,8 +6,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from common.errors import InvalidInput
 from healthlake_export.failure_reason import failure_reason
 from healthlake_export.instants import format_instant, parse_instant
+from healthlake_export.run_request import parse_run_request
 
 COUNTS = (
     "files",
@@ -39,8 +41,10 @@ def describe_execution(client: Any, arn: str) -> Mapping[str, Any] | None:
 
 
 def needs_description(audit: Mapping[str, Any], execution: Mapping[str, Any]) -> bool:
-    """Whether only the execution's output or error says how the run ended: it wrote no end of its own."""
-    return execution["status"] not in _LIVE and audit.get("status") not in _ENDED
+    """Whether only the execution's input says who started the run, or only its output or error how it
+    ended: it had not taken the lock, or wrote no end of its own."""
+    ended_silently = execution["status"] not in _LIVE and audit.get("status") not in _ENDED
+    return ended_silently or "startedBy" not in audit
 
 
 def run_document(
@@ -56,6 +60,7 @@ def run_document(
         "runId": run_id,
         "status": _status(audit, execution),
         **{name: audit.get(name) for name in _ASKED},
+        "startedBy": audit.get("startedBy") or _asked_by(execution),
         "startedAt": started,
         "seconds": _seconds(started, audit, execution),
         **{name: audit.get(name) for name in COUNTS},
@@ -85,12 +90,26 @@ def _status(audit: Mapping[str, Any], execution: Mapping[str, Any] | None) -> st
     return str(told or execution["status"])
 
 
-def _output(execution: Mapping[str, Any]) -> Mapping[str, Any]:
+def _asked_by(execution: Mapping[str, Any] | None) -> str | None:
+    """Who started a run that never had the lock, by its input, whatever somebody wrote into that."""
+    if execution is None or "input" not in execution:
+        return None
     try:
-        output = json.loads(execution.get("output") or "{}")
+        return parse_run_request({"startedBy": _document(execution["input"]).get("startedBy")}).started_by
+    except InvalidInput:
+        return None
+
+
+def _output(execution: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _document(execution.get("output") or "{}")
+
+
+def _document(text: str) -> Mapping[str, Any]:
+    try:
+        document = json.loads(text)
     except ValueError:
         return {}
-    return output if isinstance(output, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 def _why(audit: Mapping[str, Any], execution: Mapping[str, Any] | None) -> tuple[str | None, str | None]:

@@ -29,6 +29,19 @@ def test_help_for_loading_says_that_a_line_needs_an_id(capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
+    "words", [("runs", "--limit"), ("logs", "--minutes"), ("quarantine", "show", "key", "--record")]
+)
+@pytest.mark.parametrize("number", ["0", "-5", "x", "1.5", ""])
+def test_an_option_that_counts_takes_whole_numbers_of_1_or_more(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], number: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([*words[:-1], f"{words[-1]}={number}"])
+
+    assert f"{number!r} is not a whole number of 1 or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("part", "above"),
     [("cli", ("demo",)), ("account", ("cli", "demo")), ("lambda_runtime", ("cli", "demo"))],
 )

@@ -19,7 +19,7 @@ from local.cli.operations.ledger import ledger, verify
 from local.cli.output import Output
 
 if TYPE_CHECKING:
-    from tests.unit.local.conftest import Written
+    from tests.unit.local.conftest import FakeStates, Written
 
 
 def verified(hub: DeployedHub, *, read: bool = False) -> tuple[int, dict[str, bool]]:
@@ -185,6 +185,12 @@ def test_lines_with_text_are_counted(content: bytes, lines: int) -> None:
     assert LineCounter().read([content[:1], content[1:]]) == lines
 
 
-def test_an_unknown_run_cannot_be_verified(hub: DeployedHub) -> None:
-    with pytest.raises(CommandError, match="knows a run"):
-        verify(hub, Output(io.StringIO()), "nobody", read=False)
+def test_a_run_that_left_nothing_in_the_table_has_no_ledger_and_cannot_be_verified(
+    hub: DeployedHub, states: FakeStates
+) -> None:
+    states.add("turned-away")
+
+    with pytest.raises(CommandError, match="table has no run turned-away"):
+        verify(hub, Output(io.StringIO()), "turned-away", read=False)
+    with pytest.raises(CommandError, match="table has no run turned-away"):
+        ledger(hub, Output(io.StringIO()), "turned-away", None)

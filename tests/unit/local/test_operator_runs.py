@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from healthlake_export.table_keys import failure_key, outbox_key
+from healthlake_export.table_keys import failure_key, outbox_key, run_key
 from local.cli.errors import CommandError
 from local.cli.operations.audit_items import read_audits
 from local.cli.operations.hub import DeployedHub, run_id_in
@@ -117,6 +117,28 @@ def test_a_table_that_stays_busy_is_an_error_in_words(monkeypatch: pytest.Monkey
 
     with pytest.raises(CommandError, match="too busy"):
         read_audits(_Busy(100), "table", ["one"])
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ('{"startedBy": "somebody", "types": ["Nope"]}', "somebody"),
+        ("{}", "unknown"),
+        ('{"startedBy": "\\u001b[31m"}', None),
+        ('["somebody"]', "unknown"),
+    ],
+)
+def test_who_started_a_run_that_never_had_the_lock_is_told_by_its_input(
+    hub: DeployedHub, states: FakeStates, written: Written, given: str, shown: str | None
+) -> None:
+    states.add("refused", "FAILED", input=given)
+    written.item(run_key("refused"), runId="refused", status="FAILED", error="InvalidInput")
+    states.add("waits", "RUNNING", input=given)
+
+    found = {one["runId"]: one["startedBy"] for one in recent_runs(hub, 10, failed=False)}
+
+    assert found == {"refused": shown, "waits": shown}
+    assert describe_run(hub, "refused")["startedBy"] == shown
 
 
 FAILURE = {"error": "HealthLakeBusy", "cause": json.dumps({"errorMessage": "Throttled.", "stackTrace": []})}
