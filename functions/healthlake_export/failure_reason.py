@@ -9,7 +9,7 @@ from typing import Any
 
 _LONGEST_CAUSE = 2_000
 
-_EXPLAINED = {
+EXPLAINED = {
     "States.HeartbeatTimeout": "No check of the export job was heard of for too long; the chain of checks "
     "broke or the check function fails. Look at its log and at the check queue's dead-letter queue.",
     "States.Timeout": "A state took longer than it may, or the export stayed queued for days.",
@@ -41,7 +41,7 @@ def failure_reason(failure: Mapping[str, Any]) -> FailureReason:
     messages, and the rest of that text (a stack trace) belongs in the log.
     """
     error = str(failure.get("Error") or "Unknown")
-    cause = _EXPLAINED.get(error) or _message(failure.get("Cause")) or "No cause was given."
+    cause = EXPLAINED.get(error) or _message(failure.get("Cause")) or "No cause was given."
     return FailureReason(error.removeprefix("States."), cause[:_LONGEST_CAUSE])
 
 
