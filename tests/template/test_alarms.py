@@ -121,9 +121,16 @@ def test_silence_about_the_watermark_is_an_alarm_and_any_age_past_the_bound_too(
 def test_every_bound_on_the_watermarks_age_is_a_period_that_cloudwatch_takes(
     template: dict[str, Any],
 ) -> None:
+    """Seven days in all, and one for periods of less than an hour (PutMetricAlarm, «Period»)."""
     for seconds in template["Parameters"]["StaleAfterSeconds"]["AllowedValues"]:
         assert seconds % 60 == 0
-        assert seconds <= 86_400
+        assert seconds <= (86_400 if seconds < 3_600 else 604_800)
+
+
+def test_a_schedule_of_once_a_day_has_a_bound_that_it_keeps(template: dict[str, Any]) -> None:
+    """At each start the watermark is as old as the time between two runs; a bound of a day would be broken
+    every other day."""
+    assert max(template["Parameters"]["StaleAfterSeconds"]["AllowedValues"]) > 86_400 + 3_600
 
 
 def test_only_alarms_of_the_stack_may_publish_to_the_topic(expanded: Expanded) -> None:
