@@ -41,8 +41,11 @@ up: $(INSTALLED) ## start the local AWS account with the application deployed
 down: $(INSTALLED) ## stop the local AWS account
 	@$(BIN)/python -m local down
 
-test: check $(CHECKOV)/.installed ## run every check and test
-	@$(BIN)/python -m pytest
+# Two processes keep two cores busy; more cores take more.
+WORKERS ?= 2
+
+test: check $(CHECKOV)/.installed ## run every check and test (WORKERS=<processes>)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
 soak: $(INSTALLED) ## take every permission away; 200 runs with random faults (PART= SEED= RUNS= JSON=1)
 	@PYTHONPATH=functions $(BIN)/python -m local.soak $(PART) $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(JSON),--json)
