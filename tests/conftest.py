@@ -1,4 +1,4 @@
-"""How tests are shared out between processes: a file stays in one, and so does everything on one deployed stack."""
+"""How tests are shared out between processes: a file stays in one, and so does all that uses the deployed stack."""
 
 from __future__ import annotations
 
