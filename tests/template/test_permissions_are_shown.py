@@ -95,6 +95,19 @@ def test_healthlake_may_do_what_it_documents(expanded: Expanded) -> None:
         assert resource in expanded.resources_for("HealthLakeDataAccessRole", action), action
 
 
+def test_whoever_calls_healthlake_may_have_its_key_checked(expanded: Expanded) -> None:
+    """Under a customer's key HealthLake asks KMS about it in the caller's name, by DescribeKey for every
+    operation (AWS HealthLake Developer Guide, «Encryption at rest»)."""
+    callers = {
+        role
+        for role in function_roles(expanded).values()
+        if any(action.startswith("healthlake:") for one in expanded.granted(role) for action in one.actions)
+    }
+    assert len(callers) == 4
+    for role in callers:
+        assert "${HubKey.Arn}" in expanded.resources_for(role, "kms:DescribeKey"), role
+
+
 def test_a_schedule_may_start_its_target_and_keep_what_it_could_not_start(expanded: Expanded) -> None:
     for schedule in expanded.of_type("AWS::Scheduler::Schedule").values():
         (role,) = references(schedule["Target"]["RoleArn"])

@@ -155,6 +155,13 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
         "HealthLakeDataAccessRole s3:GetEncryptionConfiguration",
         "HealthLakeDataAccessRole kms:DescribeKey",
     ),
+    # The local HealthLake has no keys to check.
+    f"{_PERMISSIONS}::test_whoever_calls_healthlake_may_have_its_key_checked": (
+        "StartExportFunctionRole kms:DescribeKey",
+        "CheckExportFunctionRole kms:DescribeKey",
+        "PlanRangesFunctionRole kms:DescribeKey",
+        "CleanUpFailedRunFunctionRole kms:DescribeKey",
+    ),
     # The local scheduler starts executions without asking IAM.
     f"{_PERMISSIONS}::test_a_schedule_may_start_its_target_and_keep_what_it_could_not_start": (
         "ExportScheduleRole states:StartExecution",
