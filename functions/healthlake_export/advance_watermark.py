@@ -41,8 +41,9 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
         now=now,
     )
     summary = summarise(run, event, progress)
-    completed = export_completed({**summary, "datastoreId": run.datastore_id})
-    if state.close(run.identity, {**summary, "endedAt": now}, completed, progress):
+    outcome = {**summary, "endedAt": now}
+    completed = export_completed({**outcome, "datastoreId": run.datastore_id})
+    if state.close(run.identity, outcome, completed, progress):
         _count_outcomes(run, summary, progress)
     elif state.read_audit(run.identity).get("status") != "COMPLETED":
         raise RunSuperseded("The run no longer owns the run lock; its watermark was not moved.")

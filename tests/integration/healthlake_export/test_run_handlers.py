@@ -29,6 +29,8 @@ from local.testing.fake_services import refusal
 
 Invoke = Callable[..., Any]
 
+NOON = RunIdentity("run-of-noon", "arn", "store")
+
 
 class StubbedExecutions:
     """Step Functions, asked about an execution: what it tells, or the refusal it raises."""
@@ -280,6 +282,7 @@ def test_the_completion_event_is_published_and_leaves_the_outbox(
     event = bus()[0]
     assert (event["source"], event["detail-type"]) == ("healthlake-hub", "ExportCompleted")
     assert event["detail"]["published"] == 1150
+    assert event["detail"]["endedAt"] == state.read_audit(NOON)["endedAt"], "what orders the outbox"
     assert state.outbox() == []
 
 
