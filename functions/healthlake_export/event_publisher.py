@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from common.refusals import naming_the_action
-from healthlake_export.change_events import ChangeEvent, PutEventsBatch
+from healthlake_export.change_events import MAX_BATCH_BYTES, ChangeEvent, PutEventsBatch
 from healthlake_export.errors import EventsNotAccepted
 from healthlake_export.retry_policy import RetryPolicy
 
@@ -129,9 +129,8 @@ class EventPublisher:
     """Publishes events in batches, some of them at once, as a context manager.
 
     `publish` waits while `IN_FLIGHT` batches are under way and raises what went wrong with an earlier
-    one; `finish` waits for all. Both return the events that EventBridge has refused for good since, in
-    the order they were published; `accepted` counts the resources of the others. Leaving the context
-    without `finish` sends nothing more.
+    one; `finish` waits for all. Both return the events that have been refused for good since; `accepted`
+    counts the resources of the others. Leaving the context without `finish` sends nothing more.
     """
 
     def __init__(self, client: EventBridgeClient, policy: RetryPolicy) -> None:
@@ -151,7 +150,10 @@ class EventPublisher:
         self._threads.shutdown(cancel_futures=True)
 
     def publish(self, event: ChangeEvent) -> list[ChangeEvent]:
-        """Take an event; it is on the bus, or refused, when `finish` has returned."""
+        """Take an event; it is on the bus, or refused, when `finish` has returned. One that no call takes,
+        because a resource's keys alone are as large, is refused here: EventBridge would refuse the call."""
+        if event.size >= MAX_BATCH_BYTES:
+            return [event]
         full = self._batch.add(event)
         return self._send(full) if full else []
 

@@ -76,6 +76,20 @@ def test_resources_whose_events_carried_them_are_quarantined_without_another_rea
     assert len(lab.s3.reads) == 1
 
 
+@pytest.mark.parametrize("batches", [False, True])
+def test_a_resource_whose_keys_are_too_large_for_any_event_is_quarantined_and_stops_nobody(
+    batches: bool,
+) -> None:
+    huge = b'{"resourceType":"Patient","id":"' + b"x" * 1_000_000 + b'"}'
+    lab = Lab.holding(b"\n".join([patient(1), huge, patient(2)]))
+    (entry,) = lab.process(lab.ranges(1 << 30), replace(RUN, batches=batches))
+    assert (entry.rows, entry.published, entry.quarantined) == (2, 2, 1)
+    assert entry.batched == (2 if batches else 0)
+    (record,) = lab.quarantined()
+    assert record["reason"] == "EVENT_REFUSED"
+    assert sum(len(sent["Detail"]) for sent in lab.bus.entries) < 2_000
+
+
 @pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n"])
 def test_a_resource_whose_event_refers_to_it_is_read_again_and_quarantined_whole(ending: bytes) -> None:
     large = patient(1)[:-1] + b',"text":"' + b"x" * 300_000 + b'"}'
@@ -102,6 +116,7 @@ def test_doing_a_range_with_refused_events_again_leaves_the_same_objects_and_led
     lab.bus.refused = {f"p{number}": FOR_GOOD for number in range(0, 120, 7)}
     first = lab.process(lab.ranges())
     objects = dict(lab.s3.objects)
+    assert [(entry.rows, entry.published, entry.quarantined) for entry in first] == [(102, 102, 19)]
     assert lab.process(lab.ranges()) == first
     assert lab.s3.objects == objects
 
