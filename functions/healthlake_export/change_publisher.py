@@ -16,6 +16,9 @@ class Budget(Protocol):
     def take(self) -> bool:
         """Whether one more change may have an event of its own; it counts as spent then."""
 
+    def give_back(self) -> None:
+        """Leave to others what was not spent."""
+
 
 class Unlimited:
     """Every change has an event of its own."""
@@ -23,12 +26,18 @@ class Unlimited:
     def take(self) -> bool:
         return True
 
+    def give_back(self) -> None:
+        pass
+
 
 class Nothing:
     """No change has an event of its own."""
 
     def take(self) -> bool:
         return False
+
+    def give_back(self) -> None:
+        pass
 
 
 class ChangePublisher:
@@ -63,10 +72,12 @@ class ChangePublisher:
         return [] if full is None else self._sort(self._events.publish(full))
 
     def finish(self) -> list[ChangeEvent]:
-        """Send what is left and wait until every event is accepted or refused."""
+        """Send what is left and wait until every event is accepted or refused; the budget's rest is free."""
         rest = self._batches.take()
         refused = [] if rest is None else self._events.publish(rest)
-        return self._sort(refused + self._events.finish())
+        refused += self._events.finish()
+        self._budget.give_back()
+        return self._sort(refused)
 
     def _sort(self, refused: list[ChangeEvent]) -> list[ChangeEvent]:
         for event in refused:

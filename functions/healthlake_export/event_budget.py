@@ -1,7 +1,8 @@
 """The bound on events of a run: a counter in the hub's table that its byte ranges draw from in blocks.
 
-A range keeps what it was granted in an item of its own. When it is processed again it spends that first, so
-that repeats do not use the bound up, and tells of the same changes in the same way.
+A range keeps what it was granted in an item of its own, and gives back what it did not need. When it is
+processed again it spends that first, so that repeats do not use the bound up, and tells of the same changes
+in the same way.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ def can_exceed(exported_bytes: int, limit: int) -> bool:
 class EventBudget:
     """What one byte range may still publish as events of their own, of the `limit` of its run.
 
-    The sum over all ranges never exceeds the limit. It may stay below it by a block for each range, since a
-    block granted is not given back.
+    The sum over all ranges never exceeds the limit. It may stay below it by a block for each range that is
+    under way when the limit is met.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class EventBudget:
         self._limit = limit
         self._block = max(1, min(_LARGEST_BLOCK, limit // _FEWEST_BLOCKS))
         self._policy = policy
-        self._blocks: int | None = None
+        self._granted: int | None = None
         self._left = 0
         self._used_up = False
 
@@ -65,14 +66,20 @@ class EventBudget:
         self._left -= 1
         return True
 
+    def give_back(self) -> None:
+        """Return what was drawn and not spent to the run, at the end of the range: many small ranges would
+        use the bound up otherwise with few events."""
+        if self._granted is not None and self._left:
+            self._change_grant(self._granted, -self._left)
+            self._left = 0
+
     def _draw(self) -> None:
-        if self._blocks is None:
-            self._blocks = self._granted_before()
-            self._left = self._blocks * self._block
+        if self._granted is None:
+            self._granted = self._left = self._granted_before()
             if self._left:
                 return
-        if self._grant(self._blocks):
-            self._blocks += 1
+        if self._change_grant(self._granted, self._block):
+            self._granted += self._block
             self._left = self._block
         else:
             self._used_up = True
@@ -81,34 +88,35 @@ class EventBudget:
         answer = self._client.get_item(
             TableName=self._table, Key=event_grant_key(self._run_id, self._index), ConsistentRead=True
         )
-        return number(answer.get("Item", {}), "blocks") or 0
+        return number(answer.get("Item", {}), "granted") or 0
 
-    def _grant(self, blocks: int) -> bool:
-        actions = [self._count_in_run(), self._count_in_range(blocks)]
+    def _change_grant(self, now: int, events: int) -> bool:
+        """Grant the range so many events more than `now`, or take so many from it if there is a minus."""
+        actions = [self._count_in_run(events), self._count_in_range(now, now + events)]
         return condition_holds(lambda: self._client.transact_write_items(TransactItems=actions), self._policy)
 
-    def _count_in_run(self) -> TransactWriteItemTypeDef:
+    def _count_in_run(self, events: int) -> TransactWriteItemTypeDef:
         return {
             "Update": {
                 "TableName": self._table,
                 "Key": granted_events_key(self._run_id),
-                "UpdateExpression": "ADD granted :block",
+                "UpdateExpression": "ADD granted :events",
                 "ConditionExpression": "attribute_not_exists(granted) OR granted <= :before",
                 "ExpressionAttributeValues": {
-                    ":block": attribute(self._block),
-                    ":before": attribute(self._limit - self._block),
+                    ":events": attribute(events),
+                    ":before": attribute(self._limit - events),
                 },
             }
         }
 
-    def _count_in_range(self, blocks: int) -> TransactWriteItemTypeDef:
+    def _count_in_range(self, now: int, then: int) -> TransactWriteItemTypeDef:
         """Only on what this invocation has seen: of two that process the range at once one goes on."""
         return {
             "Update": {
                 "TableName": self._table,
                 "Key": event_grant_key(self._run_id, self._index),
-                "UpdateExpression": "SET blocks = :next",
-                "ConditionExpression": "attribute_not_exists(blocks) OR blocks = :now",
-                "ExpressionAttributeValues": {":now": attribute(blocks), ":next": attribute(blocks + 1)},
+                "UpdateExpression": "SET granted = :then",
+                "ConditionExpression": "attribute_not_exists(granted) OR granted = :now",
+                "ExpressionAttributeValues": {":now": attribute(now), ":then": attribute(then)},
             }
         }

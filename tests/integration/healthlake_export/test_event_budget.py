@@ -10,6 +10,7 @@ import pytest
 
 from common import aws_clients
 from healthlake_export.event_budget import EventBudget, can_exceed
+from healthlake_export.table_keys import granted_events_key
 from local.testing.moto_dynamodb import atomic_writes
 
 
@@ -43,9 +44,67 @@ def test_a_range_that_is_processed_again_spends_what_it_was_granted_and_no_more(
     assert spent(budget(hub, index=1), 30) == 4
 
 
-def test_blocks_are_large_where_the_bound_is(hub: Any) -> None:
+def test_blocks_are_large_where_the_bound_is_and_have_a_limit_of_their_own(hub: Any) -> None:
     assert spent(budget(hub, limit=1_000_000), 1) == 1
     assert spent(budget(hub, index=1, limit=5_000), 1) == 0
+    assert spent(budget(hub, index=1, limit=1_000_000), 1) == 1
+    assert granted(hub) == 10_000
+    spent(budget(hub, index=2, limit=100_000_000), 1)
+    assert granted(hub) == 15_000
+
+
+def test_many_small_ranges_do_not_use_up_what_they_do_not_need(hub: Any) -> None:
+    for index in range(120):
+        drawing = budget(hub, index, limit=1_000)
+        assert spent(drawing, 3) == 3, f"range {index}"
+        drawing.give_back()
+    assert granted(hub) == 360
+
+
+def test_a_range_that_gave_back_spends_the_same_when_it_is_processed_again(hub: Any) -> None:
+    drawing = budget(hub, limit=1_000)
+    spent(drawing, 13)
+    drawing.give_back()
+    others = budget(hub, index=1, limit=1_000)
+    assert spent(others, 2_000) == 980, "all whole blocks that are left"
+
+    assert spent(budget(hub, limit=1_000), 20) == 13
+
+
+def test_nothing_drawn_or_all_of_it_spent_gives_nothing_back(hub: Any) -> None:
+    budget(hub).give_back()
+    assert granted(hub) == 0
+    drawing = budget(hub)
+    spent(drawing, 4)
+    drawing.give_back()
+    drawing.give_back()
+    assert granted(hub) == 4
+
+
+def test_a_range_that_has_gone_over_to_batches_stays_there(hub: Any) -> None:
+    """Its retry tells of the same changes in the same way: those at the beginning alone, the others not."""
+    other = budget(hub, index=1, limit=1_000)
+    spent(other, 981)
+    drawing = budget(hub, limit=1_000)
+    assert spent(drawing, 20) == 10
+    other.give_back()
+
+    assert not drawing.take()
+
+
+def test_of_two_that_process_a_range_at_once_one_draws_on(hub: Any) -> None:
+    first, second = budget(hub), budget(hub)
+    assert first.take()
+    assert second.take()
+    assert first.take()
+
+    assert not second.take()
+    assert granted(hub) == 2
+
+
+def granted(hub: Any, run_id: str = "run-1") -> int:
+    item = aws_clients.dynamodb().get_item(TableName=hub.settings.table, Key=granted_events_key(run_id))
+    return int(item.get("Item", {"granted": {"N": "0"}})["granted"]["N"])
 
 
 def test_an_export_too_small_to_exceed_the_bound_need_not_be_counted() -> None:

@@ -23,6 +23,9 @@ class Three:
         self.left -= 1
         return self.left >= 0
 
+    def give_back(self) -> None:
+        pass
+
 
 def batches(lab: Lab) -> list[Any]:
     details = [json.loads(entry["Detail"]) for entry in lab.bus.entries]
