@@ -1,13 +1,21 @@
-"""How tests are shared out between processes: a file stays in one, and so does all that uses the deployed stack."""
+"""How tests are shared out between processes, and that nothing they start outlives them."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from local.account import companion
+
 ROOT = Path(__file__).parent
 ON_ONE_STACK = "e2e"
+
+
+def pytest_configure() -> None:
+    """Let local accounts end with the process that runs the tests, however that one ends."""
+    os.environ[companion.VARIABLE] = str(os.getpid())
 
 
 @pytest.hookimpl(tryfirst=True)

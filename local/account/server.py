@@ -10,6 +10,7 @@ import threading
 from importlib import import_module
 from typing import Any
 
+from local.account import companion
 from local.account.identity import answering_identity
 from local.account.ministack_names import assert_private_names, ministack
 from local.account.secure_transport import counting_loopback_as_secure
@@ -34,6 +35,8 @@ def run(settings: AccountSettings) -> None:
     _quieten_loggers()
     assert_private_names()
     ministack("ministack.app").BANNER = "ministack on port {port}"
+    if companion.VARIABLE in environment:
+        companion.end_with(int(environment[companion.VARIABLE]))
     register_parts(settings)
     asyncio.run(_serve(settings))
     end_process()

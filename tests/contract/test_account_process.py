@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from local.account import lifecycle, processes, state_file
+from local.account import companion, lifecycle, processes, state_file
 from local.account.clients import client, forget_foreign_settings
 from local.account.listeners import listeners
 from local.account.settings import HOST, AccountSettings
@@ -138,6 +138,17 @@ lifecycle.start({settings})
     assert lifecycle.find(tmp_path) is None
     assert lifecycle.stop(tmp_path)
     assert processes.group_members(account) == []
+
+
+def test_an_account_ends_with_the_process_that_it_was_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        monkeypatch.setenv(companion.VARIABLE, str(other.pid))
+        with running_account(tmp_path, parts=("lambda_runtime",)) as account:
+            assert lifecycle.find(tmp_path) is not None
+            other.kill()
+            _await(lambda: processes.group_members(account.pid) == [])
 
 
 def test_an_account_of_another_version_is_stopped(tmp_path: Path) -> None:
