@@ -7,12 +7,10 @@ from functools import partial
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import ClientError
 
 from common import aws_clients
-from common.errors import AwsCallFailed, HubError
-from common.observability import lambda_entry, logger
-from common.refusals import describe_refusal
+from common.errors import HubError
+from common.observability import lambda_entry, logger, presentable
 from common.time_limit import before_timeout
 from healthlake_export.byte_ranges import ByteRange
 from healthlake_export.errors import RangeTimedOut
@@ -52,10 +50,10 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     try:
         with before_timeout(context, _LAST_SECONDS, partial(failures.record, piece.index, timed_out)):
             entry = processor.process(piece)
-    except (HubError, ClientError) as error:
-        shown = error if isinstance(error, HubError) else AwsCallFailed(describe_refusal(error))
+    except Exception as error:
+        shown = error if isinstance(error, HubError) else presentable(error)
         failures.record(piece.index, shown)
-        raise
+        raise shown from None
     logger().info(
         "range processed",
         run_id=run.run_id,

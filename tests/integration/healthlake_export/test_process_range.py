@@ -10,10 +10,10 @@ from unittest.mock import Mock
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from common import aws_clients
-from common.errors import AwsCallFailed
+from common.errors import AwsCallFailed, HubError
 from healthlake_export import process_range
 from healthlake_export.errors import (
     RangeChanged,
@@ -140,6 +140,32 @@ def test_a_range_that_lacks_a_permission_leaves_word_of_it(
         process_range.lambda_handler(run_of_noon, lambda_context)
     failures = RangeFailures(aws_clients.dynamodb(), "hub", run_of_noon["run"]["runId"])
     assert "s3:GetObject is not allowed" in str(failures.first())
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            EndpointConnectionError(endpoint_url="https://s3"),
+            "AwsCallFailed: An AWS call failed with Endpoint",
+        ),
+        (KeyError("Example"), "UnexpectedError: mock.py failed with KeyError"),
+    ],
+    ids=["no answer", "unexpected"],
+)
+def test_a_range_that_failed_for_any_other_reason_leaves_word_of_it_too(
+    run_of_noon: dict[str, Any],
+    lambda_context: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    told: str,
+) -> None:
+    monkeypatch.setattr(aws_clients.s3(), "get_object", Mock(side_effect=error))
+    with pytest.raises(HubError):
+        process_range.lambda_handler(run_of_noon, lambda_context)
+    first = str(RangeFailures(aws_clients.dynamodb(), "hub", run_of_noon["run"]["runId"]).first())
+    assert first.startswith(f"Byte range 0: {told}")
+    assert "Example" not in first
 
 
 def test_nothing_of_a_resource_shows_in_logs_keys_ledger_or_answers(
