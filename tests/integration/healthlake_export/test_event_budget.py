@@ -83,11 +83,13 @@ def test_nothing_drawn_or_all_of_it_spent_gives_nothing_back(hub: Any) -> None:
 
 def test_a_range_that_has_gone_over_to_batches_stays_there(hub: Any) -> None:
     """Its retry tells of the same changes in the same way: those at the beginning alone, the others not."""
-    other = budget(hub, index=1, limit=1_000)
-    spent(other, 981)
+    others = [budget(hub, index, limit=1_000) for index in (1, 2)]
+    assert [spent(others[0], 491), spent(others[1], 481)] == [491, 481]
     drawing = budget(hub, limit=1_000)
     assert spent(drawing, 20) == 10
-    other.give_back()
+    for other in others:
+        other.give_back()
+    assert granted(hub) == 982, "a block is free again"
 
     assert not drawing.take()
 
