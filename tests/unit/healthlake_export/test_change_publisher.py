@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from healthlake_export.change_publisher import ChangePublisher
 from healthlake_export.event_publisher import EventPublisher
@@ -16,6 +16,8 @@ FILE = b"\n".join(patient(number) for number in range(30)) + b"\n"
 class Three:
     """A budget of three events."""
 
+    rests: ClassVar[list[int]] = []
+
     def __init__(self) -> None:
         self.left = 3
 
@@ -24,7 +26,7 @@ class Three:
         return self.left >= 0
 
     def give_back(self) -> None:
-        pass
+        self.rests.append(self.left)
 
 
 def batches(lab: Lab) -> list[Any]:
@@ -63,6 +65,14 @@ def test_past_its_budget_a_range_goes_over_to_batches_and_loses_nothing(monkeypa
     batched = [change["id"] for detail in batches(lab) for change in detail["changes"]]
     assert (len(single), sorted(single + batched)) == (3, sorted(f"p{number}" for number in range(30)))
     assert (entry.published, entry.batched) == (30, 27)
+
+
+def test_what_a_range_did_not_spend_is_given_back_when_its_events_are_out(monkeypatch: Any) -> None:
+    monkeypatch.setattr("healthlake_export.range_processing.Unlimited", Three)
+    monkeypatch.setattr(Three, "rests", [])
+    lab = Lab.holding(patient(1) + b"\n")
+    lab.process(lab.ranges())
+    assert Three.rests == [2]
 
 
 def test_a_batch_that_is_refused_for_good_is_quarantined_line_by_line(monkeypatch: Any) -> None:
