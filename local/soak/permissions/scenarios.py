@@ -24,6 +24,7 @@ class Answer:
 Shown = str | Answer
 Scenario = Callable[[Stage], Generator[None, None, Shown]]
 
+_ANOTHER = "-another"
 _RULE = "CleanUpFailedRunFunctionExecutionEnded"
 
 
@@ -132,7 +133,7 @@ def a_start_of_a_run_that_lost_the_lock(stage: Stage) -> Generator[None, None, S
     message = {"run": run, "taskToken": stage.state()["taskToken"], "delay": 0}
     queue = _start_queue(stage)
     yield
-    stage.give_lock_to(another_than(arn))
+    stage.give_lock_to(arn + _ANOTHER)
     stage.client("sqs").send_message(QueueUrl=queue, MessageBody=json.dumps(message))
     return arn
 
@@ -150,9 +151,9 @@ def a_lost_answer(stage: Stage) -> Generator[None, None, Shown]:
     return Answer("FunctionError" in answer, answer["Payload"].read().decode())
 
 
-def another_than(arn: str) -> str:
-    """The owner that takes the lock from an execution."""
-    return f"{arn}-another"
+def is_another(owner: str) -> bool:
+    """Whether an owner of the lock is one that a scenario made up."""
+    return owner.endswith(_ANOTHER)
 
 
 def _start_queue(stage: Stage) -> str:
