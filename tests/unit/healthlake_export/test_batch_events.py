@@ -84,3 +84,12 @@ def test_no_event_is_larger_than_may_travel_and_every_change_is_in_one(changes: 
     ids = [change["id"] for text in details for change in json.loads(text)["changes"]]
     assert ids == [f"p{number}" for number in range(changes)]
     assert len(details) <= changes * 250 // (limit - 400) + 1
+
+
+def test_an_event_for_many_is_as_large_as_may_travel_and_no_larger_however_many_it_counts() -> None:
+    largest = []
+    for limit in range(20_000, 20_200):
+        batches = BatchEvents(format_of(limit))
+        events = [add(batches, number) for number in range(150)]
+        largest.append(limit - max(len(event.entry["Detail"]) for event in events if event is not None))
+    assert 0 <= min(largest) <= 6

@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import pytest
+
 from healthlake_export.change_publisher import ChangePublisher
 from healthlake_export.event_publisher import EventPublisher
 from local.testing.range_lab import RUN, Lab, patient
@@ -43,12 +45,14 @@ def test_a_run_in_batches_tells_of_every_resource_in_few_events() -> None:
     assert lab.reconcile(lab.ranges(), replace(RUN, batches=True)).batched == 30
 
 
-def test_what_a_batch_refers_to_is_the_resource_byte_for_byte() -> None:
-    lab = Lab.holding(FILE)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
+def test_what_a_batch_refers_to_is_the_resource_byte_for_byte(mark: bytes) -> None:
+    content = mark + FILE
+    lab = Lab.holding(content)
     lab.process(lab.ranges(), replace(RUN, batches=True))
     (told,) = batches(lab)
     for number, change in enumerate(told["changes"]):
-        assert FILE[change["offset"] : change["offset"] + change["length"]] == patient(number)
+        assert content[change["offset"] : change["offset"] + change["length"]] == patient(number)
 
 
 def test_a_snapshot_run_in_batches_says_so() -> None:

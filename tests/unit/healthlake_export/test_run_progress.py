@@ -22,6 +22,13 @@ def test_a_run_moves_the_watermark_to_its_request_and_leaves_its_ids() -> None:
     assert progress(hold=False) == RunProgress(watermark="12:00", published_ids="ids")
 
 
+def test_a_run_without_ids_forgets_those_of_the_run_before() -> None:
+    moved = progress_of(RUN, FREE, requested_at="12:00", published_ids=None, hold=False, now="13:00")
+    assert moved.assignments() == {"watermark": "12:00"}
+    assert "publishedIds" in moved.removals()
+    assert "publishedIds" not in progress(hold=False).removals()
+
+
 def test_moving_the_watermark_ends_holds_and_pause() -> None:
     assert {"holds", "pausedAt"} <= set(progress(hold=False).removals())
 
