@@ -96,7 +96,20 @@ def test_a_lock_taken_twice_at_once_lets_one_execution_run(hub: Any) -> None:
     assert hub.jobs() == ["COMPLETED"]
 
 
-def test_the_lock_of_a_dead_run_is_taken_over_after_its_job_was_cancelled(hub: Any, die: Any) -> None:
+def test_the_lock_of_a_dead_run_is_taken_over_after_its_job_was_cancelled(
+    hub: Any, die: Any, cancelled: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = hub.bench.functions["CheckExportFunction"]
+    hub.bench.functions["CheckExportFunction"] = lambda event, context: {"batchItemFailures": []}
+    acquire, cancelled_before = RunState.acquire, []
+
+    def acquire_and_note(*args: Any, **kwargs: Any) -> bool:
+        cancelled_before.append(len(cancelled))
+        if len(cancelled_before) == 3:
+            hub.bench.functions["CheckExportFunction"] = check
+        return acquire(*args, **kwargs)
+
+    monkeypatch.setattr(RunState, "acquire", acquire_and_note)
     hub.put(("Patient", "p1"))
     hub.healthlake.faults.hold_next_job("IN_PROGRESS")
     dead = hub.bench.start()
@@ -105,6 +118,7 @@ def test_the_lock_of_a_dead_run_is_taken_over_after_its_job_was_cancelled(hub: A
 
     run = hub.run()
 
+    assert cancelled_before == [0, 0, 1], "of the dead run, of the one that found the lock taken, and again"
     assert run.status == "SUCCEEDED", run.cause
     assert run.path[:7] == [
         *CONTENDED,
