@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,10 +22,12 @@ from healthlake_export import (
 )
 from healthlake_export.errors import EventsNotAccepted, ExportsPaused, RunLockHeld, RunSuperseded
 from healthlake_export.fhir_export_api import ExportJob
+from healthlake_export.instants import format_instant
 from healthlake_export.run_context import RunContext, RunIdentity
 from healthlake_export.run_events import export_failed
 from healthlake_export.run_state import RunState
 from healthlake_export.settings import export_settings
+from healthlake_export.table_keys import state_key
 from local.testing.fake_services import refusal
 
 Invoke = Callable[..., Any]
@@ -97,6 +100,12 @@ def test_a_second_execution_finds_the_lock_held(invoke: Invoke) -> None:
 
     with pytest.raises(RunLockHeld):
         invoke(acquire_run_lock, "replay_requested")
+
+
+def test_an_execution_whose_answer_was_lost_takes_its_lock_again(invoke: Invoke) -> None:
+    first = invoke(acquire_run_lock, "schedule_fired")
+
+    assert invoke(acquire_run_lock, "schedule_fired") == first
 
 
 def test_a_wrong_input_is_refused_by_name_with_nothing_locked(invoke: Invoke, state: RunState) -> None:
@@ -177,6 +186,26 @@ def test_the_age_of_the_watermark_is_told_whoever_holds_the_lock(
         invoke(acquire_run_lock, "schedule_fired")
 
     assert "WatermarkAgeSeconds" in capsys.readouterr().out
+
+
+def test_the_time_that_a_first_export_may_take_does_not_count_to_the_age(
+    invoke: Invoke, hub: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    invoke(acquire_run_lock, "replay_requested")
+    began = datetime.now(UTC) - timedelta(seconds=hub.settings.max_export_seconds + 3600)
+    aws_clients.dynamodb().update_item(
+        TableName=hub.settings.table,
+        Key=state_key(hub.settings.datastore_id),
+        UpdateExpression="SET firstRunAt = :began",
+        ExpressionAttributeValues={":began": {"S": format_instant(began)}},
+    )
+    capsys.readouterr()
+
+    with pytest.raises(RunLockHeld):
+        invoke(acquire_run_lock, "schedule_fired")
+
+    (metric,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    assert 3600 <= metric["WatermarkAgeSeconds"][0] < 4200
 
 
 @pytest.fixture
