@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from common.observability import count, logger
+from common.observability import logger
 from healthlake_export.check_messages import Check, CheckQueue
 from healthlake_export.errors import HealthLakeBusy, HealthLakeRefused, RunSuperseded
 from healthlake_export.fhir_export_api import ExportRequest, FhirExportApi, cancel_unless_ended
@@ -127,7 +127,6 @@ class ExportStarter:
         try:
             job_id = self._job_id(run, may_exist=may_exist)
         except HealthLakeBusy as error:
-            count(HealthLakeBusy=1)
             logger().warning("HealthLake is busy; trying again later", run_id=run.run_id, reason=str(error))
             self.state.give_up_start(run.execution_arn, self.invocation)
             self._try_later(message)

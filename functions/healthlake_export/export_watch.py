@@ -83,7 +83,6 @@ class ExportWatcher:
         try:
             seen = self.api.describe(job.job_id)
         except HealthLakeBusy as error:
-            count(HealthLakeBusy=1)
             logger().warning("HealthLake is busy; looking again later", job=job.job_id, reason=str(error))
             return self._fail_over_time(job) if self._is_over_time(job) else self._keep_alive(job)
         except HealthLakeRefused as error:

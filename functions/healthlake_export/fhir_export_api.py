@@ -19,6 +19,7 @@ from botocore.httpsession import URLLib3Session
 from botocore.parsers import ResponseParserError
 
 from common import aws_clients
+from common.observability import count
 from common.refusals import naming_the_action, refused_action
 from healthlake_export.errors import HealthLakeBusy, HealthLakeRefused
 from healthlake_export.job_status import is_final
@@ -104,7 +105,7 @@ class FhirExportApi:
         answer = self._send("POST", "$export", request.query(), request.body())
         job_id = answer.get("jobId")
         if not isinstance(job_id, str) or not job_id:
-            raise HealthLakeBusy("HealthLake answered the start of an export without a job id.")
+            raise _busy("HealthLake answered the start of an export without a job id.")
         return job_id
 
     def describe(self, job_id: str) -> ExportJob:
@@ -113,7 +114,7 @@ class FhirExportApi:
         properties = answer.get("exportJobProperties", answer)
         status = properties.get("jobStatus") if isinstance(properties, dict) else None
         if not isinstance(status, str):
-            raise HealthLakeBusy("HealthLake answered the status of an export without a status.")
+            raise _busy("HealthLake answered the status of an export without a status.")
         refused = refused_action(properties.get("message"))
         return ExportJob(job_id, status, _urls(answer.get("output")), _urls(answer.get("error")), refused)
 
@@ -154,7 +155,7 @@ class FhirExportApi:
             status, code = 503, "something that is no list of jobs"
         message = naming_the_action(f"HealthLake answered ListFHIRExportJobs with {code}.", text)
         if code == "ThrottlingException" or status in _NOT_NOW or status >= 500:
-            raise HealthLakeBusy(message)
+            raise _busy(message)
         raise HealthLakeRefused(message)
 
     def _send(
@@ -165,7 +166,7 @@ class FhirExportApi:
         status, content = self._exchange(method, url, json.dumps(body).encode() if body else b"")
         name = f"{method} {operation.split('/')[0]}"
         if status in _NOT_NOW or status >= 500:
-            raise HealthLakeBusy(f"HealthLake answered {name} with {status}.")
+            raise _busy(f"HealthLake answered {name} with {status}.")
         if status not in _OK:
             raise HealthLakeRefused(_refusal(method, name, status, content))
         return _json_object(content, name)
@@ -183,7 +184,13 @@ class FhirExportApi:
             reason = type(error).__name__
         else:
             return answer.status_code, answer.content
-        raise HealthLakeBusy(f"HealthLake could not be reached: {reason}.")
+        raise _busy(f"HealthLake could not be reached: {reason}.")
+
+
+def _busy(message: str) -> HealthLakeBusy:
+    """The error, counted: a HealthLake that is busy for long wakes somebody, whoever meets it."""
+    count(HealthLakeBusy=1)
+    return HealthLakeBusy(message)
 
 
 def cancel_unless_ended(api: FhirExportApi, job_id: str) -> bool:
@@ -215,7 +222,7 @@ def _json_object(content: bytes, name: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        raise HealthLakeBusy(f"HealthLake answered {name} with something that is not a JSON object.")
+        raise _busy(f"HealthLake answered {name} with something that is not a JSON object.")
     return answer
 
 

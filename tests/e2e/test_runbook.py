@@ -46,7 +46,8 @@ def placeholders(hub: "Hub") -> dict[str, str]:
     listing = client(hub.account, "s3").list_objects_v2(
         Bucket=hub.outputs["HubBucketName"], Prefix=f"quarantine/{run.run_id}/"
     )
-    return {"<run id>": run.run_id, "<key>": listing["Contents"][0]["Key"]}
+    window = {"<since>": "2026-01-01T00:00:00Z", "<until>": "2026-01-01T01:00:00Z"}
+    return {"<run id>": run.run_id, "<key>": listing["Contents"][0]["Key"], **window}
 
 
 @pytest.fixture

@@ -39,5 +39,13 @@ def test_an_export_of_more_ranges_is_refused_with_the_setting_to_raise(
     assert s3.objects == {}
 
 
+def test_an_export_of_more_files_is_refused_with_what_helps_against_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(export_planning, "MAX_RANGES", 2)
+    with pytest.raises(TooManyRanges, match="3 files of one range at least; export some types at a time"):
+        plan(FakeS3(), monkeypatch, 1, 1, 1)
+
+
 def test_the_results_of_all_children_fit_into_the_output_of_a_state() -> None:
     assert len("{},") * MAX_RANGES < 256 * 1024
