@@ -74,8 +74,9 @@ class ExportPlanner:
         ranges = count_ranges(files.resources, self.range_size)
         if ranges > MAX_RANGES:
             cure = "raise RangeSizeMegabytes, and start the run again"
-            if len(files.resources) > MAX_RANGES:
-                cure = f"it has {len(files.resources)} files of one range at least; export some types at a time"
+            count = len(files.resources)
+            if count > MAX_RANGES:
+                cure = f"it has {count} files of at least one range; export some types at a time"
             raise TooManyRanges(
                 f"The export would have {ranges} byte ranges of {self.range_size // MEBIBYTE} MB, and a run "
                 f"can process {MAX_RANGES}: {cure}."

@@ -43,7 +43,7 @@ def test_an_export_of_more_files_is_refused_with_what_helps_against_that(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(export_planning, "MAX_RANGES", 2)
-    with pytest.raises(TooManyRanges, match="3 files of one range at least; export some types at a time"):
+    with pytest.raises(TooManyRanges, match="3 files of at least one range; export some types at a time"):
         plan(FakeS3(), monkeypatch, 1, 1, 1)
 
 
