@@ -12,6 +12,8 @@ AUDIT := .cache/audit
 export UV_CACHE_DIR := $(CURDIR)/.cache/uv
 export UV_NO_CONFIG := 1
 export UV_PYTHON_DOWNLOADS := never
+# The certificates that pip and the system trust, a company's own among them.
+export UV_SYSTEM_CERTS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 export __SAM_CLI_APP_DIR := $(CURDIR)/.cache/sam

@@ -15,6 +15,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from local.cli.errors import CommandError
+from local.cli.operations.audit_items import read_audits
 from local.cli.operations.hub import DeployedHub
 from local.cli.operations.quarantine_objects import (
     PREFIX,
@@ -82,6 +83,11 @@ def of_run(hub: DeployedHub, output: Output, run_id: str) -> int:
         rows = [[one[name] for name in _RECORD_COLUMNS] for one in records]
         show_table(output, _RECORD_COLUMNS, [[*row[:4], short(row[4]), row[5]] for row in rows])
         output.line(f"Content: `{command_line()} quarantine show <key> --record <record>`")
+    elif not read_audits(hub.client("dynamodb"), hub.table, [run_id]):
+        raise CommandError(
+            f"The hub's table knows no run {run_id}, and nothing lies in quarantine under that name.",
+            f"`{command_line()} runs` lists the runs.",
+        )
     else:
         output.line(f"Nothing of the run {run_id} lies in quarantine.")
     output.document({"hub": hub.document(), "runId": run_id, "records": records})

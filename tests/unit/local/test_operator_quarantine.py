@@ -158,6 +158,14 @@ def test_saving_again_writes_only_what_is_missing(quarantined: DeployedHub, tmp_
     assert json.loads(shown.getvalue())["written"] == 1
 
 
+def test_a_run_that_nobody_knows_is_no_good_news(written: Written, hub: DeployedHub) -> None:
+    with pytest.raises(CommandError, match="knows no run typo"):
+        of_run(hub, Output(), "typo")
+
+    written.audit("known", status="COMPLETED")
+    assert of_run(hub, Output(), "known") == 0
+
+
 def test_a_run_with_nothing_in_quarantine_has_nothing_to_save(hub: DeployedHub, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="Nothing of the run"):
         save(hub, Output(io.StringIO()), "run", tmp_path / "saved")
