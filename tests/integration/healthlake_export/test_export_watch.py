@@ -13,6 +13,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sqs.models import sqs_backends
 
 from common import aws_clients
+from common.observability import metrics
 from healthlake_export.check_messages import Check, CheckQueue
 from healthlake_export.errors import HealthLakeBusy, HealthLakeRefused
 from healthlake_export.export_watch import ExportWatcher
@@ -279,3 +280,21 @@ def test_a_job_that_a_retry_took_over_is_not_cancelled_by_an_old_check(
     watcher.on_check(CHECK, "message")
 
     assert export_api.cancelled == []
+
+
+@pytest.mark.parametrize(
+    ("status", "hours", "failed"), [("FAILED", 0, 1), ("IN_PROGRESS", 13, 1), ("IN_PROGRESS", 1, 0)]
+)
+def test_a_job_that_fails_or_runs_too_long_is_counted(
+    watcher: ExportWatcher, clock: Any, export_api: Any, status: str, hours: int, failed: int
+) -> None:
+    watcher.on_check(CHECK, "message")
+    export_api.jobs["job-1"] = status
+    clock.now += timedelta(hours=hours)
+    metrics().clear_metrics()
+
+    watcher.on_check(Check(ME, "attempt", 1, 22), "next message")
+
+    counted = metrics().metric_set.get("ExportJobsFailed", {}).get("Value", [])
+    metrics().clear_metrics()
+    assert sum(counted) == failed

@@ -54,6 +54,22 @@ def test_the_owner_may_take_its_lock_again(state: RunState) -> None:
     assert not acquire(state, OTHER)
 
 
+def test_the_first_run_stays_the_first_whatever_becomes_of_it(state: RunState) -> None:
+    for owner, now in ((ME, "12:00"), (OTHER, "13:00")):
+        assert state.acquire(owner, owner, now=now, stale_after="later")
+        state.close(RunIdentity(owner, owner, state.datastore_id), {"status": "FAILED"}, "{}")
+    assert state.read().first_run_at == "12:00"
+
+
+def test_resuming_begins_the_count_of_held_runs_anew(state: RunState) -> None:
+    acquire(state, ME)
+    held = RunProgress(holds=3, paused_at="12:00")
+    state.close(RunIdentity(ME, ME, state.datastore_id), {"status": "COMPLETED"}, "{}", held)
+
+    assert state.resume()
+    assert (state.read().holds, state.read().paused_at) == (0, None)
+
+
 def test_an_owner_that_exports_cannot_start_over(exporting: RunState) -> None:
     assert not acquire(exporting, ME)
     assert exporting.read().job_id == "job"
