@@ -52,7 +52,7 @@ class FailedExecution:
         told = _told_when_asked(executions, detail["executionArn"])
         error = detail.get("error") or told.get("error") or detail["status"]
         failure = {"Error": error, "Cause": detail.get("cause") or told.get("cause")}
-        return cls(detail["executionArn"], failure_reason(failure), told.get("status") == "RUNNING")
+        return cls(detail["executionArn"], failure_reason(failure), _was_redriven(detail, told))
 
     def outcome(self, run: RunIdentity, job_id: str | None) -> dict[str, Any]:
         """What the run's audit item and its event say."""
@@ -106,13 +106,20 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
 
 
 def _told_when_asked(executions: SFNClient, execution_arn: str) -> dict[str, Any]:
-    """Status, error and cause of an execution, as far as it has them. A refusal becomes the cause: it must
-    be seen, and must not keep the lock."""
+    """Status, error, cause and redrives of an execution, as far as it has them. A refusal becomes the cause:
+    it must be seen, and must not keep the lock."""
     try:
         told = executions.describe_execution(executionArn=execution_arn)
     except (ClientError, BotoCoreError) as error:
         return {"cause": f"Why is not known: {presentable(error)}"}
-    return {name: told[name] for name in ("status", "error", "cause") if told.get(name)}
+    return {name: told[name] for name in ("status", "error", "cause", "redriveCount") if told.get(name)}
+
+
+def _was_redriven(detail: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
+    """Whether an execution runs again since the event `detail`. DescribeExecution is eventually consistent:
+    one that has just ended may be told to run, but then with no more redrives than the event knows."""
+    since = told.get("redriveCount", 0) > (detail.get("redriveCount") or 0)
+    return since and told.get("status") == "RUNNING"
 
 
 def cancel_job(api: FhirExportApi, state: DatastoreState) -> None:

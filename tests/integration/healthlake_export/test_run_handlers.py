@@ -38,12 +38,12 @@ NOON = RunIdentity("run-of-noon", "arn", "store")
 class StubbedExecutions:
     """Step Functions, asked about an execution: what it tells, or the refusal it raises."""
 
-    def __init__(self, refusal: Exception | None = None, **told: str) -> None:
+    def __init__(self, refusal: Exception | None = None, **told: str | int) -> None:
         self._refusal = refusal
         self._told = told
         self.described: list[str] = []
 
-    def describe_execution(self, *, executionArn: str) -> dict[str, str]:  # noqa: N803 - the SDK's name
+    def describe_execution(self, *, executionArn: str) -> dict[str, str | int]:  # noqa: N803 - the SDK's name
         self.described.append(executionArn)
         if self._refusal:
             raise self._refusal
@@ -382,12 +382,28 @@ def test_an_execution_that_was_redriven_before_its_end_was_told_keeps_its_lock(
     invoke: Invoke, state: RunState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = invoke(acquire_run_lock, "schedule_fired")["run"]
-    monkeypatch.setattr(aws_clients, "stepfunctions", lambda: StubbedExecutions(status="RUNNING"))
+    redriven = StubbedExecutions(status="RUNNING", redriveCount=1)
+    monkeypatch.setattr(aws_clients, "stepfunctions", lambda: redriven)
 
     assert invoke(clean_up_failed_run, "execution_was_stopped")["outcome"] == "REDRIVEN"
 
     assert state.read().owner == run["executionArn"]
     assert state.outbox() == []
+
+
+@pytest.mark.parametrize("redrives", [0, 1])
+def test_an_execution_that_is_told_to_run_because_its_end_is_not_known_yet_is_cleaned_up(
+    invoke: Invoke, state: RunState, monkeypatch: pytest.MonkeyPatch, sample_event: Any, redrives: int
+) -> None:
+    """DescribeExecution is eventually consistent."""
+    invoke(acquire_run_lock, "schedule_fired")
+    stale = StubbedExecutions(status="RUNNING", redriveCount=redrives)
+    monkeypatch.setattr(aws_clients, "stepfunctions", lambda: stale)
+    detail = {**sample_event("healthlake_export/execution_was_stopped")["detail"], "redriveCount": redrives}
+
+    assert invoke(clean_up_failed_run, "execution_was_stopped", detail=detail)["outcome"] == "FAILED"
+
+    assert state.read().owner is None
 
 
 def test_a_failure_that_may_not_be_asked_for_names_the_action_and_frees_the_lock(
@@ -479,6 +495,20 @@ def test_one_refused_event_does_not_hold_back_the_others(
 
     assert tried == ["z-first", "a-second", "m-third"], "in the order in which the runs ended"
     assert [run_id for run_id, _ in state.outbox()] == ["z-first"]
+
+
+def test_who_does_not_have_the_lock_leaves_the_job_of_who_has_it(
+    invoke: Invoke, state: RunState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = invoke(acquire_run_lock, "replay_requested")["run"]["executionArn"]
+    state.begin_start(owner, "attempt", "token", "invocation", now=0, until=90, at="12:00")
+    healthlake = StoppedWhileStarting("IN_PROGRESS")
+    monkeypatch.setattr(clean_up_failed_run, "export_api", lambda _datastore_id: healthlake)
+
+    invoke(clean_up_failed_run, "execution_was_stopped")
+
+    assert healthlake.cancelled == []
+    assert state.read().owner == owner
 
 
 class StoppedWhileStarting:
