@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sqs.models import sqs_backends
 
@@ -406,17 +407,32 @@ def test_an_execution_that_is_told_to_run_because_its_end_is_not_known_yet_is_cl
     assert state.read().owner is None
 
 
-def test_a_failure_that_may_not_be_asked_for_names_the_action_and_frees_the_lock(
-    invoke: Invoke, state: RunState, monkeypatch: pytest.MonkeyPatch, sample_event: Any
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [
+        (
+            refusal("AccessDeniedException", "DescribeExecution"),
+            "DescribeExecution was refused with AccessDeniedException.",
+        ),
+        (EndpointConnectionError(endpoint_url="https://states"), "failed with EndpointConnectionError."),
+    ],
+    ids=["not allowed", "no answer"],
+)
+def test_a_failure_that_cannot_be_asked_for_says_why_and_frees_the_lock(
+    invoke: Invoke,
+    state: RunState,
+    monkeypatch: pytest.MonkeyPatch,
+    sample_event: Any,
+    refused: Exception,
+    told: str,
 ) -> None:
     invoke(acquire_run_lock, "schedule_fired")
-    refused = StubbedExecutions(refusal=refusal("AccessDeniedException", "DescribeExecution"))
-    monkeypatch.setattr(aws_clients, "stepfunctions", lambda: refused)
+    monkeypatch.setattr(aws_clients, "stepfunctions", lambda: StubbedExecutions(refusal=refused))
     detail = {**sample_event("healthlake_export/execution_was_stopped")["detail"], "status": "FAILED"}
 
     answer = invoke(clean_up_failed_run, "execution_was_stopped", detail=detail)
 
-    assert "DescribeExecution was refused with AccessDeniedException." in answer["cause"]
+    assert told in answer["cause"]
     assert state.read().owner is None
 
 
@@ -460,6 +476,7 @@ def test_a_run_whose_last_answer_was_lost_is_complete_and_not_failed(
 
     assert answer["outcome"] == "COMPLETED"
     assert (answer["result"]["status"], answer["result"]["published"]) == ("COMPLETED", 1150)
+    assert not {"pk", "sk"} & set(answer["result"]), "keys of the table are nobody's business"
     assert [event["detail-type"] for event in bus()] == ["ExportCompleted"]
 
 
