@@ -21,6 +21,7 @@ from healthlake_export.errors import (
 )
 from healthlake_export.ledger import Ledger
 from healthlake_export.range_failures import RangeFailures
+from healthlake_export.table_keys import granted_events_key
 from local.testing.mocked_hub import REGION
 from local.testing.run_of_noon import (
     BUCKET,
@@ -128,6 +129,17 @@ def test_an_object_that_was_replaced_since_the_plan_is_refused(
     put(PATIENTS_KEY, PATIENTS.replace(b"Example", b"Another"))
     with pytest.raises(RangeChanged, match=PATIENTS_KEY):
         process_range.lambda_handler(run_of_noon, lambda_context)
+
+
+def test_a_range_that_was_planned_before_events_were_counted_is_counted(
+    run_of_noon: dict[str, Any], lambda_context: Any
+) -> None:
+    """An execution that began under an older definition is finished by functions deployed since."""
+    del run_of_noon["countsEvents"]
+    process_range.lambda_handler(run_of_noon, lambda_context)
+    key = granted_events_key(run_of_noon["run"]["runId"])
+    counted = aws_clients.dynamodb().get_item(TableName="hub", Key=key)["Item"]
+    assert counted["granted"] == {"N": "1"}
 
 
 def test_a_range_that_lacks_a_permission_leaves_word_of_it(

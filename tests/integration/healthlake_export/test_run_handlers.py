@@ -480,6 +480,33 @@ def test_a_run_whose_last_answer_was_lost_is_complete_and_not_failed(
     assert [event["detail-type"] for event in bus()] == ["ExportCompleted"]
 
 
+def test_a_run_that_completes_while_it_is_cleaned_up_is_complete(
+    invoke: Invoke, state: RunState, bus: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A late last write: it lands after the clean-up has read who owns the lock."""
+    invoke(acquire_run_lock, "schedule_fired")
+    monkeypatch.setattr(
+        clean_up_failed_run, "cancel_job", lambda *_: invoke(advance_watermark, "run_was_reconciled")
+    )
+
+    answer = invoke(clean_up_failed_run, "range_could_not_be_processed")
+
+    assert answer["outcome"] == "COMPLETED"
+    assert [event["detail-type"] for event in bus()] == ["ExportCompleted"]
+
+
+def test_a_bus_that_refuses_does_not_hide_why_a_run_failed(
+    invoke: Invoke, state: RunState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke(acquire_run_lock, "schedule_fired")
+    refused = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "ThrottlingException"}]}
+    monkeypatch.setattr(aws_clients.events(), "put_events", lambda **_: refused)
+
+    assert invoke(clean_up_failed_run, "range_could_not_be_processed")["outcome"] == "FAILED"
+
+    assert (state.read().owner, len(state.outbox())) == (None, 1)
+
+
 def test_a_run_in_progress_has_an_audit_item(invoke: Invoke, state: RunState) -> None:
     run = invoke(acquire_run_lock, "schedule_fired")["run"]
 
