@@ -21,6 +21,8 @@ import boto3
 import botocore.client
 import botocore.endpoint
 import pytest
+from aws_lambda_powertools import Tracer
+from aws_xray_sdk import global_sdk_config
 from aws_xray_sdk.core import lambda_launcher, patcher, xray_recorder
 from botocore.client import BaseClient
 
@@ -81,6 +83,7 @@ class Witness:
     def __exit__(self, *_: object) -> None:
         logging.getLogger().removeHandler(self._handler)
         self._monkeypatch.undo()
+        global_sdk_config.set_sdk_enabled(self._traced_before)
         for enabled in [name for name in vars(botocore.client) if name == "_xray_enabled"]:
             delattr(botocore.client, enabled)
         patcher._PATCHED_MODULES.discard("botocore")
@@ -145,6 +148,10 @@ class Witness:
         patch.setenv("POWERTOOLS_TRACE_DISABLED", "false")
         patch.setenv("LAMBDA_TASK_ROOT", "/var/task")
         patch.setenv("_X_AMZN_TRACE_ID", TRACE)
+        # A tracer made outside of Lambda before, by another test, is off for good and for all.
+        patch.setattr(Tracer, "_config", dict(Tracer._default_config))
+        self._traced_before = global_sdk_config.sdk_enabled()
+        global_sdk_config.set_sdk_enabled(True)
         patch.setattr(xray_recorder, "_context", lambda_launcher.LambdaContext())
         patch.setattr(xray_recorder, "_emitter", self)
 
