@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -30,13 +29,14 @@ def event(hub: Any, sample_event: Any) -> Any:
 
 
 @pytest.fixture
-def counted(event: Any, lambda_context: Any, capsys: pytest.CaptureFixture[str]) -> Ends:
+def counted(event: Any, lambda_context: Any, monkeypatch: pytest.MonkeyPatch) -> Ends:
     """Ends the run of noon, changed as given, and returns what was counted."""
+    metrics: dict[str, int] = {}
+    monkeypatch.setattr(advance_watermark, "count", lambda **counts: metrics.update(counts))
 
-    def end(**changes: dict[str, Any]) -> Any:
+    def end(**changes: dict[str, Any]) -> dict[str, int]:
         changed = {**event, **{part: {**event[part], **values} for part, values in changes.items()}}
         advance_watermark.lambda_handler(changed, lambda_context)
-        (metrics,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
         return metrics
 
     return end
@@ -44,26 +44,22 @@ def counted(event: Any, lambda_context: Any, capsys: pytest.CaptureFixture[str])
 
 def test_a_run_within_its_bound_counts_no_excess_and_no_hold(counted: Ends) -> None:
     metrics = counted()
-    assert (metrics["ExportsCompleted"], metrics["EventLimitExceeded"], metrics["ExportsHeld"]) == (
-        [1.0],
-        [0.0],
-        [0.0],
-    )
+    assert (metrics["ExportsCompleted"], metrics["EventLimitExceeded"], metrics["ExportsHeld"]) == (1, 0, 0)
 
 
 def test_a_run_that_went_over_to_batches_exceeded_its_bound(counted: Ends) -> None:
-    assert counted(totals={"batched": 40})["EventLimitExceeded"] == [1.0]
+    assert counted(totals={"batched": 40})["EventLimitExceeded"] == 1
 
 
 def test_a_run_in_batches_exceeds_no_bound(counted: Ends) -> None:
-    assert counted(run={"batches": True}, totals={"batched": 1150})["EventLimitExceeded"] == [0.0]
+    assert counted(run={"batches": True}, totals={"batched": 1150})["EventLimitExceeded"] == 0
 
 
 def test_a_held_run_counts_as_held(counted: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ON_EXPORT_ERRORS", "hold")
     export_settings.cache_clear()
     metrics = counted(export={"jobStatus": "COMPLETED_WITH_ERRORS"}, plan={"quarantined": 3})
-    assert (metrics["ExportsHeld"], metrics["ResourcesNotExported"]) == ([1.0], [3.0])
+    assert (metrics["ExportsHeld"], metrics["ResourcesNotExported"]) == (1, 3)
 
 
 def test_totals_of_an_execution_that_began_before_batches_existed_have_none(
