@@ -489,10 +489,14 @@ def test_a_run_that_completes_while_it_is_cleaned_up_is_complete(
         clean_up_failed_run, "cancel_job", lambda *_: invoke(advance_watermark, "run_was_reconciled")
     )
 
+    counted: dict[str, int] = {}
+    monkeypatch.setattr(clean_up_failed_run, "count", lambda **counts: counted.update(counts))
+
     answer = invoke(clean_up_failed_run, "range_could_not_be_processed")
 
     assert answer["outcome"] == "COMPLETED"
     assert [event["detail-type"] for event in bus()] == ["ExportCompleted"]
+    assert counted == {}, "no failure"
 
 
 def test_a_bus_that_refuses_does_not_hide_why_a_run_failed(
