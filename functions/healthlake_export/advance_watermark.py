@@ -37,7 +37,7 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
         state.read(),
         requested_at=event["export"]["requestedAt"],
         published_ids=event["totals"]["publishedIdsKey"],
-        hold=settings.hold_on_export_errors and event["export"]["jobStatus"] == "COMPLETED_WITH_ERRORS",
+        hold=settings.hold_on_export_errors and _has_errors(event),
         now=now,
     )
     summary = summarise(run, event, progress)
@@ -49,6 +49,12 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
         raise RunSuperseded("The run no longer owns the run lock; its watermark was not moved.")
     logger().info("run completed", **summary)
     return summary
+
+
+def _has_errors(event: Mapping[str, Any]) -> bool:
+    """Whether HealthLake could not export some resources, by its word or by its error files."""
+    job_status, quarantined = event["export"]["jobStatus"], event["plan"]["quarantined"]
+    return bool(job_status == "COMPLETED_WITH_ERRORS" or quarantined)
 
 
 def _count_outcomes(run: RunContext, summary: Mapping[str, Any], progress: RunProgress) -> None:

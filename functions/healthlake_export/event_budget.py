@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _LARGEST_BLOCK = 5_000
 _FEWEST_BLOCKS = 100
+_BLOCKS_PER_RANGE_AT_WORK = 5
 
 SMALLEST_RESOURCE_BYTES = len('{"resourceType":"A","id":"1"}')
 """No shorter line is a row. An export of fewer bytes than this times the bound cannot exceed it."""
@@ -33,8 +34,9 @@ def can_exceed(exported_bytes: int, limit: int) -> bool:
 class EventBudget:
     """What one byte range may still publish as events of their own, of the `limit` of its run.
 
-    The sum over all ranges never exceeds the limit. It may stay below it by a block for each range that is
-    under way when the limit is met.
+    The sum over all ranges never exceeds the limit. It may stay below it by a block for each of the
+    `at_once` ranges that may be under way when the limit is met: a fifth of it at most, and of an ordinary
+    run a hundredth or less.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class EventBudget:
         run_id: str,
         index: int,
         limit: int,
+        at_once: int = 1,
         policy: RetryPolicy = CONFLICT_POLICY,
     ) -> None:
         self._client = client
@@ -51,7 +54,8 @@ class EventBudget:
         self._run_id = run_id
         self._index = index
         self._limit = limit
-        self._block = max(1, min(_LARGEST_BLOCK, limit // _FEWEST_BLOCKS))
+        blocks = max(_FEWEST_BLOCKS, _BLOCKS_PER_RANGE_AT_WORK * at_once)
+        self._block = max(1, min(_LARGEST_BLOCK, limit // blocks))
         self._policy = policy
         self._granted: int | None = None
         self._left = 0

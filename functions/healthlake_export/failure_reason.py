@@ -21,6 +21,9 @@ EXPLAINED = {
     "TIMED_OUT": "The execution took longer than it may.",
 }
 
+_TOLD_BY_PEOPLE = ("ABORTED", "TIMED_OUT")
+"""Whoever stops an execution may say why, and so does a clean-up that may not ask."""
+
 
 @dataclass(frozen=True)
 class FailureReason:
@@ -41,7 +44,10 @@ def failure_reason(failure: Mapping[str, Any]) -> FailureReason:
     messages, and the rest of that text (a stack trace) belongs in the log.
     """
     error = str(failure.get("Error") or "Unknown")
-    cause = EXPLAINED.get(error) or _message(failure.get("Cause")) or "No cause was given."
+    told, explained = _message(failure.get("Cause")), EXPLAINED.get(error)
+    if explained and told and error in _TOLD_BY_PEOPLE:
+        explained = f"{explained} {told}"
+    cause = explained or told or "No cause was given."
     return FailureReason(error.removeprefix("States."), cause[:_LONGEST_CAUSE])
 
 

@@ -159,8 +159,14 @@ class RangeProcessor:
             return Nothing()
         if not self.counts_events:
             return Unlimited()
-        limit = self.settings.max_events_per_run
-        return EventBudget(self.dynamodb, self.settings.table, self.run.run_id, piece.index, limit)
+        return EventBudget(
+            self.dynamodb,
+            self.settings.table,
+            self.run.run_id,
+            piece.index,
+            limit=self.settings.max_events_per_run,
+            at_once=self.settings.max_concurrency,
+        )
 
     def _previous_ids(self) -> PublishedIds:
         if self.run.previous_ids is None:

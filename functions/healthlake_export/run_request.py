@@ -64,6 +64,11 @@ def parse_run_request(request: Any) -> RunRequest:
     )
     if parsed.full and (parsed.since or parsed.until):
         raise InvalidInput("The input asks for 'full' and for a window ('since' or 'until'): choose one.")
+    if parsed.accept_errors and parsed.is_replay:
+        raise InvalidInput(
+            "The input asks for a part, which leaves the watermark alone, and for 'acceptErrors', which "
+            "moves it: choose one."
+        )
     if parsed.since and parsed.until and parsed.since >= parsed.until:
         raise InvalidInput("The input's 'since' must be earlier than its 'until'.")
     return parsed

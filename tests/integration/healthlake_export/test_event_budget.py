@@ -20,8 +20,8 @@ def _one_write_at_a_time() -> Iterator[None]:
         yield
 
 
-def budget(hub: Any, index: int = 0, limit: int = 10) -> EventBudget:
-    return EventBudget(aws_clients.dynamodb(), hub.settings.table, "run-1", index, limit)
+def budget(hub: Any, index: int = 0, limit: int = 10, at_once: int = 1) -> EventBudget:
+    return EventBudget(aws_clients.dynamodb(), hub.settings.table, "run-1", index, limit, at_once)
 
 
 def spent(drawing: EventBudget, tries: int) -> int:
@@ -51,6 +51,12 @@ def test_blocks_are_large_where_the_bound_is_and_have_a_limit_of_their_own(hub: 
     assert granted(hub) == 10_000
     spent(budget(hub, index=2, limit=100_000_000), 1)
     assert granted(hub) == 15_000
+
+
+def test_ranges_at_work_at_once_hold_no_more_than_a_fifth_of_the_bound(hub: Any) -> None:
+    for index in range(100):
+        assert spent(budget(hub, index, limit=100_000, at_once=100), 1) == 1
+    assert granted(hub) == 20_000
 
 
 def test_many_small_ranges_do_not_use_up_what_they_do_not_need(hub: Any) -> None:

@@ -301,6 +301,19 @@ def test_an_export_with_errors_moves_the_watermark_or_holds_it_as_set(
     assert state.read().owner is None
 
 
+def test_error_files_of_a_job_that_says_it_completed_are_errors_too(
+    invoke: Invoke, state: RunState, sample_event: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ON_EXPORT_ERRORS", "hold")
+    export_settings.cache_clear()
+    invoke(acquire_run_lock, "schedule_fired")
+    plan = sample_event("healthlake_export/run_was_reconciled")["plan"]
+
+    assert invoke(advance_watermark, "run_was_reconciled", plan={**plan, "quarantined": 1})["held"]
+
+    assert state.read().watermark is None
+
+
 def test_the_completion_event_is_published_and_leaves_the_outbox(
     invoke: Invoke, state: RunState, bus: Any
 ) -> None:
@@ -360,7 +373,7 @@ def test_a_stopped_execution_is_cleaned_up_by_the_event_of_its_status(
     assert invoke(clean_up_failed_run, "execution_was_stopped")["error"] == "ABORTED"
 
     assert state.read().owner is None
-    assert bus()[0]["detail"]["cause"] == "The execution was stopped."
+    assert bus()[0]["detail"]["cause"].startswith("The execution was stopped. Why is not known: ")
 
 
 def test_a_failure_that_the_event_leaves_out_is_asked_for(

@@ -28,6 +28,12 @@ def test_a_plain_cause_is_kept() -> None:
     assert failure_reason({"Error": "Odd", "Cause": "in plain words"}).cause == "in plain words"
 
 
+def test_what_somebody_says_who_stops_an_execution_is_kept() -> None:
+    assert failure_reason({"Error": "ABORTED"}).cause == "The execution was stopped."
+    stopped = failure_reason({"Error": "ABORTED", "Cause": "maintenance"})
+    assert stopped.cause == "The execution was stopped. maintenance"
+
+
 def test_a_failure_without_a_cause_still_says_so() -> None:
     reason = failure_reason({})
 

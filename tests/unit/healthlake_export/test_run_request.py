@@ -72,6 +72,7 @@ def test_a_full_run_of_some_types_is_a_replay() -> None:
         ({"startedBy": "a\nb"}, "'startedBy'"),
         ({"startedBy": 7}, "'startedBy'"),
         ({"acceptErrors": "yes"}, "'acceptErrors'"),
+        ({"acceptErrors": True, "types": ["Patient"]}, "choose one"),
         ({"since": "2026-01-31T00:00:00"}, "'since'"),
         ({"until": 1767139200}, "'until'"),
         ({"full": "true"}, "'full'"),
