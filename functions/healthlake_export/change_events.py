@@ -49,22 +49,22 @@ class ChangeEvent(NamedTuple):
     changes: tuple[Change, ...]
 
 
-class _DetailMeta(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+class _Version(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """What every event says of a version of a resource."""
+
     eventId: str  # noqa: N815 - the names in the event
     resourceType: str  # noqa: N815
     id: str
     versionId: str | None = None  # noqa: N815
     lastUpdated: str | None = None  # noqa: N815
+
+
+class _DetailMeta(_Version, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     datastoreId: str  # noqa: N815
     runId: str  # noqa: N815
 
 
-class _Change(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    eventId: str  # noqa: N815 - the names in the event
-    resourceType: str  # noqa: N815
-    id: str
-    versionId: str | None = None  # noqa: N815
-    lastUpdated: str | None = None  # noqa: N815
+class _Change(_Version, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     offset: int
     length: int
 
@@ -152,7 +152,7 @@ class ChangeEventFormat:
         theirs, so that the same resources told again have it again."""
         identity = hashlib.sha256(b"".join(change.identity for change in changes)).digest()[:EVENT_ID_BYTES]
         head = _encode(_BatchMeta(identity.hex(), self.datastore_id, self.run_id, len(changes)))
-        place = msgspec.json.encode({"bucket": self.bucket, "key": self.key})
+        place = _encode({"bucket": self.bucket, "key": self.key})
         detail = b'{"meta":%b,"reference":%b,"changes":[%b]}' % (head, place, b",".join(told))
         return self.entry(self.detail_type + BATCH_SUFFIX, detail, changes)
 

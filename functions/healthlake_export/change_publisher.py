@@ -52,24 +52,19 @@ class ChangePublisher:
         self._format = event_format
         self._batches = BatchEvents(event_format)
         self._budget = budget
-        self._batched = 0
-        self._refused_batched = 0
+        self.batched = 0
 
     @property
     def published(self) -> int:
         return self._events.accepted
 
-    @property
-    def batched(self) -> int:
-        return self._batched - self._refused_batched
-
     def publish(self, identity: bytes, keys: ResourceKeys, line: Line) -> list[ChangeEvent]:
         """Take a change; it is on the bus, or refused, when `finish` has returned."""
         if self._budget.take():
-            return self._sort(self._events.publish(self._format.event(identity, keys, line)))
-        self._batched += 1
+            return self._uncount(self._events.publish(self._format.event(identity, keys, line)))
+        self.batched += 1
         full = self._batches.add(identity, keys, line)
-        return [] if full is None else self._sort(self._events.publish(full))
+        return [] if full is None else self._uncount(self._events.publish(full))
 
     def finish(self) -> list[ChangeEvent]:
         """Send what is left and wait until every event is accepted or refused; the budget's rest is free."""
@@ -77,10 +72,11 @@ class ChangePublisher:
         refused = [] if rest is None else self._events.publish(rest)
         refused += self._events.finish()
         self._budget.give_back()
-        return self._sort(refused)
+        return self._uncount(refused)
 
-    def _sort(self, refused: list[ChangeEvent]) -> list[ChangeEvent]:
+    def _uncount(self, refused: list[ChangeEvent]) -> list[ChangeEvent]:
+        """Take what was refused out of the count of the batched again."""
         for event in refused:
             if event.entry["DetailType"] != self._format.detail_type:
-                self._refused_batched += len(event.changes)
+                self.batched -= len(event.changes)
         return refused

@@ -67,6 +67,15 @@ class FailedExecution:
             "endedAt": format_instant(datetime.now(UTC)),
         }
 
+    def answer(self, outcome: str, result: Mapping[str, Any]) -> dict[str, Any]:
+        """What the function returns."""
+        return {
+            "outcome": outcome,
+            "error": self.reason.error,
+            "cause": self.reason.cause,
+            "result": result,
+        }
+
 
 @lambda_entry
 def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
@@ -85,12 +94,7 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     run = RunIdentity.of_execution(failed.execution_arn, settings.datastore_id)
     if failed.is_alive:
         logger().info("left alone: the execution was redriven", run_id=run.run_id)
-        return {
-            "outcome": "REDRIVEN",
-            "error": failed.reason.error,
-            "cause": failed.reason.cause,
-            "result": {},
-        }
+        return failed.answer("REDRIVEN", {})
     current = state.read()
     if failed.reason.error == _A_RANGE_FAILED:
         failures = RangeFailures(aws_clients.dynamodb(), settings.table, run.run_id)
@@ -102,7 +106,7 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     else:
         outcome, result = _how_it_ended(state, run, failed)
     _publish(state, settings.bus)
-    return {"outcome": outcome, "error": failed.reason.error, "cause": failed.reason.cause, "result": result}
+    return failed.answer(outcome, result)
 
 
 def _told_when_asked(executions: SFNClient, execution_arn: str) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def reconcile(
     for _, of_object in groupby(sorted(ranges, key=lambda piece: (piece.key, piece.start)), _object_of):
         _require_chain(list(of_object), items)
     for item in items.values():
-        _require_outcomes(item, events=events)
+        require_outcomes(item, events=events)
     lines = sum(item.lines for item in items.values())
     return Totals(
         files=plan["files"],
@@ -156,7 +156,9 @@ def _require_chain(pieces: Sequence[ByteRange], items: Mapping[int, LedgerItem])
     )
 
 
-def _require_outcomes(item: LedgerItem, *, events: bool) -> None:
+def require_outcomes(item: LedgerItem, *, events: bool) -> None:
+    """Raise `ReconciliationFailed` unless every byte and every line of a range has an outcome; `events` says
+    whether its rows are published."""
     spanned = (item.lines_end_at or 0) - (item.first_line_at or 0)
     _require(
         spanned == item.line_bytes + item.blank_bytes,

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from healthlake_export.errors import ReconciliationFailed
 from healthlake_export.ledger import LedgerItem
+from healthlake_export.reconciliation import require_outcomes
 from healthlake_export.table_keys import ledger_partition
 from healthlake_export.table_values import plain
 
@@ -44,12 +46,11 @@ def short(key: str) -> str:
 
 def adds_up(item: LedgerItem) -> bool:
     """Whether every line and every byte of the range has an outcome."""
-    spanned = (item.lines_end_at or 0) - (item.first_line_at or 0)
-    return (
-        item.lines == item.rows + item.repeated + item.quarantined
-        and item.published in (0, item.rows)
-        and spanned == item.line_bytes + item.blank_bytes
-    )
+    try:
+        require_outcomes(item, events=item.published > 0)
+    except ReconciliationFailed:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
