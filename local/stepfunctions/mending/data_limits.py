@@ -10,24 +10,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from moto.stepfunctions.parser.api import HistoryEventType, TaskFailedEventDetails
-from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
-    FailureEvent,
-    FailureEventException,
-)
-from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
-from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
-    StatesErrorNameType,
-)
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.state_map import StateMap
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task import StateTask
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_lambda import StateTaskLambda
-from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.quotas import is_within_size_quota
 
+from local.stepfunctions.mending.failures import task_failure
 from local.stepfunctions.patching import original, replace
 
-EXCEEDED = StatesErrorNameType.StatesStatesDataLimitExceeded
+_EXCEEDED = "States.DataLimitExceeded"
 
 
 def assert_within_limit(env: Any, name: str, value: Any) -> None:
@@ -37,15 +28,7 @@ def assert_within_limit(env: Any, name: str, value: Any) -> None:
     cause = (
         f"The state/task '{name}' has data with a size exceeding the maximum number of bytes service limit."
     )
-    details = TaskFailedEventDetails(error=EXCEEDED.to_name(), cause=cause)
-    raise FailureEventException(
-        failure_event=FailureEvent(
-            env=env,
-            error_name=StatesErrorName(typ=EXCEEDED),
-            event_type=HistoryEventType.TaskFailed,
-            event_details=EventDetails(taskFailedEventDetails=details),
-        )
-    )
+    raise task_failure(env, _EXCEEDED, cause)
 
 
 def _limited_parameters(owner: type) -> Any:

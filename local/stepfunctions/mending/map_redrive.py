@@ -25,6 +25,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.state_map impo
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 
 from local.stepfunctions.mending import map_runs
+from local.stepfunctions.mending.failures import map_run_failure
 from local.stepfunctions.patching import original, replace
 from local.stepfunctions.run_context import run_of
 
@@ -73,7 +74,7 @@ def _interrupted_map_run(state: Any, env: Any) -> Any:
 
 def _note_redrive(env: Any, record: Any) -> None:
     if getattr(record, "redrive_count", 0) >= MOST_REDRIVES:
-        raise map_runs.failure(env, "States.Runtime", "The Map Run has exceeded its redrives")
+        raise map_run_failure(env, "States.Runtime", "The Map Run has exceeded its redrives")
     record.redrive_count = getattr(record, "redrive_count", 0) + 1
     record.redrive_date = datetime.datetime.now(tz=datetime.UTC)
     record.status, record.stop_date = MapRunStatus.RUNNING, None

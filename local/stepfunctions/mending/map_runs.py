@@ -14,15 +14,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from moto.stepfunctions.parser.api import HistoryEventType, MapRunFailedEventDetails, MapRunStatus
-from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
-    FailureEvent,
-    FailureEventException,
-)
-from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
-from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
-    StatesErrorNameType,
-)
+from moto.stepfunctions.parser.api import MapRunStatus
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration import (
     distributed_iteration_component,
 )
@@ -33,10 +25,10 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.item
     MapRunRecord,
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.job import JobPool
-from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.eval.states import ItemData, MapData
 
 from local.stepfunctions.mending.data_limits import assert_within_limit
+from local.stepfunctions.mending.failures import map_run_failure
 from local.stepfunctions.mending.interruption import woken_by_interruption
 from local.stepfunctions.patching import original, replace
 from local.stepfunctions.run_context import run_of
@@ -183,9 +175,9 @@ def finish(env: Any, record: Any, map_run: MapRun) -> None:
     map_run.run()
     if not env.is_running():
         record.stopped_with_execution = True
-        raise failure(env, "States.TaskFailed", "The map run was stopped with its execution")
+        raise map_run_failure(env, "States.TaskFailed", "The map run was stopped with its execution")
     if map_run.exceeded:
-        raise failure(env, _ERROR, _CAUSE)
+        raise map_run_failure(env, _ERROR, _CAUSE)
     env.stack.append([child.output for child in map_run.children if child.status == "SUCCEEDED"])
 
 
@@ -203,20 +195,6 @@ def _child_input(env: Any, selector: Any, index: int, item: Any) -> Any:
         return child_input
     finally:
         env.delete_frame(frame)
-
-
-def failure(env: Any, error: str, cause: str) -> FailureEventException:
-    """What a map run fails its state with."""
-    return FailureEventException(
-        failure_event=FailureEvent(
-            env=env,
-            error_name=StatesErrorName(typ=StatesErrorNameType.from_name(error)),
-            event_type=HistoryEventType.MapRunFailed,
-            event_details=EventDetails(
-                mapRunFailedEventDetails=MapRunFailedEventDetails(error=error, cause=cause)
-            ),
-        )
-    )
 
 
 def _set_stop(self: Any, status: MapRunStatus) -> None:
