@@ -15,13 +15,12 @@ import asyncio
 import json
 import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from types import ModuleType
 from typing import Any
 
+from local.account.joined_service import Answer, join_service
 from local.account.ministack_names import ministack
 from local.account.settings import ACCOUNT_ID, DEFAULT_REGION
 from local.cloudwatch import queue_metrics, stored_metrics
@@ -34,8 +33,6 @@ PREFIX = "/_local/cloudwatch"
 
 # «CloudWatch evaluates alarms every minute» (Alarm evaluation).
 EVALUATION_SECONDS = 60.0
-
-Answer = tuple[int, dict[str, str], bytes]
 
 
 def register() -> None:
@@ -123,10 +120,6 @@ def _of_metrics(alarm: Record, metrics: list[dict[str, Any]]) -> Record:
 
 
 def _join_requests(alarms: Alarms) -> None:
-    app = ministack("ministack.app")
-    router = ministack("ministack.core.router")
-    module = ModuleType(f"ministack.services.{SERVICE}")
-
     async def handle_request(method: str, path: str, _headers: object, body: bytes, _query: object) -> Answer:
         if (method, path.removeprefix(PREFIX)) != ("POST", "/evaluate"):
             return 404, {"Content-Type": "application/json"}, b'{"message": "There is nothing at this path."}'
@@ -134,21 +127,4 @@ def _join_requests(alarms: Alarms) -> None:
         described = await asyncio.to_thread(evaluate_account, alarms, time.time() + after)
         return 200, {"Content-Type": "application/json"}, json.dumps(described).encode()
 
-    module.__dict__.update(
-        handle_request=handle_request,
-        reset=lambda: None,
-        get_state=lambda: None,
-        load_persisted_state=lambda _data: None,
-    )
-    sys.modules[module.__name__] = module
-    app._loaded_modules[SERVICE] = module
-    app.SERVICE_REGISTRY[SERVICE] = {"module": SERVICE}
-    app.SERVICE_HANDLERS[SERVICE] = handle_request
-    app._state_map = app._registry_state_map()
-    detect = router.detect_service
-
-    def detect_service(method: str, path: str, headers: dict[str, str], query: Mapping[str, Any]) -> str:
-        detected: str = SERVICE if path.startswith(PREFIX) else detect(method, path, headers, query)
-        return detected
-
-    router.detect_service = app.detect_service = detect_service
+    join_service(SERVICE, handle_request, (PREFIX,))

@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from local.account.joined_service import Answer, Handler, join_service
 from local.account.ministack_names import ministack
 from local.account.settings import ACCOUNT_ID, DEFAULT_REGION, HOST
 from local.healthlake import admin_api, rest_api
@@ -30,9 +29,6 @@ from local.healthlake.service import HealthLakeService, ServiceConfig
 from local.healthlake.signature import SignatureCheck
 
 SERVICE = "healthlake"
-
-Answer = tuple[int, dict[str, str], bytes]
-Handler = Callable[[str, str, dict[str, str], bytes, Mapping[str, Any]], Awaitable[Answer]]
 
 
 def register(port: int, data_dir: Path) -> HealthLakeService:
@@ -116,35 +112,9 @@ def bus_record(event: Event) -> dict[str, Any]:
 
 
 def _join_requests(service: HealthLakeService) -> None:
-    app = ministack("ministack.app")
-    router = ministack("ministack.core.router")
-    module = ModuleType(f"ministack.services.{SERVICE}")
-    handler = request_handler(service)
-    module.__dict__.update(
-        handle_request=handler,
-        reset=service.reset,
-        # Its state is in its own files, so there is nothing for ministack to keep.
-        get_state=lambda: None,
-        load_persisted_state=lambda _data: None,
-    )
-    sys.modules[module.__name__] = module
-    app._loaded_modules[SERVICE] = module
-    app.SERVICE_REGISTRY[SERVICE] = {"module": SERVICE}
-    app.SERVICE_HANDLERS[SERVICE] = handler
-    app._state_map = app._registry_state_map()
-    router.SERVICE_PATTERNS[SERVICE] = {
+    ministack("ministack.core.router").SERVICE_PATTERNS[SERVICE] = {
         "target_prefixes": [TARGET_PREFIX],
         "host_patterns": [r"healthlake\."],
     }
-    detect = router.detect_service
-
-    def detect_service(
-        method: str, path: str, headers: dict[str, str], query_params: Mapping[str, Any]
-    ) -> str:
-        # Without a signature there is no scope to route by, and S3 would take the path for a bucket's.
-        if path.startswith((rest_api.PREFIX, admin_api.PREFIX)):
-            return SERVICE
-        detected: str = detect(method, path, headers, query_params)
-        return detected
-
-    router.detect_service = app.detect_service = detect_service
+    paths = (rest_api.PREFIX, admin_api.PREFIX)
+    join_service(SERVICE, request_handler(service), paths, service.reset)
