@@ -1,9 +1,14 @@
-"""How tests are shared out between processes, and that nothing they start outlives them."""
+"""How tests are shared out between processes, that nothing they start outlives them, and what handlers
+get."""
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -25,3 +30,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         path = item.path.relative_to(ROOT)
         group = ON_ONE_STACK if path.parts[0] == ON_ONE_STACK else path.as_posix()
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture
+def lambda_context() -> Any:
+    """What Lambda hands a handler beside the event."""
+    return SimpleNamespace(
+        function_name="function",
+        memory_limit_in_mb=256,
+        invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:function",
+        aws_request_id="00000000-0000-0000-0000-000000000001",
+        get_remaining_time_in_millis=lambda: 60_000,
+    )
+
+
+@pytest.fixture
+def usual_recursion_limit() -> Iterator[None]:
+    """The limit that Python starts with. Property tests raise it, and what is too deep to read is past it."""
+    raised = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    yield
+    sys.setrecursionlimit(raised)

@@ -57,6 +57,30 @@ def patient(number: int, last_updated: str = "2026-11-20T09:59:30.000Z") -> byte
     ).encode()
 
 
+def accounted(piece: ByteRange, lines: int) -> LedgerItem:
+    """A ledger item of a range of so many lines, all of them published, in which everything adds up."""
+    return LedgerItem(
+        index=piece.index,
+        key=piece.key,
+        etag=piece.etag,
+        start=piece.start,
+        end=piece.end,
+        first_line_at=piece.start,
+        lines_end_at=piece.end,
+        line_bytes=piece.end - piece.start,
+        blank_bytes=0,
+        blank=0,
+        lines=lines,
+        rows=lines,
+        published=lines,
+        batched=0,
+        repeated=0,
+        quarantined=0,
+        published_ids=0,
+        completed_at="2026-11-20T10:30:00.000Z",
+    )
+
+
 def id_of(text: bytes) -> bytes:
     keys = read_keys(text)
     assert isinstance(keys, ResourceKeys)

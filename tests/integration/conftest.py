@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -61,15 +60,3 @@ def _forget() -> None:
 def sample_event() -> Callable[[str], Any]:
     """Reads a file below events/, named without its ending."""
     return lambda name: json.loads((EVENTS / f"{name}.json").read_text())
-
-
-@pytest.fixture
-def lambda_context() -> Any:
-    """What Lambda hands a handler beside the event."""
-    return SimpleNamespace(
-        function_name="function",
-        memory_limit_in_mb=256,
-        invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:function",
-        aws_request_id="00000000-0000-0000-0000-000000000001",
-        get_remaining_time_in_millis=lambda: 60_000,
-    )

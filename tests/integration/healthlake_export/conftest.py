@@ -1,8 +1,9 @@
-"""HealthLake and the waiting state as small fakes in memory, for the functions between them."""
+"""HealthLake and the waiting state as small fakes in memory, for the functions between them, and runs in
+various stages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -10,10 +11,13 @@ from typing import Any
 
 import pytest
 
+from common import aws_clients
 from common.errors import HubError
 from healthlake_export.errors import HealthLakeRefused
 from healthlake_export.fhir_export_api import ExportJob, ExportRequest
 from healthlake_export.job_status import is_final
+from healthlake_export.run_state import RunState
+from local.testing.run_of_noon import prepare_range
 
 
 @dataclass
@@ -98,3 +102,23 @@ def callbacks() -> FakeCallbacks:
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
+
+
+@pytest.fixture
+def exporting_run(hub: Any) -> Callable[[str], RunState]:
+    """Makes an execution the owner of the run lock, with job-1 under way; returns the state."""
+
+    def make(execution_arn: str) -> RunState:
+        state = RunState(aws_clients.dynamodb(), hub.settings.table, hub.settings.datastore_id)
+        state.acquire("me", execution_arn, now="now", stale_after="later")
+        state.begin_start(execution_arn, "attempt", "token", "invocation", now=0, until=90, at="12:00")
+        state.record_job(execution_arn, "invocation", "job-1")
+        return state
+
+    return make
+
+
+@pytest.fixture
+def run_of_noon(hub: Any, sample_event: Callable[[str], Any]) -> Any:
+    """The event of the sample range, with what it speaks of in the account."""
+    return prepare_range(sample_event("healthlake_export/range_of_patients"))

@@ -14,19 +14,15 @@ from common import aws_clients
 from healthlake_export import check_export
 from healthlake_export.check_messages import Check, CheckQueue
 from healthlake_export.export_watch import ExportWatcher
-from healthlake_export.run_state import RunState
 
 ME = "arn:me"
 CHECK = Check(ME, "attempt", 0, 15)
 
 
 @pytest.fixture
-def checks(hub: Any) -> CheckQueue:
+def checks(hub: Any, exporting_run: Any) -> CheckQueue:
     """The check queue, while a run exports."""
-    state = RunState(aws_clients.dynamodb(), hub.settings.table, hub.settings.datastore_id)
-    state.acquire("me", ME, now="now", stale_after="later")
-    state.begin_start(ME, "attempt", "token", "invocation", now=0, until=90, at="12:00")
-    state.record_job(ME, "invocation", "job-1")
+    exporting_run(ME)
     return CheckQueue(aws_clients.sqs(), hub.settings.check_queue_url)
 
 

@@ -10,9 +10,7 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from common import aws_clients
 from healthlake_export import check_export, start_export
-from healthlake_export.run_state import RunState
 
 ARN = "arn:aws:states:us-east-1:123456789012:execution:export:run-of-noon"
 Denied = list[tuple[str, dict[str, Any]]]
@@ -42,12 +40,9 @@ def deny(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Denied]:
 
 
 @pytest.fixture
-def exporting(hub: Any) -> None:
+def exporting(exporting_run: Any) -> None:
     """A run whose job is being watched."""
-    state = RunState(aws_clients.dynamodb(), hub.settings.table, hub.settings.datastore_id)
-    state.acquire("run-of-noon", ARN, now="now", stale_after="later")
-    state.begin_start(ARN, "attempt", "token", "invocation", now=0, until=90, at="12:00")
-    state.record_job(ARN, "invocation", "job-1")
+    exporting_run(ARN)
 
 
 def check() -> dict[str, Any]:

@@ -24,12 +24,9 @@ CHECK = Check(ME, "attempt", 0, 15)
 
 
 @pytest.fixture
-def state(hub: Any) -> RunState:
+def state(exporting_run: Any) -> RunState:
     """The state of a run that exports job-1."""
-    state = RunState(aws_clients.dynamodb(), hub.settings.table, hub.settings.datastore_id)
-    state.acquire("me", ME, now="now", stale_after="later")
-    state.begin_start(ME, "attempt", "token", "invocation", now=0, until=90, at="12:00")
-    state.record_job(ME, "invocation", "job-1")
+    state: RunState = exporting_run(ME)
     return state
 
 

@@ -33,7 +33,6 @@ from local.testing.run_of_noon import (
     give_lock_to,
     keys_under,
     ledger_of,
-    prepare_range,
     put,
     read,
 )
@@ -51,11 +50,6 @@ def bus_messages(hub: Any) -> Callable[[], list[dict[str, Any]]]:
     events.put_targets(Rule="all", EventBusName="hub-events", Targets=[{"Id": "queue", "Arn": arn}])
     messages: Callable[[], list[dict[str, Any]]] = lambda: hub.messages(url)  # noqa: E731
     return messages
-
-
-@pytest.fixture
-def run_of_noon(hub: Any, sample_event: SampleEvent) -> dict[str, Any]:
-    return prepare_range(sample_event("healthlake_export/range_of_patients"))
 
 
 def test_a_range_is_published_quarantined_and_entered_in_the_ledger(

@@ -19,17 +19,11 @@ from local.testing.run_of_noon import (
     PATIENTS,
     SECOND_ID,
     ledger_of,
-    prepare_range,
     put,
     read,
 )
 
 SampleEvent = Callable[[str], Any]
-
-
-@pytest.fixture
-def run_of_noon(hub: Any, sample_event: SampleEvent) -> dict[str, Any]:
-    return prepare_range(sample_event("healthlake_export/range_of_patients"))
 
 
 def test_a_run_whose_ranges_add_up_has_totals_and_the_ids_for_the_next(

@@ -10,6 +10,7 @@ from healthlake_export.byte_ranges import ByteRange, ExportedObject, cut_into_ra
 from healthlake_export.errors import ReconciliationFailed
 from healthlake_export.ledger import LedgerItem
 from healthlake_export.reconciliation import Totals, reconcile, totals_without_ranges
+from local.testing import range_lab
 
 ETAG = '"e"'
 
@@ -30,28 +31,7 @@ def plan_of(pieces: Sequence[ByteRange], quarantined: int = 0) -> dict[str, Any]
 
 def accounted(piece: ByteRange, **changes: Any) -> LedgerItem:
     """A ledger item for a range in which lines of ten bytes tile everything."""
-    lines = (piece.end - piece.start) // 10
-    entry = LedgerItem(
-        index=piece.index,
-        key=piece.key,
-        etag=piece.etag,
-        start=piece.start,
-        end=piece.end,
-        first_line_at=piece.start,
-        lines_end_at=piece.end,
-        line_bytes=piece.end - piece.start,
-        blank_bytes=0,
-        blank=0,
-        lines=lines,
-        rows=lines,
-        published=lines,
-        batched=0,
-        repeated=0,
-        quarantined=0,
-        published_ids=0,
-        completed_at="2026-11-20T10:30:00.000Z",
-    )
-    return replace(entry, **changes)
+    return replace(range_lab.accounted(piece, (piece.end - piece.start) // 10), **changes)
 
 
 def check(pieces: Sequence[ByteRange], ledger: Sequence[LedgerItem], *, events: bool = True) -> Totals:

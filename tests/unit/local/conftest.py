@@ -21,6 +21,7 @@ from healthlake_export.table_values import attributes
 from local.cli.accounts import AwsAccount
 from local.cli.operations.hub import DeployedHub
 from local.testing.mocked_hub import BUCKET, DATASTORE_ID, REGION, TABLE
+from local.testing.range_lab import accounted
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:hub-export"
@@ -157,7 +158,7 @@ class Written:
             ByteRange(0, key, len(content), etag, 0, cut, "Patient"),
             ByteRange(1, key, len(content), etag, cut, len(content), "Patient"),
         ]
-        items = [_entry(ranges[0], len(lines) - 1), _entry(ranges[1], 1)]
+        items = [accounted(ranges[0], len(lines) - 1), accounted(ranges[1], 1)]
         plan = json.dumps([piece.to_item() for piece in ranges]).encode()
         self.object(f"runs/{run_id}/ranges.json", plan)
         for item in items:
@@ -172,29 +173,6 @@ class Written:
 
     def _put(self, item: Mapping[str, Any]) -> None:
         self.hub.client("dynamodb").put_item(TableName=TABLE, Item=item)
-
-
-def _entry(piece: ByteRange, lines: int) -> LedgerItem:
-    return LedgerItem(
-        index=piece.index,
-        key=piece.key,
-        etag=piece.etag,
-        start=piece.start,
-        end=piece.end,
-        first_line_at=piece.start,
-        lines_end_at=piece.end,
-        line_bytes=piece.end - piece.start,
-        blank_bytes=0,
-        blank=0,
-        lines=lines,
-        rows=lines,
-        published=lines,
-        batched=0,
-        repeated=0,
-        quarantined=0,
-        published_ids=0,
-        completed_at="2026-03-01T12:00:05.000Z",
-    )
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """NDJSON files: every line with its exact text, or the reason why it is not a resource."""
 
 import gzip
-import sys
 from pathlib import Path
 
 import pytest
@@ -75,14 +74,11 @@ def test_a_line_that_is_no_resource_is_refused_with_its_place_and_reason(
     assert lines[1] == RefusedLine(file, 2, reason)
 
 
+@pytest.mark.usefixtures("usual_recursion_limit")
 def test_a_line_nested_past_what_can_be_read_is_refused(tmp_path: Path) -> None:
     text = b'{"resourceType":"Patient","id":"a","x":' + b"[" * 3000 + b"]" * 3000 + b"}"
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(1000)
-    try:
-        [refused] = _read(tmp_path / "Patient.ndjson", text)
-    finally:
-        sys.setrecursionlimit(limit)
+
+    [refused] = _read(tmp_path / "Patient.ndjson", text)
 
     assert isinstance(refused, RefusedLine)
     assert refused.reason == "nested too deeply"
