@@ -3,6 +3,7 @@ various stages."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,6 +11,8 @@ from itertools import count
 from typing import Any
 
 import pytest
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.sqs.models import sqs_backends
 
 from common import aws_clients
 from common.errors import HubError
@@ -122,3 +125,34 @@ def exporting_run(hub: Any) -> Callable[[str], RunState]:
 def run_of_noon(hub: Any, sample_event: Callable[[str], Any]) -> Any:
     """The event of the sample range, with what it speaks of in the account."""
     return prepare_range(sample_event("healthlake_export/range_of_patients"))
+
+
+@pytest.fixture
+def invoke(hub: Any, sample_event: Any, lambda_context: Any) -> Callable[..., Any]:
+    """Calls a handler with a sample event, changed as given."""
+
+    def call(module: Any, name: str, **changes: Any) -> Any:
+        return module.lambda_handler({**sample_event(f"healthlake_export/{name}"), **changes}, lambda_context)
+
+    return call
+
+
+@pytest.fixture
+def state(hub: Any) -> RunState:
+    return RunState(aws_clients.dynamodb(), hub.settings.table, hub.settings.datastore_id)
+
+
+@pytest.fixture
+def bus(hub: Any) -> Callable[[], list[Any]]:
+    """Events on the hub's bus, as a queue behind a rule received them."""
+    events, sqs = aws_clients.events(), aws_clients.sqs()
+    sqs.create_queue(QueueName="subscriber")
+    events.put_rule(Name="all", EventBusName="hub-events", EventPattern='{"source": ["healthlake-hub"]}')
+    arn = f"arn:aws:sqs:us-east-1:{DEFAULT_ACCOUNT_ID}:subscriber"
+    events.put_targets(Rule="all", EventBusName="hub-events", Targets=[{"Id": "q", "Arn": arn}])
+
+    def received() -> list[Any]:
+        queue = sqs_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].get_queue("subscriber")
+        return [json.loads(message.body) for message in queue._messages]
+
+    return received

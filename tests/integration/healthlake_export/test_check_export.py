@@ -73,3 +73,14 @@ def test_a_check_that_was_sent_twice_is_followed_once(
         check_export.lambda_handler({"Records": [record]}, lambda_context)
 
     assert [json.loads(one)["check"]["sequence"] for one in bodies()] == [0, 0, 1]
+
+
+def test_an_event_without_a_job_is_taken_out_of_the_check_queue(
+    invoke: Callable[..., Any], sample_event: Any
+) -> None:
+    record = sample_event("healthlake_export/job_reported_completed")["Records"][0]
+    body = {"source": "aws.healthlake", "detail-type": "Data Store Active", "detail": {"datastoreId": "x"}}
+
+    answer = invoke(check_export, "job_reported_completed", Records=[{**record, "body": json.dumps(body)}])
+
+    assert answer == {"batchItemFailures": []}

@@ -17,11 +17,6 @@ from healthlake_export.run_state import RunState
 
 
 @pytest.fixture
-def state(hub: Any) -> RunState:
-    return RunState(aws_clients.dynamodb(), hub.settings.table, hub.settings.datastore_id)
-
-
-@pytest.fixture
 def message(hub: Any, state: RunState, sample_event: Callable[[str], Any]) -> StartMessage:
     """The start message of a run that holds the lock."""
     record = sample_event("healthlake_export/run_waits_for_export")["Records"][0]

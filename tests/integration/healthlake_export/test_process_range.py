@@ -40,24 +40,12 @@ from local.testing.run_of_noon import (
 SampleEvent = Callable[[str], Any]
 
 
-@pytest.fixture
-def bus_messages(hub: Any) -> Callable[[], list[dict[str, Any]]]:
-    """Everything on the bus, by way of a queue."""
-    sqs, events = boto3.client("sqs", REGION), boto3.client("events", REGION)
-    url = sqs.create_queue(QueueName="subscriber")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    events.put_rule(Name="all", EventBusName="hub-events", EventPattern='{"source": ["healthlake-hub"]}')
-    events.put_targets(Rule="all", EventBusName="hub-events", Targets=[{"Id": "queue", "Arn": arn}])
-    messages: Callable[[], list[dict[str, Any]]] = lambda: hub.messages(url)  # noqa: E731
-    return messages
-
-
 def test_a_range_is_published_quarantined_and_entered_in_the_ledger(
-    run_of_noon: dict[str, Any], lambda_context: Any, bus_messages: Any
+    run_of_noon: dict[str, Any], lambda_context: Any, bus: Any
 ) -> None:
     assert process_range.lambda_handler(run_of_noon, lambda_context) == {"index": 0}
 
-    (message,) = bus_messages()
+    (message,) = bus()
     assert (message["source"], message["detail-type"]) == ("healthlake-hub", "FhirResourceChanged")
     assert message["detail"]["meta"]["eventId"] == SECOND_ID.hex()
     assert message["detail"]["resource"] == json.loads(PATIENTS.splitlines()[1])
@@ -82,29 +70,29 @@ def test_a_range_is_published_quarantined_and_entered_in_the_ledger(
 
 
 def test_a_range_done_twice_has_one_ledger_item_and_the_same_event_ids(
-    run_of_noon: dict[str, Any], lambda_context: Any, bus_messages: Any
+    run_of_noon: dict[str, Any], lambda_context: Any, bus: Any
 ) -> None:
     process_range.lambda_handler(run_of_noon, lambda_context)
     process_range.lambda_handler(run_of_noon, lambda_context)
-    assert {message["detail"]["meta"]["eventId"] for message in bus_messages()} == {SECOND_ID.hex()}
+    assert {message["detail"]["meta"]["eventId"] for message in bus()} == {SECOND_ID.hex()}
     assert len(list(ledger_of(run_of_noon).read())) == 1
 
 
 def test_ids_of_the_run_before_that_have_expired_are_no_failure(
-    run_of_noon: dict[str, Any], lambda_context: Any, bus_messages: Any
+    run_of_noon: dict[str, Any], lambda_context: Any, bus: Any
 ) -> None:
     boto3.client("s3", REGION).delete_object(Bucket=BUCKET, Key="runs/run-before-noon/published-ids.bin")
     process_range.lambda_handler(run_of_noon, lambda_context)
-    assert len(bus_messages()) == 2
+    assert len(bus()) == 2
 
 
 def test_a_range_of_a_superseded_run_is_not_processed(
-    run_of_noon: dict[str, Any], lambda_context: Any, bus_messages: Any
+    run_of_noon: dict[str, Any], lambda_context: Any, bus: Any
 ) -> None:
     give_lock_to("another execution")
     with pytest.raises(RunSuperseded, match="run-of-noon"):
         process_range.lambda_handler(run_of_noon, lambda_context)
-    assert bus_messages() == []
+    assert bus() == []
     assert list(ledger_of(run_of_noon).read()) == []
 
 

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from typing import Any
 
 import pytest
 
-from common import aws_clients
 from healthlake_export.run_context import RunIdentity
 from healthlake_export.run_progress import RunProgress
 from healthlake_export.run_state import RunState
 
 ME, OTHER = "arn:me", "arn:other"
-
-
-@pytest.fixture
-def state(hub: Any) -> RunState:
-    return RunState(aws_clients.dynamodb(), hub.settings.table, hub.settings.datastore_id)
 
 
 def acquire(state: RunState, owner: str) -> bool:
