@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 CHECKOV := .cache/checkov
 AUDIT := .cache/audit
+BENCH := .cache/bench
 
 # Caches, settings and application state stay in the project folder; nothing phones home.
 export UV_CACHE_DIR := $(CURDIR)/.cache/uv
@@ -46,13 +47,13 @@ down: $(INSTALLED) ## stop the local AWS account
 # Two processes keep two cores busy; more cores take more.
 WORKERS ?= 2
 
-test: check $(CHECKOV)/.installed ## run every check and test (WORKERS=<processes>)
+test: check $(CHECKOV)/.installed $(BENCH)/.installed ## run every check and test (WORKERS=<processes>)
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
 soak: $(INSTALLED) ## take every permission away; 200 runs with random faults (PART= SEED= RUNS= JSON=1)
 	@PYTHONPATH=functions $(BIN)/python -m local.soak $(PART) $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(JSON),--json)
 
-bench: $(INSTALLED) ## measure cold starts; a quiet machine and a minute (SAMPLES=)
+bench: $(INSTALLED) $(BENCH)/.installed ## measure cold starts; a quiet machine and a minute (SAMPLES=)
 	@$(BIN)/python -m bench $(if $(SAMPLES),--samples $(SAMPLES))
 
 check: $(INSTALLED) ## run the linters and type checkers
@@ -70,8 +71,10 @@ lock: $(INSTALLED) ## write the hashed requirements from the .in files
 	$(LOCK) requirements/bootstrap.in -o requirements/bootstrap.txt
 	$(LOCK) requirements/dev.in -o requirements/dev.txt
 	$(LOCK) functions/requirements.in -o functions/requirements.txt
+	$(LOCK) layers/parquet/requirements.in -o layers/parquet/requirements.txt
 	$(LOCK) requirements/checkov.in -o requirements/checkov.txt
 	$(LOCK) requirements/audit.in -o requirements/audit.txt
+	$(LOCK) requirements/bench.in -o requirements/bench.txt
 
 audit: $(AUDIT)/.installed ## look for known vulnerabilities of every pinned package (asks the package registry)
 	@for locked in functions/requirements.txt layers/*/requirements.txt requirements/*.txt; do \
