@@ -26,6 +26,7 @@ class ExportSettings:
 
     table: str
     bucket: str
+    lake_bucket: str
     bus: str
     datastore_id: str
     data_access_role_arn: str
@@ -53,6 +54,7 @@ class ExportSettings:
         return cls(
             table=environment.text("HUB_TABLE"),
             bucket=environment.text("HUB_BUCKET"),
+            lake_bucket=environment.text("LAKE_BUCKET"),
             bus=environment.text("EVENT_BUS"),
             datastore_id=environment.matching("DATASTORE_ID", r"[0-9a-f]{32}", "32 hexadecimal digits"),
             data_access_role_arn=environment.matching("DATA_ACCESS_ROLE_ARN", _ROLE, "the ARN of a role"),

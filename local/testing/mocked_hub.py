@@ -16,6 +16,7 @@ REGION = "us-east-1"
 ACCOUNT = "123456789012"
 DATASTORE_ID = "0123456789abcdef0123456789abcdef"
 BUCKET = "hub-bucket"
+LAKE_BUCKET = "hub-lake"
 TABLE = "hub"
 BUS = "hub-events"
 
@@ -33,8 +34,9 @@ class HubQueues:
 
 
 def create_hub_resources() -> HubQueues:
-    """Create bucket, table, bus and queues in the account that moto mocks now."""
-    boto3.client("s3", REGION).create_bucket(Bucket=BUCKET)
+    """Create buckets, table, bus and queues in the account that moto mocks now."""
+    for bucket in (BUCKET, LAKE_BUCKET):
+        boto3.client("s3", REGION).create_bucket(Bucket=bucket)
     boto3.client("events", REGION).create_event_bus(Name=BUS)
     boto3.client("dynamodb", REGION).create_table(
         TableName=TABLE,
@@ -57,6 +59,7 @@ def hub_environment(queues: HubQueues, datastore_id: str = DATASTORE_ID) -> dict
     return {
         "HUB_TABLE": TABLE,
         "HUB_BUCKET": BUCKET,
+        "LAKE_BUCKET": LAKE_BUCKET,
         "EVENT_BUS": BUS,
         "DATASTORE_ID": datastore_id,
         "DATA_ACCESS_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/data-access",

@@ -133,6 +133,14 @@ def test_whoever_uploads_in_parts_may_abort(expanded: Expanded) -> None:
         assert written <= expanded.resources_for(role, "s3:AbortMultipartUpload"), role
 
 
+def test_whoever_writes_rows_may_remove_what_an_earlier_try_wrote(expanded: Expanded) -> None:
+    """Or rows of a patient who was erased between two tries would stay in the lake."""
+    written = expanded.resources_for("ProcessRangeFunctionRole", "s3:PutObject")
+    rows = {resource for resource in written if "/fhir/" in resource}
+    assert rows
+    assert rows == expanded.resources_for("ProcessRangeFunctionRole", "s3:DeleteObject")
+
+
 def test_whoever_reads_what_may_have_expired_may_list(expanded: Expanded) -> None:
     """S3 answers «access denied» for a missing object to whom it does not tell what is there."""
     assert "${HubBucket.Arn}" in expanded.resources_for("ProcessRangeFunctionRole", "s3:ListBucket")

@@ -121,6 +121,7 @@ def test_every_domain_has_a_banner(template_file: Path) -> None:
     assert [title.partition(":")[0] for title in titles] == [
         "Encryption",
         "Storage",
+        "Lake",
         "Event bus",
         "Datastore",
         "Audit trail",
@@ -156,6 +157,7 @@ def test_what_holds_data_survives_the_stack(template: dict[str, Any]) -> None:
         "HubKey",
         "HubBucket",
         "HubTable",
+        "LakeBucket",
         "EventBusDeadLetterKey",
         "Datastore",
         "AuditTrailBucket",
@@ -166,6 +168,7 @@ def test_the_outputs_are_those_that_others_rely_on(template: dict[str, Any]) -> 
     assert set(template["Outputs"]) == {
         "ExportStateMachineArn",
         "HubBucketName",
+        "LakeBucketName",
         "HubTableName",
         "EventBusName",
         "DatastoreId",

@@ -13,6 +13,7 @@ def variables() -> dict[str, str]:
     return {
         "HUB_TABLE": "table",
         "HUB_BUCKET": "bucket",
+        "LAKE_BUCKET": "lake",
         "EVENT_BUS": "bus",
         "DATASTORE_ID": "0123456789abcdef0123456789abcdef",
         "DATA_ACCESS_ROLE_ARN": "arn:aws:iam::000000000000:role/data-access",
