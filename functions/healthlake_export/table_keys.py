@@ -9,6 +9,7 @@
 | failure of a byte range | `RUN#<runId>`    | `FAILED#<index>`          |
 | events granted to a run | `RUN#<runId>`    | `EVENTS`                  |
 | ... to a byte range     | `RUN#<runId>`    | `EVENTS#<index>`          |
+| patient that was erased | `ERASED#<id>`    | `PATIENT#<patient id>`    |
 
 The state item is lock, phase of the export and watermark in one, so that what must change together
 changes in one conditional write. `<id>` is the datastore's.
@@ -67,3 +68,17 @@ def event_grant_key(run_id: str, index: int) -> Key:
 def ledger_partition(run_id: str) -> AttributeValueTypeDef:
     """Partition of a run's ledger."""
     return {"S": f"RUN#{run_id}"}
+
+
+ERASED_PATIENT = "PATIENT#"
+"""What the sort key of an erased patient begins with, before the patient's id."""
+
+
+def erasures_partition(datastore_id: str) -> AttributeValueTypeDef:
+    """Partition of the patients of a datastore that were erased."""
+    return {"S": f"ERASED#{datastore_id}"}
+
+
+def erasure_key(datastore_id: str, patient_id: str) -> Key:
+    """Key of the item which says that a patient was erased."""
+    return {"pk": erasures_partition(datastore_id), "sk": {"S": f"{ERASED_PATIENT}{patient_id}"}}
