@@ -6,17 +6,19 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from bench import cold_start
-from bench.report import Result, document, table
+from bench.report import Report, document
 
 RESULTS = Path(__file__).parent / "results.json"
 FEWEST_SAMPLES = 5
 
-Benchmark = Callable[[int, Callable[[int, int], None]], Result]
+Benchmark = Callable[[int, Callable[[int, int], None]], Report]
 BENCHMARKS: Mapping[str, Benchmark] = {"cold-start": cold_start.run}
-"""A benchmark takes the number of samples and what to tell its progress, and returns its result."""
+"""A benchmark takes the number of samples and what to tell its progress, and returns its report."""
 
 
 def main(arguments: list[str]) -> int:
@@ -25,16 +27,26 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all by default"
     )
-    parser.add_argument("--samples", type=int, default=9, help="of each case, at least 5 (%(default)s)")
+    parser.add_argument("--samples", type=int, default=5, help="of each case, at least 5 (%(default)s)")
     options = parser.parse_args(arguments)
     unknown = set(options.names) - BENCHMARKS.keys()
     if unknown or options.samples < FEWEST_SAMPLES:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}" if unknown else "too few samples")
-    results = [BENCHMARKS[name](options.samples, _progress) for name in options.names or BENCHMARKS]
-    print("\n\n".join(table(result) for result in results))
-    RESULTS.write_text(json.dumps(document(results), indent=2) + "\n", encoding="utf-8")
-    print(f"\nMedians of {options.samples}, cases in turn. All samples: {RESULTS}")
+    for name in options.names or BENCHMARKS:
+        report = BENCHMARKS[name](options.samples, _progress)
+        print(report.table(), end="\n\n", flush=True)
+        _keep(report)
+    print(f"Medians of {options.samples}, cases in turn. All samples: {RESULTS}")
     return 0
+
+
+def _keep(report: Report) -> None:
+    """Write what was found at once: the next benchmark may take long, and fail."""
+    earlier: dict[str, Any] | None = None
+    if RESULTS.exists():
+        earlier = json.loads(RESULTS.read_text(encoding="utf-8"))
+    found = document([report], datetime.now(UTC), earlier)
+    RESULTS.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 def _progress(done: int, steps: int) -> None:

@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
 from bench.measuring import Case, Measured, Sample, measure, run
-from bench.report import Result, document, table
+from bench.report import Result, document
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 def a_case(program: str, name: str = "case") -> Case:
@@ -41,5 +44,16 @@ def test_a_report_compares_the_medians_of_processor_time() -> None:
     other = Measured("traced", (Sample(150, 300),))
     result = Result("Cold start", "bare", [reference, other])
 
-    assert table(result).splitlines()[-1].split() == ["traced", "150", "300", "1.50"]
-    assert [case["ratio"] for case in document([result])["benchmarks"][0]["cases"]] == [1.0, 1.5]
+    assert result.table().splitlines()[-1].split() == ["traced", "150", "300", "1.50"]
+    assert [case["ratio"] for case in result.document()["cases"]] == [1.0, 1.5]
+
+
+def test_a_benchmark_that_is_run_alone_leaves_the_results_of_the_others() -> None:
+    def result(title: str, milliseconds: float) -> Result:
+        return Result(title, "bare", [Measured("bare", (Sample(milliseconds, milliseconds),))])
+
+    earlier = document([result("Cold start", 100), result("Whole runs", 200)], NOW)
+    later = document([result("Cold start", 300)], NOW, earlier)
+
+    found = {one["title"]: one["cases"][0]["cpuMilliseconds"] for one in later["benchmarks"]}
+    assert found == {"Cold start": 300, "Whole runs": 200}
