@@ -13,6 +13,7 @@ from typing import Any
 from local.account import companion
 from local.account.identity import answering_identity
 from local.account.ministack_names import assert_private_names, ministack
+from local.account.request_counts import counting_requests
 from local.account.secure_transport import counting_loopback_as_secure
 from local.account.settings import HOST, AccountSettings, account_environment
 
@@ -71,7 +72,7 @@ async def _serve(settings: AccountSettings) -> None:
     config.shutdown_timeout = 1.0
     config.accesslog = None
     application: Any = answering_identity(
-        counting_loopback_as_secure(ministack("ministack.app").app), settings
+        counting_requests(counting_loopback_as_secure(ministack("ministack.app").app)), settings
     )
     logger.info("account starts on %s, state below %s", settings.endpoint, settings.state_dir)
     await serve(application, config, shutdown_trigger=stopping.wait)
