@@ -180,9 +180,40 @@ def test_what_is_deleted_by_mistake_can_be_had_back_and_does_not_stay_for_ever(e
         assert any("AbortIncompleteMultipartUpload" in rule for rule in rules), name
 
 
-def test_quarantine_is_never_expired(expanded: Expanded) -> None:
-    rules = expanded.properties("HubBucket")["LifecycleConfiguration"]["Rules"]
-    assert {rule["Prefix"] for rule in rules if "ExpirationInDays" in rule} == {"exports/", "runs/"}
+def test_everything_is_kept_as_long_as_a_parameter_says(expanded: Expanded) -> None:
+    kept = {
+        (name, rule.get("Prefix")): text(rule["ExpirationInDays"])
+        for name, bucket in expanded.of_type("AWS::S3::Bucket").items()
+        for rule in bucket["LifecycleConfiguration"]["Rules"]
+        if "ExpirationInDays" in rule
+    }
+    assert kept == {
+        ("HubBucket", "exports/"): "${ExportRetentionDays}",
+        ("HubBucket", "runs/"): "${RunFileRetentionDays}",
+        ("HubBucket", "quarantine/"): "if QuarantineExpires then ${QuarantineRetentionDays} else 36500",
+        ("LakeBucket", "fhir/"): "if LakeExpires then ${LakeRetentionDays} else 36500",
+        ("QueryResultsBucket", "results/"): "${QueryResultRetentionDays}",
+        ("AuditTrailBucket", None): "${AuditRetentionDays}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("bucket", "condition", "parameter"),
+    [
+        ("HubBucket", "QuarantineExpires", "QuarantineRetentionDays"),
+        ("LakeBucket", "LakeExpires", "LakeRetentionDays"),
+    ],
+)
+def test_quarantine_and_rows_expire_only_where_somebody_asked(
+    template: dict[str, Any], expanded: Expanded, bucket: str, condition: str, parameter: str
+) -> None:
+    """A line in quarantine waits for a person; a row may be the latest that there is of a resource."""
+    assert template["Parameters"][parameter]["Default"] == 0
+    zero = {"Fn::Equals": [{"Ref": parameter}, "0"]}
+    assert template["Conditions"][condition] == {"Fn::Not": [zero]}
+    rules = expanded.properties(bucket)["LifecycleConfiguration"]["Rules"]
+    (rule,) = [one for one in rules if condition in text(one.get("ExpirationInDays", ""))]
+    assert text(rule["Status"]) == f"if {condition} then Enabled else Disabled"
 
 
 def test_the_table_can_be_restored_to_any_moment(expanded: Expanded) -> None:

@@ -26,12 +26,14 @@ SECTIONS = [
 
 # The field that names a resource within its account and region, by type.
 NAMES = {
+    "AWS::Athena::WorkGroup": "Name",
     "AWS::CloudTrail::Trail": "TrailName",
     "AWS::CloudWatch::Alarm": "AlarmName",
     "AWS::CloudWatch::Dashboard": "DashboardName",
     "AWS::DynamoDB::Table": "TableName",
     "AWS::Events::EventBus": "Name",
     "AWS::Events::Rule": "Name",
+    "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
     "AWS::IAM::Role": "RoleName",
     "AWS::Lambda::Function": "FunctionName",
     "AWS::Lambda::LayerVersion": "LayerName",
@@ -158,6 +160,7 @@ def test_what_holds_data_survives_the_stack(template: dict[str, Any]) -> None:
         "HubBucket",
         "HubTable",
         "LakeBucket",
+        "QueryResultsBucket",
         "EventBusDeadLetterKey",
         "Datastore",
         "AuditTrailBucket",
@@ -169,6 +172,10 @@ def test_the_outputs_are_those_that_others_rely_on(template: dict[str, Any]) -> 
         "ExportStateMachineArn",
         "HubBucketName",
         "LakeBucketName",
+        "LakeDatabaseName",
+        "LakeReaderPolicyArn",
+        "LakeWorkGroupName",
+        "QueryResultsBucketName",
         "HubTableName",
         "EventBusName",
         "DatastoreId",
