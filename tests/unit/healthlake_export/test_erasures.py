@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from healthlake_export.erasures import mentions, mentions_in, names
+from healthlake_export.erasures import is_erasure, lock_owner, mentions, mentions_in, names, refers
 
 ERASED = frozenset({"p-1", "0cc175b9-c0f1-4b6a-831c-399e26977266"})
 
@@ -62,3 +62,38 @@ def test_a_resource_names_whoever_is_among_its_patients() -> None:
     assert names(("p-2", "p-1"), ERASED)
     assert not names(("p-2",), ERASED)
     assert not names((), ERASED)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"resourceType":"Task","for":{"reference":"Patient/p-1"}}',
+        b'{"resourceType":"Task","for":{"reference":"Patient/p-1/_history/2"}}',
+        b'{"resourceType":"Task","for":{"reference":"Patient\\/p\\u002d1"}}',
+        b'{"reference":"urn:uuid:0cc175b9-c0f1-4b6a-831c-399e26977266"}',
+    ],
+)
+def test_a_reference_anywhere_in_a_resource_refers_to_the_patient(text: bytes) -> None:
+    assert refers(text, ERASED)
+    assert refers(text, ERASED | {f"q-{number}" for number in range(100)})
+    assert not refers(text, frozenset({"p-2"}))
+    assert not refers(text, frozenset())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"resourceType":"Task","id":"p-1"}',
+        b'{"text":"like Patient/p-1, who"}',
+        b'{"reference":"https://other.example/r4/Patient/p-1"}',
+        b'{"reference":"Patient/p-12"}',
+    ],
+)
+def test_ids_of_others_words_and_other_servers_refer_to_nobody(text: bytes) -> None:
+    assert not refers(text, ERASED)
+
+
+def test_an_erasure_is_told_from_an_execution_by_the_name_it_locks_with() -> None:
+    assert is_erasure(lock_owner("1"))
+    assert not is_erasure("arn:aws:states:us-east-1:123456789012:execution:hub-export:erase")
+    assert not is_erasure(None)
