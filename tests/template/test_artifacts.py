@@ -28,7 +28,7 @@ RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateu
 
 MEGABYTE = 1024 * 1024
 LARGEST_ARTIFACT = 10 * MEGABYTE
-LARGEST_LAYER = 3 * MEGABYTE
+LARGEST_TRACING_LAYER = 3 * MEGABYTE
 
 IMPORT_AND_TELL = """
 import importlib, json, sys
@@ -38,6 +38,20 @@ found = [importlib.import_module(name) for name in wanted["modules"]]
 from common.observability import tracer
 tracer()
 print(json.dumps({"path": sys.path, "handlers": len(handlers), "tracing": "aws_xray_sdk" in sys.modules}))
+"""
+WRITE_AND_READ = """
+import io
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+moment = pa.timestamp("ms", "UTC")
+schema = pa.schema({"id": pa.string(), "patient_ids": pa.list_(pa.string()), "last_updated": moment})
+rows = [{"id": "b", "patient_ids": ["p", "q"], "last_updated": 1}, {"id": "a", "patient_ids": []}]
+written = io.BytesIO()
+with pq.ParquetWriter(written, schema, compression="zstd", write_page_index=True) as writer:
+    writer.write_table(pa.Table.from_pylist(rows, schema))
+table = pq.ParquetFile(io.BytesIO(written.getvalue())).read()
+print(table.take(pc.sort_indices(table["id"]))["patient_ids"].to_pylist())
 """
 
 
@@ -53,15 +67,19 @@ class BareRuntime:
     ) -> subprocess.CompletedProcess[str]:
         """Import handlers and modules as Lambda would, with the artifact first and its layers after it."""
         wanted = {"handlers": [one.rsplit(".", 1) for one in handlers], "modules": modules}
+        return self.run([artifact, *layers], IMPORT_AND_TELL, json.dumps(wanted))
+
+    def run(self, path: list[Path], program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a program that finds its modules in the folders of `path`, the artifact's first."""
         return subprocess.run(
             # -s and -P: neither the user's packages nor the working directory.
-            [str(self.python), "-s", "-P", "-B", "-c", IMPORT_AND_TELL, json.dumps(wanted)],
+            [str(self.python), "-s", "-P", "-B", "-c", program, *arguments],
             cwd=self.folder,
             env={
-                "PYTHONPATH": os.pathsep.join(str(one) for one in [artifact, *layers]),
+                "PYTHONPATH": os.pathsep.join(map(str, path)),
                 "HOME": str(self.folder),
                 "AWS_REGION": "us-east-1",
-                "LAMBDA_TASK_ROOT": str(artifact),
+                "LAMBDA_TASK_ROOT": str(path[0]),
                 "POWERTOOLS_TRACE_DISABLED": "false",
             },
             capture_output=True,
@@ -106,21 +124,47 @@ def handlers(template: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.fixture
-def layers(template: dict[str, Any], build: Path) -> list[Path]:
-    """What the layers of every function add to its path, in their order."""
-    return [build / one["Ref"] / "python" for one in template["Globals"]["Function"]["Layers"]]
+def layers(template: dict[str, Any], build: Path, handlers: dict[str, str]) -> dict[str, list[Path]]:
+    """What the layers of each function add to its path, in their order."""
+    shared = template["Globals"]["Function"]["Layers"]
+    return {
+        name: [
+            build / one["Ref"] / "python"
+            for one in shared + template["Resources"][name]["Properties"].get("Layers", [])
+        ]
+        for name in handlers
+    }
 
 
-def imported_modules(folder: Path) -> list[str]:
-    """Every module that the code below a folder imports when it runs, inside functions too."""
+def needed_modules(folder: Path, module: str) -> list[str]:
+    """Every module that a module below a folder imports when it runs, inside functions and by others too."""
     found: set[str] = set()
-    for path in folder.rglob("*.py"):
-        for node in _running(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                found |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                found.add(node.module)
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        waiting += name.rpartition(".")[:1] if "." in name else []
+        for path in (
+            folder / f"{name.replace('.', '/')}.py",
+            folder / name.replace(".", "/") / "__init__.py",
+        ):
+            if path.is_file():
+                waiting += _imported(ast.parse(path.read_text(encoding="utf-8")), folder)
     return sorted(found)
+
+
+def _imported(tree: ast.AST, folder: Path) -> Iterator[str]:
+    """What a module imports by name; of `from package import name` also the name, where it is a module."""
+    for node in _running(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            for name in (f"{node.module}.{alias.name}" for alias in node.names):
+                if (folder / f"{name.replace('.', '/')}.py").is_file():
+                    yield name
 
 
 def _running(node: ast.AST) -> Iterator[ast.AST]:
@@ -137,25 +181,45 @@ def _size(folder: Path) -> int:
 
 
 def test_every_handler_imports_from_its_artifact_and_layers_alone(
-    build: Path, bare_runtime: BareRuntime, handlers: dict[str, str], layers: list[Path], root: Path
+    build: Path,
+    bare_runtime: BareRuntime,
+    handlers: dict[str, str],
+    layers: dict[str, list[Path]],
+    root: Path,
 ) -> None:
-    modules = imported_modules(root / "functions")
     for name, handler in handlers.items():
-        answer = bare_runtime.load(build / name, layers, [handler], modules)
+        modules = needed_modules(root / "functions", handler.rpartition(".")[0])
+        answer = bare_runtime.load(build / name, layers[name], [handler], modules)
         assert answer.returncode == 0, (name, answer.stderr)
         told = json.loads(answer.stdout)
         assert told["tracing"], name
         assert not [one for one in told["path"] if one.startswith(sys.prefix)], name
 
 
+def test_the_parquet_layer_writes_and_reads_parquet(
+    build: Path, bare_runtime: BareRuntime, layers: dict[str, list[Path]]
+) -> None:
+    answer = bare_runtime.run(
+        [build / "ProcessRangeFunction", *layers["ProcessRangeFunction"]], WRITE_AND_READ
+    )
+    assert answer.stdout.strip() == "[[], ['p', 'q']]", answer.stderr
+
+
+def test_only_the_function_that_writes_parquet_pays_for_its_layer(
+    build: Path, layers: dict[str, list[Path]]
+) -> None:
+    parquet = build / "ParquetLayer" / "python"
+    assert [name for name, paths in layers.items() if parquet in paths] == ["ProcessRangeFunction"]
+
+
 def test_an_artifact_that_needs_a_package_of_the_laptop_is_found(
-    build: Path, bare_runtime: BareRuntime, layers: list[Path], tmp_path: Path
+    build: Path, bare_runtime: BareRuntime, layers: dict[str, list[Path]], tmp_path: Path
 ) -> None:
     """`moto` is installed where the tests run, and nobody deploys it."""
     artifact = tmp_path / "artifact"
     shutil.copytree(build / "PlanRangesFunction", artifact)
     (artifact / "needy.py").write_text("import moto\n\n\ndef lambda_handler(event, context): ...\n")
-    answer = bare_runtime.load(artifact, layers, ["needy.lambda_handler"], [])
+    answer = bare_runtime.load(artifact, layers["PlanRangesFunction"], ["needy.lambda_handler"], [])
     assert answer.returncode != 0
     assert "No module named 'moto'" in answer.stderr
 
@@ -168,16 +232,20 @@ def test_a_handler_without_its_layer_is_found(
     assert "No module named 'aws_xray_sdk'" in answer.stderr
 
 
-def test_an_import_inside_a_function_is_seen(tmp_path: Path) -> None:
+def test_an_import_inside_a_function_and_by_a_module_of_ours_is_seen(tmp_path: Path) -> None:
     lines = [
         "from typing import TYPE_CHECKING",
         "if TYPE_CHECKING:",
         "    import stubs",
         "def late():",
-        "    import moto.core",
+        "    from package import inner",
     ]
-    (tmp_path / "module.py").write_text("\n".join(lines))
-    assert imported_modules(tmp_path) == ["moto.core", "typing"]
+    (tmp_path / "handler.py").write_text("\n".join(lines))
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "inner.py").write_text("import moto.core")
+    (tmp_path / "package" / "other.py").write_text("import pyarrow")
+    needed = ["handler", "moto", "moto.core", "package", "package.inner", "typing"]
+    assert needed_modules(tmp_path, "handler") == needed
 
 
 def test_artifacts_carry_the_code_and_what_it_declares(build: Path, handlers: dict[str, str]) -> None:
@@ -197,7 +265,7 @@ def test_the_tracing_layer_carries_the_sdk_without_botocore(build: Path) -> None
     }
 
 
-def test_artifacts_and_layer_stay_small(build: Path, handlers: dict[str, str]) -> None:
+def test_artifacts_and_tracing_layer_stay_small(build: Path, handlers: dict[str, str]) -> None:
     sizes = {name: _size(build / name) for name in handlers}
     assert max(sizes.values()) < LARGEST_ARTIFACT, sizes
-    assert _size(build / "TracingLayer") < LARGEST_LAYER
+    assert _size(build / "TracingLayer") < LARGEST_TRACING_LAYER

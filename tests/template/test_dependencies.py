@@ -9,8 +9,10 @@ import pytest
 
 ASKED_FOR = (
     "functions/requirements.in",
+    "layers/parquet/requirements.in",
     "layers/tracing/requirements.in",
     "requirements/audit.in",
+    "requirements/bench.in",
     "requirements/bootstrap.in",
     "requirements/checkov.in",
     "requirements/dev.in",
