@@ -59,6 +59,18 @@ def local_environment(samconfig: Path) -> LocalEnvironment:
     return LocalEnvironment(deploy.get("stack_name", "healthlake-hub"), parameters)
 
 
+def require_wheels(root: Path, parameters: Mapping[str, str]) -> None:
+    """Raises CommandError when a layer has no wheel for the runtime; SAM would only miss a folder."""
+    wanted = f"{parameters['PythonRuntime']}-{parameters['Architecture']}"
+    for wheels in root.glob("layers/*/wheels"):
+        if not (wheels / wanted).is_dir():
+            known = ", ".join(sorted({path.name.partition("-")[0] for path in wheels.iterdir()}))
+            raise CommandError(
+                f"{wheels.relative_to(root)} names no wheel for {wanted}.",
+                f"Install the project with one of {known}: `make clean`, `make setup PYTHON=<its path>`.",
+            )
+
+
 @dataclass(frozen=True)
 class Sam:
     """The SAM CLI of the project's virtual environment."""
@@ -76,6 +88,7 @@ class Sam:
         if not project.template.is_file():
             raise CommandError(f"There is no template at {project.template}.", "Restore it, then try again.")
         environment = local_environment(project.samconfig)
+        require_wheels(project.root, environment.parameters)
         marks = [*_as_options(environment.parameters), sys.version]
         current = fingerprint(project.root, BUILD_PARTS, marks)
         record = project.local_dir / "build.json"

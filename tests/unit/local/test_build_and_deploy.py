@@ -8,7 +8,7 @@ from local.account.host import architecture, python_runtime
 from local.cli.errors import CommandError
 from local.cli.fingerprint import fingerprint
 from local.cli.project import Project
-from local.cli.sam import local_environment
+from local.cli.sam import local_environment, require_wheels
 
 
 def _samconfig(folder: Path, overrides: str) -> Path:
@@ -37,6 +37,18 @@ def test_a_missing_environment_is_told_by_name(tmp_path: Path) -> None:
 
     with pytest.raises(CommandError, match=r"no readable environment \[local\]"):
         local_environment(file)
+
+
+def test_an_interpreter_that_a_layer_has_no_wheel_for_is_told_which_ones_it_has(tmp_path: Path) -> None:
+    (tmp_path / "layers" / "parquet" / "wheels" / "python3.13-arm64").mkdir(parents=True)
+
+    require_wheels(tmp_path, {"PythonRuntime": "python3.13", "Architecture": "arm64"})
+    with pytest.raises(
+        CommandError, match=r"layers/parquet/wheels names no wheel for python3\.15-arm64"
+    ) as told:
+        require_wheels(tmp_path, {"PythonRuntime": "python3.15", "Architecture": "arm64"})
+
+    assert "Install the project with one of python3.13:" in told.value.todo
 
 
 def test_a_fingerprint_changes_with_contents_names_and_parameters(tmp_path: Path) -> None:
