@@ -12,10 +12,17 @@ from enum import StrEnum
 import msgspec
 
 from common.units import MEBIBYTE
+from healthlake_export.fhir_r4 import RESOURCE_TYPES
 
 MAX_DEPTH = 500
 """Levels of nesting that are let through. FHIR resources have some twenty; common parsers of what is
 published here give up at about a thousand."""
+
+SHORTEST_TOO_DEEP = 2 * (MAX_DEPTH + 1)
+"""Bytes that so many levels take at least."""
+
+_ARRAY_BYTES = len("[]")
+_OBJECT_BYTES = len('{"":}')
 
 
 class Rejection(StrEnum):
@@ -27,6 +34,7 @@ class Rejection(StrEnum):
     WRONG_TYPE = "WRONG_TYPE"
     NO_RESOURCE_TYPE = "NO_RESOURCE_TYPE"
     NO_ID = "NO_ID"
+    UNKNOWN_TYPE = "UNKNOWN_TYPE"
     TOO_DEEP = "TOO_DEEP"
     TOO_LONG = "TOO_LONG"
     EXPORT_ERROR = "EXPORT_ERROR"
@@ -41,8 +49,8 @@ class Meta(msgspec.Struct, frozen=True, gc=False):
 
 
 class ResourceKeys(msgspec.Struct, frozen=True, gc=False):
-    """What identifies one version of a resource. `resourceType` and `id` of what `read_keys` returns
-    are never empty."""
+    """What identifies one version of a resource. Of what `read_keys` returns `resourceType` is one of
+    R4's, and `id` is never empty."""
 
     resourceType: str = ""  # noqa: N815
     id: str = ""
@@ -70,13 +78,13 @@ def read_keys(text: bytes) -> ResourceKeys | Rejection:
         return Rejection.NOT_JSON
     except RecursionError:
         return Rejection.TOO_DEEP
-    if _is_too_deep(text):
+    if is_too_deep(text):
         return Rejection.TOO_DEEP
     if not keys.resourceType:
         return Rejection.NO_RESOURCE_TYPE
     if not keys.id:
         return Rejection.NO_ID
-    return keys
+    return keys if keys.resourceType in RESOURCE_TYPES else Rejection.UNKNOWN_TYPE
 
 
 def is_utf8(text: bytes) -> bool:
@@ -109,18 +117,24 @@ def _why_invalid(text: bytes) -> Rejection:
         return Rejection.NOT_JSON
     except RecursionError:
         return Rejection.TOO_DEEP
-    if _is_too_deep(text):
+    if is_too_deep(text):
         return Rejection.TOO_DEEP
     return Rejection.WRONG_TYPE if _OBJECT_START.match(text) else Rejection.NOT_AN_OBJECT
 
 
-def _is_too_deep(text: bytes) -> bool:
+def is_too_deep(text: bytes) -> bool:
     """Whether `text`, which has to be valid JSON, nests deeper than `MAX_DEPTH`.
 
-    The decoder's own limit differs between Python versions. Counting brackets is quick, and leaves few
-    lines to be read bracket by bracket.
+    The decoder's own limit differs between Python versions. Counting brackets is quick, but as long as
+    decoding takes, so the bytes that so many levels need at least spare most lines one count or both. What
+    is left is read bracket by bracket.
     """
-    if text.count(b"{") + text.count(b"[") <= MAX_DEPTH:
+    if len(text) < SHORTEST_TOO_DEEP:
+        return False
+    arrays = text.count(b"[")
+    if len(text) < arrays * _ARRAY_BYTES + (MAX_DEPTH + 1 - arrays) * _OBJECT_BYTES:
+        return False
+    if text.count(b"{") + arrays <= MAX_DEPTH:
         return False
     depth = 0
     for token in _BRACKETS_AND_STRINGS.finditer(text):
