@@ -68,6 +68,16 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "record_metric",
     ),
     "ministack.services.sqs": ("_queues", "_refresh_counts"),
+    # queries: workgroups and records stay ministack's, executions do not; tables and objects are read
+    "ministack.services.athena": (
+        "_executions",
+        "_get_query_results",
+        "_start_query_execution",
+        "_stop_query_execution",
+        "_workgroups",
+    ),
+    "ministack.services.glue": ("_batch_update_partition", "_databases", "_partitions", "_tables"),
+    "ministack.services.s3": ("_buckets", "_get_object_data", "_put_object"),
 }
 
 

@@ -50,6 +50,7 @@ def register_parts(settings: AccountSettings) -> None:
         "healthlake": (settings.port, settings.data_dir),
         "stepfunctions": (settings.port,),
         "cloudwatch": (),
+        "athena": (),
     }
     for part in settings.parts:
         import_module(f"local.{part}.registration").register(*arguments[part])

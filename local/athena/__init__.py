@@ -1,0 +1,1 @@
+"""Athena of the local account: Trino's SQL as the stack uses it, on DuckDB, over the tables of Glue."""
