@@ -22,6 +22,7 @@ BAD_LINES: Sequence[tuple[str, bytes]] = (
     ("NOT_UTF8", b"\xff\xfe\x00\x01"),
     ("NO_RESOURCE_TYPE", b'{"id":"typeless"}'),
     ("NO_ID", b'{"resourceType":"Patient","name":"nobody"}'),
+    ("UNKNOWN_TYPE", b'{"resourceType":"Patients","id":"unknown"}'),
     ("WRONG_TYPE", b'{"resourceType":"Patient","id":7}'),
     ("NOT_AN_OBJECT", b'["Patient"]'),
     ("TOO_DEEP", DEEP),

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from healthlake_export.fhir_r4 import RESOURCE_TYPES
 from healthlake_export.resource_keys import MAX_DEPTH, Rejection
 from local.testing.line_mutations import mutated_file, resource_lines
 from local.testing.range_lab import KEY, RUN, Lab, id_of
@@ -147,6 +148,7 @@ def could_not_be_published(text: bytes) -> bool:
     known = [*(meta.get(name) for name in ("versionId", "lastUpdated"))] if isinstance(meta, dict) else []
     return (
         not all(isinstance(key, str) and key for key in keys)
+        or keys[0] not in RESOURCE_TYPES
         or not (meta is None or isinstance(meta, dict))
         or not all(value is None or isinstance(value, str) for value in known)
         or (text.count(b"{") + text.count(b"[") > MAX_DEPTH)

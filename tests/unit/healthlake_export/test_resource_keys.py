@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from healthlake_export.resource_keys import MAX_DEPTH, Rejection, ResourceKeys, is_utf8, read_keys
+from healthlake_export.resource_keys import (
+    MAX_DEPTH,
+    Rejection,
+    ResourceKeys,
+    is_too_deep,
+    is_utf8,
+    read_keys,
+)
 
 PATIENT = (
     b'{"resourceType":"Patient","id":"p1","meta":{"versionId":"3","lastUpdated":"2026-11-20T10:00:00.123Z"}}'
@@ -75,6 +82,10 @@ def test_a_key_written_with_escapes_is_the_same_key() -> None:
         (b'{"resourceType":"","id":"p1"}', Rejection.NO_RESOURCE_TYPE),
         (b'{"resourceType":"Patient"}', Rejection.NO_ID),
         (b'{"resourceType":"Patient","id":""}', Rejection.NO_ID),
+        (b'{"resourceType":"Patients","id":"p1"}', Rejection.UNKNOWN_TYPE),
+        (b'{"resourceType":"patient","id":"p1"}', Rejection.UNKNOWN_TYPE),
+        (b'{"resourceType":"../x","id":"p1"}', Rejection.UNKNOWN_TYPE),
+        (b'{"resourceType":"Patients"}', Rejection.NO_ID),
         (b'{"resourceType":"Patient","id":7}', Rejection.WRONG_TYPE),
         (b'{"resourceType":["Patient"],"id":"p1"}', Rejection.WRONG_TYPE),
         (with_member(b'"meta":[]'), Rejection.WRONG_TYPE),
@@ -97,6 +108,28 @@ def test_nesting_just_within_the_limit_passes() -> None:
 
 def test_many_brackets_that_do_not_nest_pass() -> None:
     assert keys_of(with_member(b'"a":[' + b",".join([b"[{}]"] * 1000) + b"]")).id == "p1"
+
+
+NESTS: dict[str, tuple[bytes, bytes]] = {
+    "lists": (b"[", b"]"),
+    "objects": (b'{"":', b"}"),
+    "lists in objects": (b'{"":[', b"]}"),
+}
+
+
+@pytest.mark.parametrize("kind", NESTS)
+def test_the_fewest_bytes_that_nest_too_deeply_are_found(kind: str) -> None:
+    begin, end = NESTS[kind]
+    levels = sum(begin.count(bracket) for bracket in (b"[", b"{"))
+    just = -(-MAX_DEPTH // levels)
+    assert not is_too_deep(begin * (MAX_DEPTH // levels) + b"0" + end * (MAX_DEPTH // levels))
+    assert is_too_deep(begin * (just + 1) + b"0" + end * (just + 1))
+
+
+@given(st.lists(st.sampled_from([(b"[", b"]"), (b'{"":', b"}")]), min_size=480, max_size=520))
+def test_any_mix_of_lists_and_objects_is_too_deep_past_the_limit(levels: list[tuple[bytes, bytes]]) -> None:
+    text = b"".join(begin for begin, _ in levels) + b"0" + b"".join(end for _, end in reversed(levels))
+    assert is_too_deep(text) is (len(levels) > MAX_DEPTH)
 
 
 def test_brackets_in_strings_are_not_nesting() -> None:
