@@ -18,6 +18,7 @@ from typing import Any
 from local.account.joined_service import Answer
 from local.account.ministack_names import ministack
 from local.athena.executions import Executions
+from local.athena.permissions import workgroup_of_execution
 
 _partitions_lock = threading.Lock()
 
@@ -29,6 +30,8 @@ def register() -> None:
     athena._start_query_execution = _beside_definitions(athena._start_query_execution, executions)
     athena._get_query_results = _beside_others(athena._get_query_results, executions)
     athena._stop_query_execution = executions.stop
+    actions = ministack("ministack.core.iam_actions")
+    actions.extract_resource_arn = workgroup_of_execution(actions.extract_resource_arn)
     glue = ministack("ministack.services.glue")
     glue._batch_update_partition = _at_once(glue._batch_update_partition)
 
