@@ -10,14 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import cold_start
+from bench import cold_start, range_function
 from bench.report import Report, document
 
 RESULTS = Path(__file__).parent / "results.json"
 FEWEST_SAMPLES = 5
 
 Benchmark = Callable[[int, Callable[[int, int], None]], Report]
-BENCHMARKS: Mapping[str, Benchmark] = {"cold-start": cold_start.run}
+BENCHMARKS: Mapping[str, Benchmark] = {
+    "range-function": range_function.run,
+    "cold-start": cold_start.run,
+}
 """A benchmark takes the number of samples and what to tell its progress, and returns its report."""
 
 

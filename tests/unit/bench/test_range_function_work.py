@@ -1,0 +1,68 @@
+"""The benchmark of the range function measures the work that it names."""
+
+import json
+import os
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from bench.fhir_data import BenchData, BenchInput
+from bench.tools import duckdb_text
+from bench.work_processes import WorkCase, measure
+
+ROOT = Path(__file__).parents[3]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'functions'}"}
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> BenchInput:
+    return BenchData(cache=tmp_path_factory.mktemp("data")).input("mixed", 300_000)
+
+
+def case(given: BenchInput, work: str, processes: int = 1) -> WorkCase:
+    module = "bench.range_function_work"
+    return WorkCase(given.kind, module, work, given.path, given.size, given.path, processes)
+
+
+def test_every_part_of_the_work_can_be_measured(given: BenchInput, tmp_path: Path) -> None:
+    works = ("read", "scan", "write", "parquet", "events", "both")
+
+    found = measure([case(given, work) for work in works], 1, ENVIRONMENT, tmp_path)
+
+    assert [one.failed for one in found] == [None] * len(works)
+    assert all(one.samples[0].cpu > 0 for one in found)
+    slowest = sorted(found, key=lambda one: one.samples[0].cpu)[-2:]
+    assert {one.case.work for one in slowest} == {"events", "both"}
+
+
+def test_two_processes_work_at_the_same_time_and_write_the_lakes_files(
+    given: BenchInput, tmp_path: Path
+) -> None:
+    (found,) = measure([case(given, "parquet", processes=2)], 1, ENVIRONMENT, tmp_path)
+
+    assert found.failed is None
+    sizes = [path.stat().st_size for path in sorted(tmp_path.glob("*/lake"))]
+    assert len(sizes) == 2
+    assert 0 < sizes[0] == sizes[1] < given.size / 3
+
+
+def test_work_that_fails_is_measured_once_and_says_why(given: BenchInput, tmp_path: Path) -> None:
+    broken = given.path.with_name("broken.ndjson")
+    broken.write_bytes(b"{\n" * 9)
+    cases = [case(BenchInput("mixed", broken, True), "parquet"), case(given, "read")]
+
+    bad, good = measure(cases, 2, ENVIRONMENT, tmp_path)
+
+    assert bad.failed is not None
+    assert "good lines only" in bad.failed
+    assert len(good.samples) == 2
+
+
+def test_the_tool_that_is_said_to_keep_the_text_keeps_it(given: BenchInput, tmp_path: Path) -> None:
+    duckdb_text(given.path, tmp_path)()
+
+    columns = pq.read_table(tmp_path / "duckdb.parquet").to_pydict()
+    lines = given.path.read_text().splitlines()
+    assert columns["resource"] == lines
+    assert columns["id"] == [json.loads(line)["id"] for line in lines]
