@@ -65,7 +65,7 @@ def names(patient_ids: Iterable[str], erased: frozenset[str]) -> bool:
 
 def refers(text: bytes, erased: frozenset[str]) -> bool:
     """Whether the resource in `text` refers to an erased patient of the same server in any of its elements,
-    those outside the patient's compartment included (Task.for is one)."""
+    those outside the patient's compartment included (Library.subjectReference is one)."""
     if not erased:
         return False
     if len(erased) <= _FEW and b"\\" not in text and not any(map(text.__contains__, _as_bytes(erased))):

@@ -67,9 +67,9 @@ def test_a_resource_names_whoever_is_among_its_patients() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        b'{"resourceType":"Task","for":{"reference":"Patient/p-1"}}',
-        b'{"resourceType":"Task","for":{"reference":"Patient/p-1/_history/2"}}',
-        b'{"resourceType":"Task","for":{"reference":"Patient\\/p\\u002d1"}}',
+        b'{"resourceType":"Library","subjectReference":{"reference":"Patient/p-1"}}',
+        b'{"resourceType":"Library","subjectReference":{"reference":"Patient/p-1/_history/2"}}',
+        b'{"resourceType":"Library","subjectReference":{"reference":"Patient\\/p\\u002d1"}}',
         b'{"reference":"urn:uuid:0cc175b9-c0f1-4b6a-831c-399e26977266"}',
     ],
 )
@@ -83,7 +83,7 @@ def test_a_reference_anywhere_in_a_resource_refers_to_the_patient(text: bytes) -
 @pytest.mark.parametrize(
     "text",
     [
-        b'{"resourceType":"Task","id":"p-1"}',
+        b'{"resourceType":"Library","id":"p-1"}',
         b'{"text":"like Patient/p-1, who"}',
         b'{"reference":"https://other.example/r4/Patient/p-1"}',
         b'{"reference":"Patient/p-12"}',

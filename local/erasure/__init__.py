@@ -1,0 +1,1 @@
+"""Erasing one patient from every bucket of a hub: found, left out or blanked, and searched for again."""

@@ -1,0 +1,90 @@
+"""Rows of the lake's files. A file that has to lose rows is written again without them: the others as they
+were, in their order, row group by row group."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lake.parquet_files import open_writer
+from local.erasure.findings import Findings
+from local.erasure.matching import Match, Matcher
+from local.erasure.object_versions import VersionBytes, VersionFile
+
+MAGIC = b"PAR1"
+"""What a Parquet file begins with (Apache Parquet, «File Format»)."""
+
+_TEXT = "resource"
+_PATIENTS = "patient_ids"
+
+
+class NoResources(Exception):
+    """The file has no column of resources: what it holds is not known here."""
+
+
+@dataclass(frozen=True)
+class FoundRows:
+    """What the rows of a file have of the patient, and how many there are."""
+
+    findings: Findings
+    rows: int
+
+
+def is_parquet(content: VersionBytes) -> bool:
+    """Whether it is a Parquet file, by its first bytes: Athena names what it writes without an ending."""
+    return content.version.size > len(MAGIC) and content.read_range(0, len(MAGIC)) == MAGIC
+
+
+def find_rows(content: VersionBytes, matcher: Matcher) -> FoundRows:
+    """What a file has of the patient. Raises `NoResources`."""
+    findings = Findings()
+    file = _open(content)
+    columns = [name for name in (_PATIENTS, _TEXT) if name in file.schema_arrow.names]
+    for group in range(file.num_row_groups):
+        for _, match in _matches(file.read_row_group(group, columns=columns), matcher):
+            findings.add(match)
+    return FoundRows(findings, file.metadata.num_rows)
+
+
+def write_without(content: VersionBytes, matcher: Matcher, sink: Any) -> None:
+    """Write the file into `sink` without the rows that have to go."""
+    file = _open(content)
+    writer = open_writer(sink, file.schema_arrow)
+    try:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group)
+            gone = {index for index, match in _matches(table, matcher) if match.erases}
+            if gone:
+                table = table.filter(pa.array([index not in gone for index in range(table.num_rows)]))
+            if table.num_rows:
+                writer.write_table(table, row_group_size=table.num_rows)
+    finally:
+        writer.close()
+
+
+def _open(content: VersionBytes) -> pq.ParquetFile:
+    file = pq.ParquetFile(VersionFile(content))
+    if _TEXT not in file.schema_arrow.names:
+        raise NoResources
+    return file
+
+
+def _matches(table: pa.Table, matcher: Matcher) -> Iterator[tuple[int, Match]]:
+    """Index and match of each row that concerns the patient."""
+    texts = table[_TEXT].combine_chunks()
+    patients = table[_PATIENTS].combine_chunks() if _PATIENTS in table.schema.names else None
+    suspects = pc.or_(
+        pc.match_substring(texts, matcher.patient_id), pc.match_substring(texts, r"\u00")
+    ).fill_null(False)
+    indices = set(pc.indices_nonzero(suspects).to_pylist())
+    if patients is not None:
+        of_patient = pc.equal(pc.list_flatten(patients), matcher.patient_id)
+        indices |= set(pc.list_parent_indices(patients).filter(of_patient).to_pylist())
+    for index in sorted(indices):
+        named = (patients[index].as_py() if patients is not None else None) or ()
+        match = matcher.of_row(named, (texts[index].as_py() or "").encode())
+        if match is not None:
+            yield index, match
