@@ -57,7 +57,7 @@ class Query:
         except duckdb.InterruptException:
             raise QueryFailed("interrupted") from None
         except duckdb.Error as error:
-            raise failed(error, self._sql, self._database) from None
+            raise failed(error, self._sql, self._database, self._catalog.databases()) from None
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -7,6 +7,7 @@ issues in Athena». The names before the colon are Trino's standard error codes.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from local.athena.sql_text import place
 
@@ -29,14 +30,9 @@ STOPPED_REASON = "Query was cancelled by user"
 
 _NO_ACCESS = "cannot be resolved or requester is not authorized to access requested resources"
 _SYNTAX = re.compile(r'syntax error at or near "([^"]*)"')
+_TABLE = re.compile(r"Table with name (\S+) does not exist")
 _KNOWN = (
     # DuckDB's words, Trino's code, what Trino says of the name
-    (re.compile(r"Table with name (\S+) does not exist"), "TABLE_NOT_FOUND", "Table '{name}' does not exist"),
-    (
-        re.compile(r"[Ss]chema .*?\"?([\w-]+)\"? does not exist"),
-        "SCHEMA_NOT_FOUND",
-        "Schema '{name}' does not exist",
-    ),
     (
         re.compile(r"Function with name (\S+) does not exist"),
         "FUNCTION_NOT_FOUND",
@@ -61,16 +57,17 @@ def malformed(error: Exception, sql: str) -> MalformedQuery:
     return MalformedQuery(f"line 1:1: {_first_line(error)}")
 
 
-def failed(error: Exception, sql: str, database: str) -> QueryFailed:
-    """What Athena says of a query that DuckDB could not run."""
+def failed(error: Exception, sql: str, database: str, databases: Iterable[str]) -> QueryFailed:
+    """What Athena says of a query in `database` that DuckDB could not run."""
     told = str(error)
+    table = _TABLE.search(told)
+    if table:
+        return _no_table(table[1].strip("\"'!").lower(), sql, database, databases)
     for pattern, code, says in _KNOWN:
         found = pattern.search(told)
         if found:
             name = found[1].strip("\"'!").lower()
-            where = place(sql, name.rpartition(".")[2])
-            full = f"awsdatacatalog.{_qualified(name, sql, database)}" if code == "TABLE_NOT_FOUND" else name
-            return QueryFailed(f"{code}: {where}: {says.format(name=full)}")
+            return QueryFailed(f"{code}: {place(sql, name.rpartition('.')[2])}: {says.format(name=name)}")
     if told.startswith("Binder Error"):
         return QueryFailed(f"TYPE_MISMATCH: {_first_line(error)}")
     if told.startswith("Conversion Error"):
@@ -78,12 +75,15 @@ def failed(error: Exception, sql: str, database: str) -> QueryFailed:
     return QueryFailed(f"GENERIC_INTERNAL_ERROR: {_first_line(error)}")
 
 
-def _qualified(name: str, sql: str, database: str) -> str:
-    """The table with its database: the one that the text names before it, or the query's own."""
-    if "." in name:
-        return name
+def _no_table(name: str, sql: str, database: str, databases: Iterable[str]) -> QueryFailed:
+    """The table is missing, or the database that the text names before it."""
+    name = name.rpartition(".")[2]
     written = re.search(rf'"?([\w-]+)"?\s*\.\s*"?{re.escape(name)}\b', sql, re.IGNORECASE)
-    return f"{written[1] if written else database}.{name}"
+    schema = written[1].lower() if written else database
+    where = place(sql, schema if written else name)
+    if schema not in databases:
+        return QueryFailed(f"SCHEMA_NOT_FOUND: {where}: Schema '{schema}' does not exist")
+    return QueryFailed(f"TABLE_NOT_FOUND: {where}: Table 'awsdatacatalog.{schema}.{name}' does not exist")
 
 
 def _first_line(error: Exception) -> str:

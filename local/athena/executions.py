@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 import uuid
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ from local.athena.errors import (
     ScanLimitExceeded,
 )
 from local.athena.result_values import csv_line
+
+logger = logging.getLogger("local.athena")
 
 _ENGINE = "Athena engine version 3"
 _MOST_ROWS = 1000
@@ -84,7 +87,8 @@ class Executions:
             self.catalog.write(bucket, key, body, headers)
 
         query = self._queries[query_id] = Query(sql, database.lower(), self.catalog, put)
-        limit = configuration.get("BytesScannedCutoffPerQuery")
+        # A template's Fn::Sub gives text.
+        limit = int(configuration.get("BytesScannedCutoffPerQuery") or 0) or None
         task = asyncio.get_running_loop().create_task(self._run(query, record, limit, headers))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -120,6 +124,7 @@ class Executions:
         except (QueryFailed, MalformedQuery) as error:
             return "FAILED", str(error)
         except Exception as error:
+            logger.exception("a query could not be run")
             return "FAILED", f"GENERIC_INTERNAL_ERROR: {type(error).__name__}"
         return "SUCCEEDED", ""
 

@@ -110,13 +110,30 @@ class Relations:
                 f"CAST(NULL AS {kind}) AS {quoted(column)}" for column, kind in [*columns, *types.items()]
             )
             return f"SELECT {', '.join(none)} WHERE false"
-        read = [f"CAST({quoted(column)} AS {kind}) AS {quoted(column)}" for column, kind in columns]
-        hive = ", ".join(f"{literal(key)}: {kind}" for key, kind in {RELATION: "VARCHAR", **types}.items())
+        return self._read(relation, placed, columns, types)
+
+    def _read(
+        self,
+        relation: str,
+        placed: Mapping[str, TableFile],
+        columns: Iterable[tuple[str, str]],
+        partition_types: Mapping[str, str],
+    ) -> str:
+        """The statement that reads the files. A column that none of them has is NULL, as in Athena."""
+        hive = ", ".join(
+            f"{literal(key)}: {kind}" for key, kind in {RELATION: "VARCHAR", **partition_types}.items()
+        )
         paths = ", ".join(map(literal, [*placed, self._never_read(placed)]))
+        options = f"union_by_name = true, hive_partitioning = true, hive_types = {{{hive}}}"
+        files = f"read_parquet([{paths}], {options})"
+        there = {row[0] for row in self._connection.execute(f"DESCRIBE FROM {files}").fetchall()}
+        selected = [
+            f"CAST({quoted(name) if name in there else 'NULL'} AS {kind}) AS {quoted(name)}"
+            for name, kind in columns
+        ]
         return (
-            f"SELECT {', '.join([*read, *map(quoted, types)])} "  # noqa: S608 (all is quoted)
-            f"FROM read_parquet([{paths}], union_by_name = true, hive_partitioning = true, "
-            f"hive_types = {{{hive}}}) WHERE {quoted(RELATION)} = {literal(relation)}"
+            f"SELECT {', '.join([*selected, *map(quoted, partition_types)])} FROM {files} "  # noqa: S608 (quoted)
+            f"WHERE {quoted(RELATION)} = {literal(relation)}"
         )
 
     def _never_read(self, placed: Iterable[str]) -> str:

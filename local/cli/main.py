@@ -20,6 +20,7 @@ from local.cli.operations.options import add_operations
 from local.cli.output import Output
 from local.cli.parsing import Parser, positive
 from local.cli.project import Project, command_line
+from local.cli.query import add_query
 from local.cli.refusals import refusal
 
 Command = Callable[[Project, Output, argparse.Namespace], int]
@@ -129,6 +130,7 @@ def parser(more: Sequence[Commands] = ()) -> argparse.ArgumentParser:
         _add_data_commands,
         _add_function_commands,
         add_operations,
+        add_query,
         *more,
     ):
         define(add)
