@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from common import aws_clients
 from common.observability import count, lambda_entry, logger, presentable
 from healthlake_export.datastore_state import DatastoreState
+from healthlake_export.erasures import is_erasure
 from healthlake_export.errors import EventsNotAccepted, HealthLakeRefused
 from healthlake_export.export_start import export_job_name
 from healthlake_export.failure_reason import FailureReason, failure_reason
@@ -84,13 +85,16 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
 
     Returns `{"outcome", "error", "cause", "result"}`, where `outcome` is FAILED; or SUPERSEDED when the run
     had the lock and lost it to another one before it failed; or COMPLETED when its last write had been made
-    and only the answer was lost; or REDRIVEN when the rule tells of an execution that runs again. Done twice
-    it changes nothing. Raises `HealthLakeBusy` when the job could not be cancelled, with the lock kept, since
-    a second export must not start beside it.
+    and only the answer was lost; or REDRIVEN when the rule tells of an execution that runs again; or RELEASED
+    when the lock was an erasure's that is not renewed any more. Done twice it changes nothing. Raises
+    `HealthLakeBusy` when the job could not be cancelled, with the lock kept, since a second export must not
+    start beside it.
     """
     failed = FailedExecution.from_event(event, aws_clients.stepfunctions())
     settings = export_settings()
     state = RunState(aws_clients.dynamodb(), settings.table, settings.datastore_id)
+    if is_erasure(failed.execution_arn):
+        return _release_erasure(state, failed)
     run = RunIdentity.of_execution(failed.execution_arn, settings.datastore_id)
     if failed.is_alive:
         logger().info("left alone: the execution was redriven", run_id=run.run_id)
@@ -107,6 +111,13 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
         outcome, result = _how_it_ended(state, run, failed)
     _publish(state, settings.bus)
     return failed.answer(outcome, result)
+
+
+def _release_erasure(state: RunState, failed: FailedExecution) -> dict[str, Any]:
+    """An erasure whose process died is no run: it has no job, no audit item and no event."""
+    released = state.release_stale(failed.execution_arn, format_instant(datetime.now(UTC)))
+    logger().warning("erasure no longer holds the run lock", owner=failed.execution_arn, released=released)
+    return failed.answer("RELEASED", {})
 
 
 def _told_when_asked(executions: SFNClient, execution_arn: str) -> dict[str, Any]:

@@ -209,6 +209,15 @@ class RunState:
         actions = [run_that_never_began(self._table, run, outcome), self._remember(run, event)]
         return condition_holds(lambda: self._client.transact_write_items(TransactItems=actions))
 
+    def release_stale(self, owner: str, now: str) -> bool:
+        """Release the lock of an owner that is no run and has not said that it lives in time; False when the
+        lock is another's by now, or the owner has said so."""
+        return self._update(
+            "REMOVE #owner, lockedAt, staleAfter, phase",
+            "#owner = :owner AND staleAfter < :now",
+            {":owner": owner, ":now": now},
+        )
+
     def resume(self) -> bool:
         """Let the schedule start exports again; False when they are not paused."""
         return self._update("REMOVE pausedAt, holds", "attribute_exists(pausedAt)", {})

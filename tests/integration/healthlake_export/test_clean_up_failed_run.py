@@ -14,7 +14,9 @@ from healthlake_export import (
     advance_watermark,
     clean_up_failed_run,
 )
+from healthlake_export.erasures import lock_owner
 from healthlake_export.fhir_export_api import ExportJob
+from healthlake_export.run_context import RunIdentity
 from healthlake_export.run_state import RunState
 from local.testing.fake_services import refusal
 
@@ -47,6 +49,22 @@ def test_a_failed_run_is_recorded_released_and_published(invoke: Invoke, state: 
     event = bus()[0]
     assert event["detail-type"] == "ExportFailed"
     assert event["detail"]["error"] == "ExceedToleratedFailureThreshold"
+
+
+@pytest.mark.parametrize(("stale_after", "released"), [("2026-03-01T12:00:00Z", True), ("2999", False)])
+def test_an_erasure_loses_the_lock_once_it_is_stale_and_leaves_no_run_behind(
+    invoke: Invoke, state: RunState, bus: Any, stale_after: str, *, released: bool
+) -> None:
+    owner = lock_owner("1")
+    assert state.acquire("unused", owner, now="now", stale_after=stale_after)
+    abandoned = {"executionArn": owner, "failure": {"Error": "RunAbandoned"}}
+
+    answer = invoke(clean_up_failed_run, "range_could_not_be_processed", **abandoned)
+
+    assert answer["outcome"] == "RELEASED"
+    assert (state.read().owner is None) == released
+    assert state.read_audit(RunIdentity.of_execution(owner, state.datastore_id)) == {}
+    assert bus() == []
 
 
 def test_cleaning_up_twice_changes_nothing_and_publishes_once(invoke: Invoke, bus: Any) -> None:
