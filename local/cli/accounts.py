@@ -7,6 +7,7 @@ import boto3
 from botocore.config import Config
 
 from local.account.clients import client as local_client
+from local.account.clients import session as local_session
 from local.account.settings import ACCOUNT_ID
 from local.account.state_file import RunningAccount
 from local.cli.errors import CommandError
@@ -39,6 +40,10 @@ class AwsAccount:
     def region(self) -> str:
         return self._session.region_name
 
+    @property
+    def session(self) -> boto3.Session:
+        return self._session
+
     def client(self, service: str) -> Any:
         """A client of the service in this account."""
         return self._session.client(service, config=_CONFIG)  # type: ignore[call-overload]
@@ -50,6 +55,11 @@ Account = RunningAccount | AwsAccount
 def client(account: Account, service: str) -> Any:
     """A client of the service in the account."""
     return account.client(service) if isinstance(account, AwsAccount) else local_client(account, service)
+
+
+def session(account: Account) -> boto3.Session:
+    """A session with the account's region and credentials, for requests that boto3 does not know."""
+    return account.session if isinstance(account, AwsAccount) else local_session(account)
 
 
 def account_id(account: Account) -> str:

@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.account import signals
 from local.account.clients import forget_foreign_settings
 from local.account.settings import DEFAULT_PORT
+from local.cli.erase import add_erase
 from local.cli.errors import CommandError
 from local.cli.operations.hub import add_place
 from local.cli.operations.options import add_operations
@@ -131,6 +132,7 @@ def parser(more: Sequence[Commands] = ()) -> argparse.ArgumentParser:
         _add_function_commands,
         add_operations,
         add_query,
+        add_erase,
         *more,
     ):
         define(add)

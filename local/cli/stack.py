@@ -28,11 +28,11 @@ def describe(account: Account, stack_name: str) -> Mapping[str, Any] | None:
     return stacks[0] if stacks else None
 
 
-def functions(account: Account, stack_name: str) -> Mapping[str, str]:
-    """The names of the stack's functions by logical id; raises CommandError when it is not deployed."""
+def resources(account: Account, stack_name: str) -> list[Mapping[str, Any]]:
+    """CloudFormation's summaries of the stack's resources; raises CommandError when it is not deployed."""
     pages = client(account, "cloudformation").get_paginator("list_stack_resources")
     try:
-        resources = [
+        return [
             resource
             for page in pages.paginate(StackName=stack_name)
             for resource in page["StackResourceSummaries"]
@@ -41,9 +41,13 @@ def functions(account: Account, stack_name: str) -> Mapping[str, str]:
         if not _says_that_it_does_not_exist(error):
             raise
         raise _not_deployed(account, stack_name) from None
+
+
+def functions(account: Account, stack_name: str) -> Mapping[str, str]:
+    """The names of the stack's functions by logical id; raises CommandError when it is not deployed."""
     return {
         resource["LogicalResourceId"]: resource["PhysicalResourceId"]
-        for resource in resources
+        for resource in resources(account, stack_name)
         if resource["ResourceType"] == "AWS::Lambda::Function"
     }
 

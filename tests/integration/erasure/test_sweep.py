@@ -10,7 +10,8 @@ from typing import Any
 import boto3
 import pytest
 
-from local.erasure import object_versions, replacement, sweep
+from local.erasure import object_versions, replacement
+from local.erasure.examination import Examiner
 from local.testing.mocked_hub import BUCKET, LAKE_BUCKET, REGION
 
 RESULTS = "hub-results"
@@ -240,13 +241,13 @@ def test_an_object_that_is_replaced_meanwhile_is_left_for_the_next_pass(
 ) -> None:
     buckets.put(BUCKET, EXPORTED, line("Observation", "o-1", "p-1"))
     newer = line("Observation", "o-2", "p-1") + b"\n" + line("Observation", "o-3", "p-2")
-    replace = sweep.Examiner.replace
+    replace = Examiner.replace
 
     def late(*arguments: Any) -> Any:
         buckets.put(BUCKET, EXPORTED, newer)
         return replace(*arguments)
 
-    monkeypatch.setattr(sweep.Examiner, "replace", late)
+    monkeypatch.setattr(Examiner, "replace", late)
     assert buckets.sweep().left == [("HubBucket", EXPORTED, "it was replaced while it was looked at")]
     assert buckets.read(BUCKET, EXPORTED) == newer
 
