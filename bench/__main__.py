@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import cold_start, range_function
+from bench import cold_start, cost, range_function, whole_runs
 from bench.report import Report, document
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -20,6 +20,8 @@ Benchmark = Callable[[int, Callable[[int, int], None]], Report]
 BENCHMARKS: Mapping[str, Benchmark] = {
     "range-function": range_function.run,
     "cold-start": cold_start.run,
+    "whole-runs": whole_runs.run,
+    "cost": cost.run,
 }
 """A benchmark takes the number of samples and what to tell its progress, and returns its report."""
 
