@@ -177,8 +177,11 @@ class Erasure:
                     self._wait_for_queries(lock, step)
                 found.uploads = self._abort_uploads(began)
                 step.result = _told(found)
+            stuck = again and found.left == erased.passes[-1].left and not found.did_anything
             erased.passes.append(found)
             erased.verified = found.clean_of_data if again else found.clean
+            if stuck:
+                return
 
     def _sweep(self, *, erase: bool, lock: RunLock | None = None) -> Sweep:
         require = lock.require if lock is not None else lambda: None

@@ -88,6 +88,12 @@ class PassResult:
         return not self.left and not self.uploads and not any(one.changed for one in self.areas.values())
 
     @property
+    def did_anything(self) -> bool:
+        """Whether the pass changed anything."""
+        total = self.total()
+        return bool(self.uploads or total.replaced or total.deleted or total.old_versions)
+
+    @property
     def clean_of_data(self) -> bool:
         """As `clean`, but for results of queries: what is queried once the lake is clean is nothing of the
         patient's."""
