@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.account import signals
 from local.account.clients import forget_foreign_settings
 from local.account.settings import DEFAULT_PORT
+from local.cli.compact import add_compact
 from local.cli.erase import add_erase
 from local.cli.errors import CommandError
 from local.cli.operations.hub import add_place
@@ -132,6 +133,7 @@ def parser(more: Sequence[Commands] = ()) -> argparse.ArgumentParser:
         _add_function_commands,
         add_operations,
         add_query,
+        add_compact,
         add_erase,
         *more,
     ):
