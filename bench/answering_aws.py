@@ -41,7 +41,7 @@ class AnsweringAws:
 
     def answer_for(self, session: botocore.session.Session) -> None:
         """Answer what the clients of the session ask from now on."""
-        session.register("before-send", self._answer)
+        session.register("before-send", self._answer)  # type: ignore[arg-type]
 
     def _answer(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse:
         service, operation = event_name.split(".")[1:3]

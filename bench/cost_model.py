@@ -26,6 +26,9 @@ TARGETS: Mapping[str, float] = {"resource": 1.20, "batch": 0.10}
 """Dollars that a million changed resources may cost, with one event each or in events for many."""
 
 GIGABYTE = 2**30
+TERABYTE = 10**12
+SMALLEST_SCAN_BYTES = 10 * 10**6
+"""Athena bills a query as if it had scanned this at least («Amazon Athena Pricing»)."""
 READ_CHUNK_BYTES = 4 << 20
 DEPLOYED_RANGE = "ProcessRangeFunction"
 DEPLOYED_CHECK = "CheckExportFunction"
@@ -87,6 +90,8 @@ class Assumptions:
     """30 until exported files expire, 7 more as former versions."""
     parquet_months: int = 1
     log_months: int = 3
+    gets_of_a_file: int = 3
+    """Requests of a query that opens a Parquet file: its end, its footer, a column chunk."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +172,14 @@ def cost_by_scope(quantities: Iterable[Quantity], prices: Prices) -> dict[str, f
 def total(quantities: Iterable[Quantity], prices: Prices) -> float:
     """Dollars of all."""
     return sum(prices.cost(one.key, one.amount) for one in quantities)
+
+
+def query(scanned: float, files: int, assumed: Assumptions) -> list[Quantity]:
+    """What a query in Athena takes that scans so many bytes in so many files."""
+    return [
+        Quantity("athena.tb", max(scanned, SMALLEST_SCAN_BYTES) / TERABYTE, "query"),
+        Quantity("s3.get", files * assumed.gets_of_a_file, "query"),
+    ]
 
 
 def gigabyte_seconds(milliseconds: float, megabytes: int) -> float:

@@ -14,6 +14,7 @@ from bench.cost_model import (
     TARGETS,
     cost_by_scope,
     cost_by_service,
+    query,
     total,
 )
 
@@ -27,7 +28,7 @@ _NAMES = {"run": "what every run takes", "range": "what byte ranges take", "reso
 
 def cost_tables(cost: Cost) -> str:
     """All tables, with the title first."""
-    parts = (_of_a_million, _of_scopes, _of_a_run, _of_a_month, _beside, _verdicts)
+    parts = (_of_a_million, _of_scopes, _of_a_run, _of_a_month, _of_queries, _beside, _verdicts)
     head = f"{cost.title}, {cost.prices.region}, list prices of {cost.prices.collected} without free tiers"
     return "\n\n".join([head, *("\n".join(part(cost)) for part in parts)])
 
@@ -75,6 +76,21 @@ def _of_a_month(cost: Cost) -> Iterable[str]:
         dollars = cost.prices.cost(one.key, one.amount)
         yield f"{dollars:8.2f}  {one.amount:,.0f} × {price.unit} ({price.service})"
     yield f"{total(cost.fixed, cost.prices):8.2f}  together"
+
+
+def _of_queries(cost: Cost) -> Iterable[str]:
+    """Two million resources that runs every five minutes have brought in a month, read in the files of those
+    runs and in compacted ones."""
+    runs = cost.assumed.runs_per_month
+    scanned = 2 * MILLION * cost.told["off"].parquet_bytes
+    yield f"a query over every text of two million resources, {scanned / 1e6:,.0f} MB of Parquet"
+    for name, files in (
+        ("compacted", 20),
+        ("of one run", 400),
+        ("of a month of runs", runs * cost.assumed.types),
+    ):
+        dollars = total(query(scanned, files, cost.assumed), cost.prices)
+        yield f"{dollars:8.4f}  in {files:,} files, {name}"
 
 
 def _beside(cost: Cost) -> Iterable[str]:

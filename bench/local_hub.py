@@ -131,7 +131,6 @@ class LocalHub:
 def deployed_hub(state_dir: Path, parameters: Mapping[str, str]) -> Iterator[LocalHub]:
     """The application with these parameters in an account of its own, which is stopped at the end."""
     forget_foreign_settings()
-    os.environ.pop("PYTHONPATH", None)  # functions shall find what their artifacts hold
     project = Project()
     output = Output(as_json=True)
     sam = Sam(project, state_dir / "logs", parameters)

@@ -1,11 +1,13 @@
 """What runs cost follows from fixed counts by arithmetic that can be done by hand."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bench.cost_model import (
     GIGABYTE,
+    READ_CHUNK_BYTES,
     Assumptions,
     Counted,
     FunctionCount,
@@ -14,11 +16,19 @@ from bench.cost_model import (
     cost_by_scope,
     cost_by_service,
     gigabyte_seconds,
+    query,
     ranges_of,
     run_of,
+    total,
     wall_ms,
 )
 from bench.prices import Prices, read_prices
+from healthlake_export.change_events import EVENT_ID_BYTES
+from healthlake_export.event_publisher import IN_FLIGHT
+from healthlake_export.object_bytes import CHUNK_BYTES
+from local.testing.template_reader import read
+
+ROOT = Path(__file__).parents[3]
 
 ASSUMED = Assumptions(overlap=0.0, cold_start_ms=0, cold_range_ms=0, start_transitions=0)
 START = FunctionCount(1, cpu_ms=10, requests={"dynamodb GetItem": 2}, log_bytes=700, megabytes=256)
@@ -104,6 +114,36 @@ def test_gigabyte_seconds_are_the_processors_time_and_the_wait_for_the_network()
     assert amounts(1000, assumed)["lambda.gb-second", "resource"] == pytest.approx(expected)
 
 
+def test_what_comes_again_takes_the_processor_for_being_recognised() -> None:
+    told = replace(ONE_EACH, put_events=0)
+    once = amounts(1000, replace(ASSUMED, download_bytes_per_ms=1e12), told)
+    again = amounts(1000, replace(ASSUMED, overlap=0.5, download_bytes_per_ms=1e12), told)
+
+    ratio = again["lambda.gb-second", "resource"] / once["lambda.gb-second", "resource"]
+    assert ratio == pytest.approx((100 + 0.5 * 10) / 100)
+
+
+def test_no_more_functions_start_cold_than_ranges_are_at_work_at_once() -> None:
+    def cold(ranges: int) -> float:
+        each_alone = replace(ASSUMED, types=0, resources_per_file=1, request_ms=0)
+        found = [
+            amounts(ranges, replace(each_alone, cold_range_ms=each), replace(ONE_EACH, range_ms=0))
+            for each in (0, 1000)
+        ]
+        return found[1]["lambda.gb-second", "range"] - found[0]["lambda.gb-second", "range"]
+
+    assert cold(5) == pytest.approx(5 * 1769 / 1024)
+    assert cold(500) == pytest.approx(20 * 1769 / 1024)
+
+
+def test_a_byte_range_pays_for_its_ledger_item_and_for_drawing_on_the_bound_on_events() -> None:
+    found = amounts(28)
+
+    assert found["dynamodb.read-unit", "range"] == 14 * (1 + 2)
+    assert found["dynamodb.write-unit", "range"] == 14 * 2 * 8, "two transactions besides what was counted"
+    assert found["s3.put", "range"] == 14 * (1 + 2), "HealthLake's file and the ids that are kept"
+
+
 def test_a_small_function_has_its_share_of_a_processor_and_a_large_one_no_more_than_one() -> None:
     assert wall_ms(10, 256, ASSUMED) == pytest.approx(10 * 1769 / 256)
     assert wall_ms(10, 3538, ASSUMED) == 10
@@ -133,3 +173,25 @@ def test_a_bill_adds_up_by_service_and_by_what_it_is_for(prices: Prices) -> None
 
     assert cost_by_service(bill, prices) == pytest.approx({"S3": 0.0054, "EventBridge": 0.000002})
     assert cost_by_scope(bill, prices) == pytest.approx({"run": 0.005, "range": 0.000402})
+
+
+def test_a_query_is_billed_by_what_it_scans_and_opens_and_for_ten_megabytes_at_least(prices: Prices) -> None:
+    assert total(query(2e12, 0, ASSUMED), prices) == pytest.approx(10)
+    assert total(query(5, 0, ASSUMED), prices) == total(query(10e6, 0, ASSUMED), prices)
+    assert total(query(5, 1000, ASSUMED), prices) == pytest.approx(0.00005 + 3000 * 0.4e-6)
+
+
+def test_what_is_assumed_is_what_the_product_and_its_parameters_say() -> None:
+    parameters = {name: one["Default"] for name, one in read(ROOT / "template.yaml")["Parameters"].items()}
+    assumed = Assumptions()
+
+    assert parameters["ExportSchedule"] == "rate(5 minutes)"
+    assert assumed.runs_per_month == 30 * 24 * 60 / 5
+    assert assumed.overlap == parameters["OverlapSeconds"] / 300
+    assert assumed.range_bytes == parameters["RangeSizeMegabytes"] << 20
+    assert assumed.max_concurrency == parameters["MaxConcurrency"]
+    assert assumed.exported_days == parameters["ExportRetentionDays"] + 7
+    assert assumed.log_months == parameters["LogRetentionDays"] / 30
+    assert assumed.in_flight == IN_FLIGHT
+    assert assumed.ids_bytes == EVENT_ID_BYTES
+    assert READ_CHUNK_BYTES == CHUNK_BYTES

@@ -43,7 +43,6 @@ def test_every_price_that_the_model_names_is_in_the_table(prices: Prices) -> Non
         assert key in prices.prices
     unused = [key for key in prices.prices if f'"{key}"' not in source]
     assert set(unused) == {
-        "athena.tb",
         "cloudwatch.alarm-metric-month",
         "cloudwatch.dashboard-month",
         "cloudwatch.metric-month",
