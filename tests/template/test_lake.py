@@ -212,6 +212,15 @@ def test_who_reads_the_lake_is_let_into_its_workgroup_and_its_tables(
     assert named == OPEN_TO_READERS[service]
 
 
+def test_who_compacts_writes_the_latest_versions_and_nothing_else(expanded: Expanded) -> None:
+    document = expanded.properties("LakeCompactorPolicy")["PolicyDocument"]
+    s3, glue = (one.resources for one in statements(document))
+    assert s3 == ("${LakeBucket.Arn}/current/*",)
+    prefix = "arn:${AWS::Partition}:glue:${AWS::Region}:${AWS::AccountId}:"
+    named = [resource.removeprefix(prefix) for resource in glue]
+    assert named == ["catalog", "database/${LakeDatabase}", "table/${LakeDatabase}/${FhirLatestTable}"]
+
+
 def test_the_range_function_writes_where_the_table_looks(expanded: Expanded) -> None:
     written = expanded.resources_for("ProcessRangeFunctionRole", "s3:PutObject")
     assert {one for one in written if "LakeBucket" in one} == {"${LakeBucket.Arn}/fhir/*"}

@@ -173,6 +173,7 @@ def test_the_outputs_are_those_that_others_rely_on(template: dict[str, Any]) -> 
         "HubBucketName",
         "LakeBucketName",
         "LakeDatabaseName",
+        "LakeCompactorPolicyArn",
         "LakeReaderPolicyArn",
         "LakeWorkGroupName",
         "QueryResultsBucketName",
