@@ -61,13 +61,11 @@ class KeyReader:
             return Rejection.NOT_UTF8
         return Rejection.TOO_DEEP if is_too_deep(text) else keys
 
-    def read_block(self, texts: Sequence[bytes], *, are_utf8: bool = False) -> list[ResourceKeys] | None:
+    def read_block(self, texts: Sequence[bytes]) -> list[ResourceKeys] | None:
         """The keys of all of `texts`, in their order, at the decoder's own speed. None when not all are
         plain: those have to be read one by one, which may still find nothing wrong with any of them.
-
-        `are_utf8` says that the caller has made sure of that for all of them at once.
         """
-        if not are_utf8 and not all(map(bytes.isascii, texts)) and not all(map(is_utf8, texts)):
+        if not all(map(bytes.isascii, texts)) and not all(map(is_utf8, texts)):
             return None
         try:
             keys = list(map(self._decode, texts))

@@ -200,7 +200,6 @@ def test_a_block_of_all_types_is_read_as_its_lines_are() -> None:
 def test_text_of_other_alphabets_is_plain() -> None:
     texts = ['{"resourceType":"Patient","id":"p1","a":"é😀"}'.encode(), resource("Patient")]
     assert READER.read_block(texts) is not None
-    assert READER.read_block(texts, are_utf8=True) is not None
 
 
 def test_an_empty_block_has_no_keys() -> None:
