@@ -44,7 +44,7 @@ def of_others(lines: list[bytes]) -> list[bytes]:
 def test_rows_of_the_patient_leave_the_lake_and_all_others_stay_as_they_were(
     buckets: Any, observations: list[bytes], lake_file: Any
 ) -> None:
-    buckets.put(LAKE_BUCKET, OBSERVATIONS, lake_file(observations))
+    buckets.put(LAKE_BUCKET, OBSERVATIONS, lake_file(observations, rows_in_a_group=2))
     before = buckets.rows(OBSERVATIONS)
 
     found = buckets.sweep()
@@ -67,6 +67,22 @@ def test_a_file_with_nothing_but_the_patient_is_deleted_with_all_its_versions(
 
     assert buckets.sweep().area("LakeBucket", "fhir/").deleted == 1
     assert buckets.everything() == {}
+
+
+def test_no_version_that_a_later_one_hid_is_seen_while_both_go(
+    buckets: Any, line: Line, lake_file: Any
+) -> None:
+    buckets.put(LAKE_BUCKET, OBSERVATIONS, *[lake_file([line("Patient", "p-1")])] * 3)
+    seen: list[bool] = []
+
+    def look(**_: Any) -> None:
+        listed = buckets.s3.list_object_versions(Bucket=LAKE_BUCKET).get("Versions", [])
+        seen.append(any(one["IsLatest"] for one in listed) and len(listed) in (1, 3))
+
+    buckets.s3.meta.events.register("before-call.s3.DeleteObjects", look)
+    buckets.sweep()
+
+    assert seen == [True, True], "first all that are hidden, then the one that hides them"
 
 
 def test_exported_lines_of_the_patient_become_blanks_and_all_others_keep_their_places(
