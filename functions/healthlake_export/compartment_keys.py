@@ -31,6 +31,10 @@ _NOT_A_MEMBER = "the resource type of the Struct"
 """The tag is not kept in an instance, and a field may not share its name in the JSON. A resource that has
 a member of this name with any other value is not decoded."""
 
+_RELATIVE = "Patient/"
+_MOST_KNOWN = 20_000
+"""References that are remembered, some two megabytes of them."""
+
 
 class Reference(msgspec.Struct, frozen=True, gc=False):
     """Of R4 «Reference» the only part that names a resource by its id."""
@@ -100,7 +104,7 @@ def patient_ids(keys: ResourceKeys) -> tuple[str, ...]:
 def patient_columns(keys: Sequence[ResourceKeys]) -> tuple[list[str], array[int]]:
     """`patient_ids` of all of `keys` as an Arrow list column: the ids one after the other, and the offsets
     (C int, one more than there are keys) at which those of each begin. Fast when all are of one type."""
-    known = _PatientIds()
+    known = _known_patients()
     types = set(map(type, keys))
     ways = _ways().get(types.pop()) if len(types) == 1 else None
     if ways is None:
@@ -119,8 +123,19 @@ class _PatientIds(dict[str, str]):
     name the same ones again and again."""
 
     def __missing__(self, reference: str) -> str:
-        found = self[reference] = patient_id(reference) or ""
+        if len(self) >= _MOST_KNOWN:
+            self.clear()
+        found = reference[len(_RELATIVE) :]
+        # Nearly all are relative, with letters, digits and hyphens as id: the pattern would find the same.
+        if not (reference.startswith(_RELATIVE) and found.replace("-", "").isalnum()):
+            found = patient_id(reference) or ""
+        self[reference] = found
         return found
+
+
+@cache
+def _known_patients() -> _PatientIds:
+    return _PatientIds()
 
 
 class _Path:

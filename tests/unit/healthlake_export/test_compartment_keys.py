@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from healthlake_export.compartment_keys import KeyReader, LooseKeys, patient_columns, patient_ids
 from healthlake_export.fhir_r4 import RESOURCE_TYPES
-from healthlake_export.patient_compartment import reference_paths
+from healthlake_export.patient_compartment import patient_id, reference_paths
 from healthlake_export.resource_keys import MAX_DEPTH, Rejection, ResourceKeys, read_keys
 from local.testing.line_mutations import mutated_line, resource_lines
 
@@ -249,6 +249,13 @@ def test_columns_of_many_types_and_shapes_say_what_each_resource_says() -> None:
     keys = [keys_of(resource("Flag", subject=shape)) for shape in shapes]
     keys.append(keys_of(resource("Patient")))
     assert in_lists(patient_columns(keys)) == [("1",), (), ("2",), ("r1",)]
+
+
+@given(rest=st.text(alphabet="aé9-_./?#| \u2003", max_size=5))
+def test_a_reference_is_understood_in_one_way_however_quickly(rest: str) -> None:
+    reference = f"Patient/{rest}"
+    keys = keys_of(resource("Flag", subject={"reference": reference}))
+    assert patient_ids(keys) == tuple(filter(None, [patient_id(reference)]))
 
 
 def test_reading_with_patients_rejects_and_accepts_what_reading_without_does() -> None:
