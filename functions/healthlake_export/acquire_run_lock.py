@@ -89,7 +89,11 @@ def acquire(
     return plan_run(
         identity,
         request,
-        Progress(parse_instant(left.watermark) if left.watermark else None, left.published_ids),
+        Progress(
+            parse_instant(left.watermark) if left.watermark else None,
+            left.published_ids,
+            left.ids_are_silent,
+        ),
         overlap=timedelta(seconds=settings.overlap_seconds),
         policy=EventPolicy(settings.change_events, settings.full_run_events, settings.batch_events),
         started_at=started_at,

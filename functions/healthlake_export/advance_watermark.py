@@ -19,6 +19,7 @@ from healthlake_export.run_state import RunState
 from healthlake_export.settings import export_settings
 
 _COUNTS = ("files", "ranges", "bytes", "lines", "rows", "published", "repeated", "quarantined")
+_COUNTS_SINCE = ("batched", "withheld", "lakeFiles", "lakeBytes")
 
 
 @lambda_entry
@@ -64,6 +65,7 @@ def _count_outcomes(run: RunContext, summary: Mapping[str, Any], progress: RunPr
         ResourcesPublished=summary["published"],
         ResourcesRepeated=summary["repeated"],
         ResourcesQuarantined=summary["quarantined"],
+        ResourcesWithheld=summary["withheld"],
         ResourcesNotExported=summary["exportErrors"],
         ExportsHeld=int(progress.is_held),
         EventLimitExceeded=int(went_over),
@@ -83,8 +85,8 @@ def summarise(run: RunContext, event: Mapping[str, Any], progress: RunProgress) 
         "jobId": event["export"]["jobId"],
         "jobStatus": event["export"]["jobStatus"],
         **{name: event["totals"][name] for name in _COUNTS},
-        # An execution started before batches existed is finished by functions deployed since.
-        "batched": event["totals"].get("batched", 0),
+        # An execution that was started before these counts came is finished by functions deployed since.
+        **{name: event["totals"].get(name, 0) for name in _COUNTS_SINCE},
         "exportErrors": event["plan"]["quarantined"],
         "held": progress.is_held,
         "watermark": progress.watermark,

@@ -43,8 +43,8 @@ class Nothing:
 class ChangePublisher:
     """Publishes the changes of one byte range.
 
-    `publish` and `finish` return the events that EventBridge has refused for good since. The counts are
-    final after `finish`: `published` changes were accepted, `batched` of them within events for many.
+    `publish`, `settle` and `finish` return the events that EventBridge has refused for good since. The counts
+    are final after `finish`: `published` changes were accepted, `batched` of them within events for many.
     """
 
     def __init__(self, events: EventPublisher, event_format: ChangeEventFormat, budget: Budget) -> None:
@@ -66,13 +66,18 @@ class ChangePublisher:
         full = self._batches.add(identity, keys, line)
         return [] if full is None else self._uncount(self._events.publish(full))
 
-    def finish(self) -> list[ChangeEvent]:
-        """Send what is left and wait until every event is accepted or refused; the budget's rest is free."""
+    def settle(self) -> list[ChangeEvent]:
+        """Send what is left and wait until every event is accepted or refused."""
         rest = self._batches.take()
         refused = [] if rest is None else self._events.publish(rest)
         refused += self._events.finish()
-        self._budget.give_back()
         return self._uncount(refused)
+
+    def finish(self) -> list[ChangeEvent]:
+        """Settle for good: the budget's rest is free."""
+        refused = self.settle()
+        self._budget.give_back()
+        return refused
 
     def _uncount(self, refused: list[ChangeEvent]) -> list[ChangeEvent]:
         """Take what was refused out of the count of the batched again."""

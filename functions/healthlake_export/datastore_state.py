@@ -29,6 +29,7 @@ class DatastoreState:
     sequence: int = 0
     watermark: str | None = None
     published_ids: str | None = None
+    ids_are_silent: bool = False
     first_run_at: str | None = None
     holds: int = 0
     paused_at: str | None = None
@@ -49,6 +50,7 @@ class DatastoreState:
             sequence=number(item, "sequence") or 0,
             watermark=text(item, "watermark"),
             published_ids=text(item, "publishedIds"),
+            ids_are_silent=item.get("idsAreSilent", {}).get("BOOL", False),
             first_run_at=text(item, "firstRunAt"),
             holds=number(item, "holds") or 0,
             paused_at=text(item, "pausedAt"),

@@ -26,7 +26,8 @@ class LedgerItem:
 
     Lines and positions are counted where the object is split, `line_bytes`, `rows` and `repeated` where
     a line's outcome is decided, `published` (`batched` of them within events for many) and `quarantined`
-    where EventBridge and S3 have confirmed them: a line lost in between shows. From `first_line_at` to
+    where EventBridge and S3 have confirmed them, and `lake_rows` where the footers of the lake's files do: a
+    line lost in between shows. From `first_line_at` to
     `lines_end_at` go the lines that start in the range, blank ones included; both are None when none does.
     """
 
@@ -46,14 +47,20 @@ class LedgerItem:
     batched: int
     repeated: int
     quarantined: int
+    withheld: int
+    lake_files: int
+    lake_rows: int
+    lake_bytes: int
     published_ids: int
     completed_at: str
 
     @classmethod
     def from_item(cls, item: Mapping[str, AttributeValueTypeDef]) -> LedgerItem:
         """The ledger item in an item of the table."""
-        # Items that were written before batches existed have none.
-        values = {_STORED_AS["batched"]: 0, **plain(item)}
+        stored = plain(item)
+        # Items that were written before batches, erasures and the lake came have nothing of them.
+        values = {"batched": 0, "withheld": 0, "lakeFiles": 0, "lakeRows": stored.get("rows"), "lakeBytes": 0}
+        values |= stored
         return cls(**{name: values.get(stored) for name, stored in _STORED_AS.items()})  # type: ignore[arg-type]
 
     def to_item(self) -> dict[str, AttributeValueTypeDef]:

@@ -29,6 +29,23 @@ class Line(NamedTuple):
     text_offset: int
 
 
+class LineBlock(NamedTuple):
+    """Consecutive lines from `offset` on, `length` bytes with their newlines: each of them ends in a newline
+    alone and is neither blank nor begins with a byte order mark, so that its text is all of it."""
+
+    offset: int
+    length: int
+    texts: list[bytes]
+
+    def lines(self) -> Iterator[Line]:
+        """The lines one by one."""
+        offset = self.offset
+        for text in self.texts:
+            length = len(text) + 1
+            yield Line(offset, length, text, offset)
+            offset += length
+
+
 class OversizedLine(NamedTuple):
     """A line of more than `MAX_LINE_BYTES`, of which only the place is known."""
 
@@ -50,10 +67,10 @@ def reading_starts_at(start: int) -> int:
 
 
 class RangeLines:
-    """The lines that start in `[start, end)`, iterated once over `chunks` of the object.
+    """The lines that start in `[start, end)`, read once from `chunks` of the object.
 
     `chunks` begin at `reading_starts_at(start)`, may be of any sizes and go to the object's end; no
-    more of them are taken than the last line needs. While iterating it counts what it sees: `lines` and
+    more of them are taken than the last line needs. While reading it counts what it sees: `lines` and
     `blank_lines` (nothing but white space), `blank_bytes`, and from `first_line_at` to `lines_end_at`
     the bytes that all of them take. `first_line_at` stays None when no line starts in the range.
     """
@@ -72,26 +89,54 @@ class RangeLines:
         self.lines_end_at: int | None = None
 
     def __iter__(self) -> Iterator[Line | OversizedLine]:
+        for part in self.blocks():
+            if isinstance(part, LineBlock):
+                yield from part.lines()
+            else:
+                yield part
+            del part  # the next one may be as long: never hold both
+
+    def blocks(self) -> Iterator[LineBlock | Line | OversizedLine]:
+        """The lines, many at once where they stand plainly in a chunk; what is not plain comes alone."""
         first = self._find_first_line()
         if first is None or first >= self._end:
             return
         self.first_line_at = self.lines_end_at = first
-        for offset, text, length in _split(self._chunks, first, self._max_line_bytes):
-            self.lines_end_at = offset + length
-            if text is None:
+        for offset, texts, length, plain in _split(self._chunks, first, self._max_line_bytes):
+            if texts is None:
+                self.lines_end_at = offset + length
                 self.lines += 1
                 yield OversizedLine(offset, length)
+            elif plain and self._is_owned(offset, length, texts) and not _has_byte_order_mark(offset, texts):
+                self.lines_end_at = offset + length
+                self.lines += len(texts)
+                yield LineBlock(offset, length, texts)
             else:
-                line = _line(offset, text, length)
-                if line.text and not line.text.isspace():
-                    self.lines += 1
-                    yield line
-                else:
-                    self.blank_lines += 1
-                    self.blank_bytes += length
-                del line, text  # the next line may be as long as this one: never hold both
+                yield from self._one_by_one(offset, texts, length)
+            del texts  # the next ones may be as long: never hold both
             if self.lines_end_at >= self._end:
                 return
+
+    def _is_owned(self, offset: int, length: int, texts: list[bytes]) -> bool:
+        """Whether the last of these lines starts in the range, and with it all of them."""
+        return offset + length - 1 - len(texts[-1]) < self._end
+
+    def _one_by_one(self, offset: int, texts: list[bytes], length: int) -> Iterator[Line]:
+        texts.reverse()
+        block_end = offset + length
+        while texts and offset < self._end:
+            text = texts.pop()
+            # The last line of the object may have no newline.
+            length = min(len(text) + 1, block_end - offset)
+            line = _line(offset, text, length)
+            self.lines_end_at = offset = offset + length
+            if line.text and not line.text.isspace():
+                self.lines += 1
+                yield line
+            else:
+                self.blank_lines += 1
+                self.blank_bytes += length
+            del line, text  # the next line may be as long as this one: never hold both
 
     def _find_first_line(self) -> int | None:
         """Go to the first line that starts at or after the range's start, and return its offset; None
@@ -125,36 +170,67 @@ def _line(offset: int, text: bytes, length: int) -> Line:
     return Line(offset, length, text, text_offset)
 
 
-def _split(
-    chunks: Iterable[bytes], offset: int, max_line_bytes: int
-) -> Iterator[tuple[int, bytes | None, int]]:
-    """Offset, text without newline (None when it is too long to hold) and length with newline of every
-    line in `chunks`, which begin at `offset`, the start of a line."""
+class _Split(NamedTuple):
+    """Consecutive lines at `offset`, `length` bytes with their newlines; None in place of a line that is too
+    long to hold. `plain` says that nothing has to be taken off a text, and that none is blank."""
+
+    offset: int
+    texts: list[bytes] | None
+    length: int
+    plain: bool = False
+
+
+def _split(chunks: Iterable[bytes], offset: int, max_line_bytes: int) -> Iterator[_Split]:
+    """The lines in `chunks`, which begin at `offset`, the start of a line: together those that lie within one
+    chunk, and alone those that do not."""
     held: list[bytes] = []
     seen = 0
     for chunk in chunks:
-        begin = 0
-        while (newline := chunk.find(b"\n", begin)) >= 0:
-            length = seen + newline + 1 - begin
-            if length > max_line_bytes + 1:
-                held.clear()
-                yield offset, None, length
-            elif seen:
-                held.append(chunk[begin:newline])
-                yield offset, _joined(held), length
-            else:
-                yield offset, chunk[begin:newline], length
-            offset += length
-            begin = newline + 1
-            seen = 0
-        if begin < len(chunk):
-            seen += len(chunk) - begin
+        texts = chunk.split(b"\n")
+        rest = texts.pop()
+        if texts and seen:
+            length = seen + len(texts[0]) + 1
+            held.append(texts.pop(0))
+            yield _Split(offset, _held_line(held, length - 1, max_line_bytes), length)
+            offset, seen = offset + length, 0
+        for found in _within(chunk, texts, offset, max_line_bytes):
+            yield found
+            offset += found.length
+            del found
+        del chunk, texts
+        if rest:
+            seen += len(rest)
             if seen <= max_line_bytes:
-                held.append(chunk[begin:])
+                held.append(rest)
             else:
                 held.clear()
     if seen:
-        yield offset, _joined(held) if seen <= max_line_bytes else None, seen
+        yield _Split(offset, _held_line(held, seen, max_line_bytes), seen)
+
+
+def _within(chunk: bytes, texts: list[bytes], offset: int, max_line_bytes: int) -> Iterator[_Split]:
+    """The lines `texts` that lie within `chunk`, the first of them at `offset` of the object."""
+    if not texts:
+        return
+    if len(chunk) <= max_line_bytes:
+        plain = b"\r" not in chunk and all(texts) and not any(map(bytes.isspace, texts))
+        yield _Split(offset, texts, sum(map(len, texts)) + len(texts), plain)
+        return
+    for text in texts:
+        yield _Split(offset, [text] if len(text) <= max_line_bytes else None, len(text) + 1)
+        offset += len(text) + 1
+
+
+def _held_line(held: list[bytes], length: int, max_line_bytes: int) -> list[bytes] | None:
+    """The line of `length` bytes whose parts are held, if it is not too long; nothing is held afterwards."""
+    if length <= max_line_bytes:
+        return [_joined(held)]
+    held.clear()
+    return None
+
+
+def _has_byte_order_mark(offset: int, texts: list[bytes]) -> bool:
+    return offset == 0 and texts[0].startswith(_BYTE_ORDER_MARK)
 
 
 def _joined(parts: list[bytes]) -> bytes:

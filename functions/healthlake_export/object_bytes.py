@@ -48,6 +48,11 @@ class ObjectBytes:
             yield self.read(position, stop)
             position = stop
 
+    def pieces(self, offset: int, length: int) -> Iterator[bytes]:
+        """`length` bytes from `offset`, in pieces of 4 MB."""
+        for start in range(offset, offset + length, CHUNK_BYTES):
+            yield self.read(start, min(start + CHUNK_BYTES, offset + length))
+
     def copy(self, offset: int, length: int, key: str) -> None:
         """Copy `length` bytes from `offset` to the object `key` of the same bucket, within S3. What is
         copied from has to be larger than `SMALLEST_COPIED_FROM`.

@@ -1,5 +1,7 @@
 """Ids of published events: what a run leaves behind so that the next one recognises what its overlap repeats.
 
+A run that publishes nothing leaves those of the versions that it wrote to the lake.
+
 They are event ids of 16 bytes, sorted, one after the other, and are searched as they are: a million of
 them take 16 MB, where a set of them would take 100.
 """
@@ -12,7 +14,7 @@ from datetime import timedelta
 from heapq import merge
 
 from healthlake_export.change_events import EVENT_ID_BYTES
-from healthlake_export.instants import parse_instant
+from healthlake_export.instants import format_instant, parse_instant
 
 _BLOCK_IDS = 65_536
 _ROUNDING = timedelta(seconds=1)
@@ -101,6 +103,15 @@ class OverlapWindow:
     def __init__(self, requested_at: str, overlap_seconds: int) -> None:
         # A second more than the overlap, so that `_since` may be rounded down.
         self._from = parse_instant(requested_at) - timedelta(seconds=overlap_seconds) - _ROUNDING
+        self._day_before = format_instant(self._from - timedelta(days=1))
+
+    def is_after_all(self, instants: Iterable[str | None]) -> bool:
+        """Whether all of these are seen at a glance to lie before the window. The latest text is a day older
+        than the window's, and no offset from UTC is as much."""
+        try:
+            return max(instants, default="") < self._day_before  # type: ignore[type-var, operator]
+        except TypeError:
+            return False
 
     def holds(self, last_updated: str | None) -> bool:
         """Whether a resource of this lastUpdated can come again. Exports bring resources without one

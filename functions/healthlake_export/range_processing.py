@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from healthlake_export import erasures
 from healthlake_export.byte_ranges import ByteRange, ExportedObject
-from healthlake_export.change_events import (
-    CHANGED,
-    EVENT_ID_BYTES,
-    SNAPSHOT,
-    ChangeEvent,
-    ChangeEventFormat,
-    event_id,
-)
+from healthlake_export.change_events import CHANGED, EVENT_ID_BYTES, SNAPSHOT, ChangeEventFormat
 from healthlake_export.change_publisher import Budget, ChangePublisher, Nothing, Unlimited
 from healthlake_export.event_budget import EventBudget
 from healthlake_export.event_publisher import EventPublisher
 from healthlake_export.instants import format_instant
+from healthlake_export.lake_files import LakeFiles, Written
 from healthlake_export.ledger import Ledger, LedgerItem
-from healthlake_export.ndjson import Line, OversizedLine, RangeLines, reading_starts_at
+from healthlake_export.line_outcomes import Destinations, LineOutcomes
+from healthlake_export.ndjson import RangeLines, reading_starts_at
 from healthlake_export.object_bytes import ObjectBytes
 from healthlake_export.published_id_objects import load_ids, save_range_ids
 from healthlake_export.published_ids import IdCollector, OverlapWindow, PublishedIds
 from healthlake_export.quarantine import Quarantine
-from healthlake_export.resource_keys import Rejection, read_keys
 from healthlake_export.retry_policy import RetryPolicy
 from healthlake_export.run_context import RunContext
 from healthlake_export.settings import ExportSettings
@@ -35,70 +30,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
-
-
-class LineOutcomes:
-    """Decides what becomes of each line and counts it: `rows`, `repeated`, and the bytes of all.
-
-    A line is quarantined, or repeated (its version is one that the run before has published), or a row.
-    Rows are published when there is a `publisher`; one whose event is refused for good is quarantined
-    instead. `kept_ids`, if given, collects the ids of what lies in the overlap with the next run.
-    """
-
-    def __init__(
-        self,
-        *,
-        previous: PublishedIds,
-        datastore_id: str,
-        publisher: ChangePublisher | None,
-        quarantine: Quarantine,
-        overlap: OverlapWindow,
-        kept_ids: IdCollector | None,
-    ) -> None:
-        self._previous = previous
-        self._datastore_id = datastore_id
-        self._publisher = publisher
-        self._quarantine = quarantine
-        self._overlap = overlap
-        self._kept_ids = kept_ids
-        self.rows = 0
-        self.repeated = 0
-        self.line_bytes = 0
-
-    def take(self, line: Line | OversizedLine) -> None:
-        """Decide about a line."""
-        self.line_bytes += line.length
-        if isinstance(line, OversizedLine):
-            self._quarantine.reject_oversized(line)
-            return
-        keys = read_keys(line.text)
-        if isinstance(keys, Rejection):
-            self._quarantine.reject(line, keys)
-            return
-        identity = event_id(self._datastore_id, keys, line.text)
-        if identity in self._previous:
-            self.repeated += 1
-        else:
-            self.rows += 1
-            if self._publisher is not None:
-                self._give_up(self._publisher.publish(identity, keys, line))
-        if self._kept_ids is not None and self._overlap.holds(keys.meta.lastUpdated if keys.meta else None):
-            self._kept_ids.add(identity)
-
-    def finish(self) -> None:
-        """Wait until the event of every row is accepted or refused; the counts are final then."""
-        if self._publisher is not None:
-            self._give_up(self._publisher.finish())
-
-    def _give_up(self, refused: Iterable[ChangeEvent]) -> None:
-        for change in (change for event in refused for change in event.changes):
-            self.rows -= 1
-            if isinstance(change.line, Line):
-                self._quarantine.reject(change.line, Rejection.EVENT_REFUSED)
-            else:
-                self._quarantine.reject_at(change.line, Rejection.EVENT_REFUSED)
-            if self._kept_ids is not None:
-                self._kept_ids.leave_out(change.identity)
 
 
 @dataclass(frozen=True)
@@ -117,42 +48,59 @@ class RangeProcessor:
     counts_events: bool = False
 
     def process(self, piece: ByteRange) -> LedgerItem:
-        """Publish, quarantine and account for every line of `piece`; the ledger item is written last,
-        when everything else is safe. Doing it again changes nothing but the time in that item.
+        """Publish, write to the lake, quarantine and account for every line of `piece`; the ledger item is
+        written last, when everything else is safe. Doing it again changes nothing but the time in that item.
 
         Raises `RunSuperseded`, `RangeChanged` or `EventsNotAccepted`.
         """
         ledger = Ledger(self.dynamodb, self.settings.table, self.run)
         ledger.require_ownership()
-        with EventPublisher(self.events, self.policy) as events:
-            publisher = ChangePublisher(events, self._event_format(piece), self._budget(piece))
-            entry = self._process_lines(piece, publisher)
+        lake = LakeFiles(self.s3, self.settings.lake_bucket, self.run, piece.index)
+        try:
+            with EventPublisher(self.events, self.policy) as events:
+                publisher = ChangePublisher(events, self._event_format(piece), self._budget(piece))
+                entry = self._process_lines(piece, publisher, lake, ledger)
+        except BaseException:
+            lake.abort()
+            raise
         ledger.write(entry)
         return entry
 
-    def _process_lines(self, piece: ByteRange, publisher: ChangePublisher) -> LedgerItem:
+    def _process_lines(
+        self, piece: ByteRange, publisher: ChangePublisher, lake: LakeFiles, ledger: Ledger
+    ) -> LedgerItem:
         bucket, run_id = self.settings.bucket, self.run.run_id
         exported = ExportedObject(piece.key, piece.size, piece.etag)
-        chunks = ObjectBytes(self.s3, bucket, exported).chunks(reading_starts_at(piece.start), piece.end)
+        source = ObjectBytes(self.s3, bucket, exported)
+        chunks = source.chunks(reading_starts_at(piece.start), piece.end)
         lines = RangeLines(chunks, start=piece.start, end=piece.end)
         quarantine = Quarantine(self.s3, bucket, run_id, f"{piece.index:06d}", exported)
         kept_ids = IdCollector()
         outcomes = LineOutcomes(
+            self.run.datastore_id,
+            Destinations(
+                source,
+                lake,
+                quarantine,
+                publisher if self.run.events else None,
+                kept_ids if self.run.advances_watermark else None,
+            ),
             previous=self._previous_ids(),
-            datastore_id=self.run.datastore_id,
-            publisher=publisher if self.run.events else None,
-            quarantine=quarantine,
             overlap=OverlapWindow(self.requested_at, self.settings.overlap_seconds),
-            kept_ids=kept_ids if self.run.events and self.run.advances_watermark else None,
+            erased=erasures.read(self.dynamodb, self.settings.table, self.run.datastore_id),
         )
-        for line in lines:
-            outcomes.take(line)
-            del line  # it may be as long as the next one, and both would be held
+        for part in lines.blocks():
+            outcomes.take(part)
+            del part  # it may be as long as the next one, and both would be held
         outcomes.finish()
         quarantined = quarantine.close()
         ids = kept_ids.sorted_ids()
         save_range_ids(self.s3, bucket, run_id, piece.index, ids)
-        return self._entry(piece, lines, outcomes, publisher, quarantined, len(ids) // EVENT_ID_BYTES)
+        ledger.require_ownership()  # the patients of an erasure that has begun since are not known here
+        written = lake.complete()
+        return self._entry(
+            piece, lines, outcomes, publisher, written, quarantined, len(ids) // EVENT_ID_BYTES
+        )
 
     def _budget(self, piece: ByteRange) -> Budget:
         if self.run.batches:
@@ -190,6 +138,7 @@ class RangeProcessor:
         lines: RangeLines,
         outcomes: LineOutcomes,
         publisher: ChangePublisher,
+        written: Written,
         quarantined: int,
         published_ids: int,
     ) -> LedgerItem:
@@ -210,6 +159,10 @@ class RangeProcessor:
             batched=publisher.batched,
             repeated=outcomes.repeated,
             quarantined=quarantined,
+            withheld=outcomes.withheld,
+            lake_files=written.files,
+            lake_rows=written.rows,
+            lake_bytes=written.bytes,
             published_ids=published_ids,
             completed_at=format_instant(self.clock()),
         )

@@ -21,7 +21,8 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     """Called by the export workflow with `{"run", "export", "plan"}` after the map.
 
     Returns the totals `{"files", "ranges", "bytes", "lines", "rows", "published", "batched",
-    "repeated", "quarantined", "publishedIdsKey"}`. Raises `ReconciliationFailed`.
+    "repeated", "quarantined", "withheld", "lakeFiles", "lakeBytes", "publishedIdsKey"}`.
+    Raises `ReconciliationFailed`.
     """
     run, plan = RunContext.from_state(event["run"]), event["plan"]
     if not plan["ranges"]:
@@ -41,6 +42,7 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
         published=totals.published,
         batched=totals.batched,
         repeated=totals.repeated,
+        withheld=totals.withheld,
         quarantined=totals.quarantined,
     )
     return totals.to_state()

@@ -32,6 +32,9 @@ class Totals:
     batched: int
     repeated: int
     quarantined: int
+    withheld: int
+    lake_files: int
+    lake_bytes: int
     published_ids_key: str | None = None
 
     def with_published_ids(self, key: str | None) -> Totals:
@@ -50,6 +53,9 @@ class Totals:
             "batched": self.batched,
             "repeated": self.repeated,
             "quarantined": self.quarantined,
+            "withheld": self.withheld,
+            "lakeFiles": self.lake_files,
+            "lakeBytes": self.lake_bytes,
             "publishedIdsKey": self.published_ids_key,
         }
 
@@ -66,6 +72,9 @@ def totals_without_ranges(plan: Mapping[str, Any]) -> Totals:
         batched=0,
         repeated=0,
         quarantined=plan["quarantined"],
+        withheld=0,
+        lake_files=0,
+        lake_bytes=0,
     )
 
 
@@ -98,6 +107,9 @@ def reconcile(
         batched=sum(item.batched for item in items.values()),
         repeated=sum(item.repeated for item in items.values()),
         quarantined=sum(item.quarantined for item in items.values()) + plan["quarantined"],
+        withheld=sum(item.withheld for item in items.values()),
+        lake_files=sum(item.lake_files for item in items.values()),
+        lake_bytes=sum(item.lake_bytes for item in items.values()),
     )
 
 
@@ -166,9 +178,13 @@ def require_outcomes(item: LedgerItem, *, events: bool) -> None:
         f"and left out {item.blank_bytes} blank ones.",
     )
     _require(
-        item.lines == item.rows + item.repeated + item.quarantined,
-        f"Range {item.index} has {item.lines} lines, but {item.rows} rows, {item.repeated} repeated "
-        f"and {item.quarantined} quarantined.",
+        item.lines == item.rows + item.repeated + item.quarantined + item.withheld,
+        f"Range {item.index} has {item.lines} lines, but {item.rows} rows, {item.repeated} repeated, "
+        f"{item.quarantined} quarantined and {item.withheld} withheld.",
+    )
+    _require(
+        item.lake_rows == item.rows,
+        f"Range {item.index} has {item.rows} rows, but its files in the lake have {item.lake_rows}.",
     )
     expected = item.rows if events else 0
     _require(

@@ -18,11 +18,13 @@ HOLDS_BEFORE_PAUSE = 3
 @dataclass(frozen=True)
 class RunProgress:
     """What a run's end writes into the state item. A `watermark` comes with the event ids of the run's last
-    minutes, if it left any, and ends holds and pause. Without one, `holds` is the new count of held runs, and
-    `paused_at` the time at which exports pause. All of them None: nothing changes."""
+    minutes, if it left any (`silent`: it published none of them), and ends holds and pause. Without one,
+    `holds` is the new count of held runs, and `paused_at` the time at which exports pause. All of them None:
+    nothing changes."""
 
     watermark: str | None = None
     published_ids: str | None = None
+    silent: bool = False
     holds: int | None = None
     paused_at: str | None = None
 
@@ -31,11 +33,12 @@ class RunProgress:
         """Whether the watermark was to move and did not."""
         return self.holds is not None
 
-    def assignments(self) -> dict[str, str | int]:
+    def assignments(self) -> dict[str, str | int | bool]:
         """Attributes of the state item that are set."""
         values = {
             "watermark": self.watermark,
             "publishedIds": self.published_ids,
+            "idsAreSilent": True if self.published_ids and self.silent else None,
             "holds": self.holds,
             "pausedAt": self.paused_at,
         }
@@ -45,7 +48,8 @@ class RunProgress:
         """Attributes of the state item that are removed."""
         if self.watermark is None:
             return []
-        return ["holds", "pausedAt", *(["publishedIds"] if self.published_ids is None else [])]
+        ids = ("publishedIds", "idsAreSilent")
+        return ["holds", "pausedAt", *(name for name in ids if name not in self.assignments())]
 
 
 NO_PROGRESS = RunProgress()
@@ -66,7 +70,7 @@ def progress_of(
     if not run.advances_watermark:
         return NO_PROGRESS
     if not hold or run.accepts_errors:
-        return RunProgress(watermark=requested_at, published_ids=published_ids)
+        return RunProgress(watermark=requested_at, published_ids=published_ids, silent=not run.events)
     holds = state.holds + 1
     pauses = holds >= HOLDS_BEFORE_PAUSE
     return RunProgress(holds=holds, paused_at=(state.paused_at or now) if pauses else None)

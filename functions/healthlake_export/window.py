@@ -19,10 +19,12 @@ from healthlake_export.run_request import RunRequest
 @dataclass(frozen=True)
 class Progress:
     """What earlier runs left: the watermark (the time of the start request of the last run that covered
-    everything) and the key of the object with the event ids of its last minutes."""
+    everything) and the key of the object with the event ids of its last minutes; `silent_ids` says that it
+    wrote those to the lake and published none."""
 
     watermark: datetime | None = None
     published_ids: str | None = None
+    silent_ids: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,19 +50,20 @@ def plan_run(
     snapshot = mode == "full" or request.full
     since = _since(mode, request, progress, overlap)
     silent = snapshot and not policy.full_run_events
+    events = policy.change_events and not silent
     return RunContext(
         run_id=identity.run_id,
         execution_arn=identity.execution_arn,
         datastore_id=identity.datastore_id,
         mode=mode,
         snapshot=snapshot,
-        events=policy.change_events and not silent,
+        events=events,
         since=None if since is None else format_instant(since),
         until=None if request.until is None else format_instant(request.until),
         types=request.types,
         started_at=started_at,
         advances_watermark=_advances(mode, progress, silent=policy.change_events and silent),
-        previous_ids=progress.published_ids if mode == "incremental" else None,
+        previous_ids=_previous_ids(progress, events=events) if mode == "incremental" else None,
         batches=policy.batches,
         started_by=request.started_by,
         accepts_errors=request.accept_errors,
@@ -81,6 +84,11 @@ def _advances(mode: Mode, progress: Progress, *, silent: bool) -> bool:
     if mode == "full" and silent:
         return progress.watermark is None
     return mode != "replay"
+
+
+def _previous_ids(progress: Progress, *, events: bool) -> str | None:
+    """What a silent run left has yet to be published by one that is not."""
+    return None if events and progress.silent_ids else progress.published_ids
 
 
 def _since(mode: Mode, request: RunRequest, progress: Progress, overlap: timedelta) -> datetime | None:

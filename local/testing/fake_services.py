@@ -47,6 +47,13 @@ class FakeS3:
         self._uploads[request["Key"]] = {}
         return {"UploadId": request["Key"]}
 
+    def delete_object(self, **request: Any) -> None:
+        self.objects.pop(request["Key"], None)
+
+    def upload_part(self, **request: Any) -> dict[str, str]:
+        self._uploads[request["UploadId"]][request["PartNumber"]] = request["Body"]
+        return {"ETag": str(request["PartNumber"])}
+
     def upload_part_copy(self, **request: Any) -> dict[str, Any]:
         content = self._content(request["CopySource"]["Key"], request["CopySourceIfMatch"], "UploadPartCopy")
         start, stop = self._extent(request["CopySourceRange"])
@@ -137,7 +144,8 @@ class FakeTable:
 
     def paginate(self, **request: Any) -> list[dict[str, Any]]:
         self.queries.append(request)
-        run = request["ExpressionAttributeValues"][":run"]["S"]
+        values = request["ExpressionAttributeValues"]
+        run = values.get(":run", values.get(":erased"))["S"]
         return [{"Items": [self.items[key]]} for key in sorted(self.items) if key[0] == run]
 
 

@@ -27,7 +27,12 @@ REQUESTED_AT = "2026-11-20T10:00:00.000Z"
 SETTINGS = cast(
     ExportSettings,
     SimpleNamespace(
-        table="hub-table", bucket="hub-bucket", bus="hub-bus", overlap_seconds=120, max_inline_bytes=204_800
+        table="hub-table",
+        bucket="hub-bucket",
+        lake_bucket="lake-bucket",
+        bus="hub-bus",
+        overlap_seconds=120,
+        max_inline_bytes=204_800,
     ),
 )
 RUN = RunContext(
@@ -76,6 +81,10 @@ def accounted(piece: ByteRange, lines: int) -> LedgerItem:
         batched=0,
         repeated=0,
         quarantined=0,
+        withheld=0,
+        lake_files=1,
+        lake_rows=lines,
+        lake_bytes=lines,
         published_ids=0,
         completed_at="2026-11-20T10:30:00.000Z",
     )

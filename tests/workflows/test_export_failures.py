@@ -12,7 +12,7 @@ from common.errors import AwsCallFailed
 from healthlake_export import clean_up_failed_run
 from healthlake_export.errors import EventsNotAccepted, HealthLakeBusy, RunSuperseded
 from healthlake_export.export_listing import match_manifest
-from healthlake_export.range_processing import LineOutcomes
+from healthlake_export.line_outcomes import LineOutcomes
 from healthlake_export.run_context import RunIdentity
 from healthlake_export.run_state import RunState
 from healthlake_export.table_keys import ledger_key
@@ -125,15 +125,15 @@ def test_a_range_is_tried_again_after_a_passing_fault(hub: Any, failing: Any, er
 
 def test_a_range_function_that_skips_a_line_fails_the_run(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.put(("Patient", "p2"), ("Patient", "p3"))
-    take = LineOutcomes.take
+    decide = LineOutcomes._take_resource
     taken: list[Any] = []
 
-    def skip_the_second(outcomes: LineOutcomes, line: Any) -> None:
+    def skip_the_second(outcomes: LineOutcomes, line: Any, keys: Any) -> None:
         taken.append(line)
         if len(taken) != 2:
-            take(outcomes, line)
+            decide(outcomes, line, keys)
 
-    monkeypatch.setattr(LineOutcomes, "take", skip_the_second)
+    monkeypatch.setattr(LineOutcomes, "_take_resource", skip_the_second)
 
     run = hub.run()
 

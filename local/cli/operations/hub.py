@@ -47,6 +47,10 @@ class DeployedHub:
         return self._output("HubBucketName")
 
     @property
+    def lake_bucket(self) -> str:
+        return self._output("LakeBucketName")
+
+    @property
     def datastore_id(self) -> str:
         return self._output("DatastoreId")
 

@@ -16,7 +16,7 @@ from local.cli.output import Output
 from local.cli.project import command_line
 
 _COLUMNS = ("index", "start", "end", "lines", "blank", "rows", "published", "batched", "repeated")
-_MORE_COLUMNS = ("quarantined", "adds up", "file")
+_MORE_COLUMNS = ("quarantined", "withheld", "adds up", "file")
 
 
 def ledger(hub: DeployedHub, output: Output, run_id: str, index: int | None) -> int:
@@ -72,7 +72,8 @@ def _show(checks: Sequence[Check], output: Output) -> None:
 
 
 def _row(item: LedgerItem) -> list[object]:
-    return [*(getattr(item, name) for name in _COLUMNS), item.quarantined, adds_up(item), short(item.key)]
+    counts = (getattr(item, name) for name in (*_COLUMNS, "quarantined", "withheld"))
+    return [*counts, adds_up(item), short(item.key)]
 
 
 def _document(item: LedgerItem) -> dict[str, Any]:

@@ -16,7 +16,17 @@ from local.cli.output import Output, counted
 from local.cli.project import command_line
 
 _FACTS = ("status", "executionStatus", "startedBy", "startedAt", "seconds", "mode", "jobId", "jobStatus")
-_FILE_COLUMNS = ("ranges", "bytes", "lines", "rows", "published", "batched", "repeated", "quarantined")
+_FILE_COLUMNS = (
+    "ranges",
+    "bytes",
+    "lines",
+    "rows",
+    "published",
+    "batched",
+    "repeated",
+    "quarantined",
+    "withheld",
+)
 
 
 def run(hub: DeployedHub, output: Output, run_id: str) -> int:

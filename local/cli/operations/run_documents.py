@@ -21,6 +21,9 @@ COUNTS = (
     "batched",
     "repeated",
     "quarantined",
+    "withheld",
+    "lakeFiles",
+    "lakeBytes",
     "exportErrors",
 )
 _ASKED = ("startedBy", "mode", "types", "since", "until")

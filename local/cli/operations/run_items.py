@@ -11,7 +11,7 @@ from healthlake_export.reconciliation import require_outcomes
 from healthlake_export.table_keys import ledger_partition
 from healthlake_export.table_values import plain
 
-_SUMMED = ("lines", "rows", "published", "batched", "repeated", "quarantined")
+_SUMMED = ("lines", "rows", "published", "batched", "repeated", "quarantined", "withheld")
 
 
 def read_ledger(client: Any, table: str, run_id: str, index: int | None = None) -> list[LedgerItem]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from healthlake_export import erasures
 from healthlake_export.byte_ranges import ByteRange, ExportedObject
 from healthlake_export.errors import RangeChanged, ReconciliationFailed
 from healthlake_export.export_planning import items_key, read_ranges
@@ -19,11 +20,25 @@ from healthlake_export.object_bytes import ObjectBytes
 from healthlake_export.reconciliation import Totals, reconcile, totals_without_ranges
 from local.cli.operations.exported_lines import LineCounter
 from local.cli.operations.hub import DeployedHub
+from local.cli.operations.lake_rows import count_rows
 from local.cli.operations.quarantine_objects import list_quarantine, read_records
 from local.cli.operations.run_items import short
 from local.cli.output import counted
 
-_COMPARED = ("files", "ranges", "bytes", "lines", "rows", "published", "batched", "repeated", "quarantined")
+_COMPARED = (
+    "files",
+    "ranges",
+    "bytes",
+    "lines",
+    "rows",
+    "published",
+    "batched",
+    "repeated",
+    "quarantined",
+    "withheld",
+    "lakeFiles",
+    "lakeBytes",
+)
 _GONE = ("NoSuchKey", "404")
 
 Progress = Callable[[str], None]
@@ -61,6 +76,7 @@ class Evidence:
         if read:
             yield from self._files(ranges, progress)
             yield self._quarantine(progress)
+            yield self._lake(progress)
 
     def _ended(self) -> Check:
         status = self.audit.get("status")
@@ -117,7 +133,8 @@ class Evidence:
         ]
         told = "; ".join(different) or (
             f"{totals.lines:,} lines = {totals.rows:,} rows + {totals.repeated:,} repeated "
-            f"+ {totals.quarantined:,} quarantined; {totals.published:,} published."
+            f"+ {totals.quarantined:,} quarantined + {totals.withheld:,} withheld; "
+            f"{totals.published:,} published."
         )
         return Check("same as the audit item", not different, told)
 
@@ -138,6 +155,22 @@ class Evidence:
             return Check(name, False, "It is no longer the file that was planned, or it is gone.")
         holds = lines == expected and counter.bytes == exported.size
         return Check(name, holds, f"{lines:,} lines in the file, {expected:,} in the ledger.")
+
+    def _lake(self, progress: Progress) -> Check:
+        """The rows that the lake has of the run, by the footers of its files. Fewer only where patients were
+        erased."""
+        progress("lake")
+        expected = sum(item.lake_rows for item in self.ledger if item.lake_files)
+        if not expected:
+            return Check("lake", True, "By its ledger the run wrote nothing to the lake.")
+        files, rows = count_rows(
+            self.hub.client("s3"), self.hub.lake_bucket, self.run_id, self.audit["startedAt"]
+        )
+        told = f"{rows:,} rows in {counted(files, 'file')} of the lake, {expected:,} in the ledger"
+        erased = erasures.read(self.hub.client("dynamodb"), self.hub.table, self.hub.datastore_id)
+        if rows < expected and erased:
+            return Check("lake", True, f"{told}; {counted(len(erased), 'patient')} erased since.")
+        return Check("lake", rows == expected, f"{told}.")
 
     def _quarantine(self, progress: Progress) -> Check:
         """A range that was processed again may have left records that it did not count in the end."""

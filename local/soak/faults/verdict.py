@@ -20,7 +20,7 @@ from local.soak.faults.writer import Name
 from local.testing.export_hub import ExportHub
 from local.testing.mocked_hub import BUCKET, REGION, TABLE
 
-_COUNTS = ("files", "ranges", "bytes", "lines", "rows", "published", "repeated", "quarantined")
+_COUNTS = ("files", "ranges", "bytes", "lines", "rows", "published", "repeated", "quarantined", "withheld")
 
 
 def problems(hub: ExportHub, versions: Mapping[Name, list[str]]) -> list[str]:

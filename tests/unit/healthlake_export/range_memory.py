@@ -1,10 +1,12 @@
-"""A process that handles every byte range of a large object, with the handler's imports and clients but
-no network, and prints its peak memory in megabytes and what it counted. Run by the memory test."""
+"""A process that handles every byte range of a large object (`usual` or `extreme`), with the handler's
+imports and clients but no network, and prints its peak memory in megabytes and what it counted. Run by the
+memory test."""
 
 from __future__ import annotations
 
 import io
 import json
+import random
 import resource
 import sys
 from bisect import bisect_right
@@ -36,18 +38,24 @@ def resource_line(length: int, *, valid: bool = True) -> tuple[bytes, int, bytes
     return HEAD, length - len(HEAD) - len(end), end
 
 
-PIECES: list[bytes | int] = [
-    piece
-    for line in (
+OBJECTS = {
+    "usual": (
+        *[resource_line(ORDINARY)] * (100 * MB // ORDINARY),
+        resource_line(5 * MB),
+        *[resource_line(ORDINARY)] * (100 * MB // ORDINARY),
+    ),
+    "extreme": (
         *[resource_line(ORDINARY)] * (150 * MB // ORDINARY),
         resource_line(100 * MB),
         *[resource_line(31 * MB)] * 3,
         resource_line(31 * MB, valid=False),
         *[resource_line(5 * MB)] * 4,
         *[resource_line(180 * 1024)] * 200,
-    )
-    for piece in line
-]
+    ),
+}
+PIECES: list[bytes | int] = [piece for line in OBJECTS[sys.argv[1]] for piece in line]
+IDS = {"usual": None, "extreme": IDS_KEY}[sys.argv[1]]
+FILLING = random.Random(1).randbytes(5 * MB // 2).hex().encode()
 
 
 class SyntheticS3:
@@ -70,9 +78,17 @@ class SyntheticS3:
             if begin >= stop:
                 return
             low, high = max(begin, start), min(self.starts[number + 1], stop)
-            yield b"x" * (high - low) if isinstance(piece, int) else piece[low - begin : high - begin]
+            yield (
+                _filling(number, high - low) if isinstance(piece, int) else piece[low - begin : high - begin]
+            )
 
     def put_object(self, **_: Any) -> None:
+        pass
+
+    def upload_part(self, **_: Any) -> dict[str, str]:
+        return {"ETag": "part"}
+
+    def abort_multipart_upload(self, **_: Any) -> None:
         pass
 
     def create_multipart_upload(self, **_: Any) -> dict[str, str]:
@@ -83,6 +99,12 @@ class SyntheticS3:
 
     def complete_multipart_upload(self, **_: Any) -> None:
         pass
+
+
+def _filling(number: int, length: int) -> bytes:
+    """Text that compresses to half, as that of no other line nearby."""
+    begin = number * 7919 % (2 * MB)
+    return FILLING[begin : begin + length].ljust(length, b"x")
 
 
 class Bus:
@@ -97,6 +119,12 @@ class Table:
 
     def transact_write_items(self, **_: Any) -> None:
         pass
+
+    def get_paginator(self, _: str) -> Table:
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        return []
 
 
 def peak_megabytes() -> float:
@@ -120,10 +148,17 @@ def main() -> None:
         dynamodb=cast(Any, Table()),
         settings=cast(
             ExportSettings,
-            SimpleNamespace(table="t", bucket="b", bus="b", overlap_seconds=120, max_inline_bytes=204_800),
+            SimpleNamespace(
+                table="t",
+                bucket="b",
+                lake_bucket="l",
+                bus="b",
+                overlap_seconds=120,
+                max_inline_bytes=204_800,
+            ),
         ),
         run=RunContext(
-            "r", "arn", "d", "full", True, True, None, None, (), "2026-11-20T10:00:00Z", True, IDS_KEY
+            "r", "arn", "d", "full", True, True, None, None, (), "2026-11-20T10:00:00Z", True, IDS
         ),
         requested_at="2026-11-20T10:00:00Z",
         clock=lambda: datetime.now(UTC),

@@ -9,7 +9,9 @@ from healthlake_export.retry_policy import RetryPolicy
 from local.testing.fake_services import FakeTable
 from local.testing.range_lab import ARN, KEY, RUN, Lab, patient
 
-ENTRY = LedgerItem(0, KEY, '"e"', 0, 10, 0, 10, 10, 0, 0, 1, 1, 1, 0, 0, 0, 0, "2026-11-20T10:30:00.000Z")
+ENTRY = LedgerItem(
+    0, KEY, '"e"', 0, 10, 0, 10, 10, 0, 0, 1, 1, 1, 0, 0, 0, 0, 1, 1, 900, 0, "2026-11-20T10:30:00.000Z"
+)
 
 
 def ledger_in(table: FakeTable, tries: int = 5, waits: list[float] | None = None) -> Ledger:

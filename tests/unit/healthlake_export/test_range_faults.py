@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -8,31 +9,58 @@ from healthlake_export import quarantine as quarantine_module
 from healthlake_export import range_processing
 from healthlake_export.errors import ReconciliationFailed
 from healthlake_export.event_publisher import EventPublisher
+from healthlake_export.lake_files import LakeFiles
 from healthlake_export.ledger import Ledger
-from healthlake_export.ndjson import RangeLines
-from healthlake_export.range_processing import LineOutcomes
+from healthlake_export.line_outcomes import LineOutcomes
+from healthlake_export.ndjson import LineBlock, RangeLines
 from healthlake_export.resource_keys import Rejection
 from local.testing.range_lab import Lab, patient
+
+
+def one_by_one(part: Any) -> Iterable[Any]:
+    return part.lines() if isinstance(part, LineBlock) else [part]
 
 
 def skip_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """The range function leaves a line out."""
     take = LineOutcomes.take
-    monkeypatch.setattr(
-        LineOutcomes, "take", lambda self, line: None if b'"p3"' in line.text else take(self, line)
-    )
+
+    def mutant(self: LineOutcomes, part: Any) -> None:
+        for line in one_by_one(part):
+            if b'"p3"' not in line.text:
+                take(self, line)
+
+    monkeypatch.setattr(LineOutcomes, "take", mutant)
 
 
 def skip_a_line_and_count_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    take = LineOutcomes.take
+    decide = LineOutcomes._take_resource
+    monkeypatch.setattr(
+        LineOutcomes,
+        "_take_resource",
+        lambda self, line, keys: None if keys.id == "p3" else decide(self, line, keys),
+    )
 
-    def mutant(self: LineOutcomes, line: Any) -> None:
-        if b'"p3"' in line.text:
-            self.line_bytes += line.length
-        else:
-            take(self, line)
 
-    monkeypatch.setattr(LineOutcomes, "take", mutant)
+def leave_a_row_out_of_the_lake(monkeypatch: pytest.MonkeyPatch) -> None:
+    add = LakeFiles.add
+    monkeypatch.setattr(
+        LakeFiles, "add", lambda self, line, keys: None if keys.id == "p3" else add(self, line, keys)
+    )
+
+
+def write_a_row_twice_to_the_lake(monkeypatch: pytest.MonkeyPatch) -> None:
+    add = LakeFiles.add
+
+    def mutant(self: LakeFiles, line: Any, keys: Any) -> None:
+        for _ in range(2 if keys.id == "p3" else 1):
+            add(self, line, keys)
+
+    monkeypatch.setattr(LakeFiles, "add", mutant)
+
+
+def write_a_refused_row_to_the_lake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LakeFiles, "leave_out", lambda self, offsets: None)
 
 
 def count_a_line_and_do_not_publish_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,16 +84,17 @@ def publish_a_line_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def split_without_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """The splitter itself loses a line, and does not count it."""
-    iterate = RangeLines.__iter__
+    iterate = RangeLines.blocks
 
     def mutant(self: RangeLines) -> Any:
-        for line in iterate(self):
-            if b'"p3"' in getattr(line, "text", b""):
-                self.lines -= 1
-            else:
-                yield line
+        for part in iterate(self):
+            for line in one_by_one(part):
+                if b'"p3"' in line.text:
+                    self.lines -= 1
+                else:
+                    yield line
 
-    monkeypatch.setattr(RangeLines, "__iter__", mutant)
+    monkeypatch.setattr(RangeLines, "blocks", mutant)
 
 
 def read_from_the_range_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,6 +165,9 @@ WIDTH = len(patient(1)) + 1
         keep_a_refused_line_among_the_rows,
         do_not_quarantine_what_was_refused,
         lose_the_ledger_of_a_range,
+        leave_a_row_out_of_the_lake,
+        write_a_row_twice_to_the_lake,
+        write_a_refused_row_to_the_lake,
     ],
     ids=lambda mutate: str(mutate.__name__),
 )

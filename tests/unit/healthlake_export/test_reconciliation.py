@@ -51,6 +51,9 @@ def test_a_run_in_which_everything_adds_up_has_totals() -> None:
         "batched": 0,
         "repeated": 0,
         "quarantined": 2,
+        "withheld": 0,
+        "lakeFiles": 4,
+        "lakeBytes": 35,
         "publishedIdsKey": None,
     }
 
@@ -69,9 +72,16 @@ def test_the_key_of_the_ids_is_part_of_the_totals() -> None:
 def test_a_line_across_several_ranges_belongs_to_the_first() -> None:
     pieces = ranges_of(300)
     ledger = [
-        accounted(pieces[0], lines_end_at=250, line_bytes=250, lines=1, rows=1, published=1),
+        accounted(pieces[0], lines_end_at=250, line_bytes=250, lines=1, rows=1, lake_rows=1, published=1),
         accounted(
-            pieces[1], first_line_at=None, lines_end_at=None, line_bytes=0, lines=0, rows=0, published=0
+            pieces[1],
+            first_line_at=None,
+            lines_end_at=None,
+            line_bytes=0,
+            lines=0,
+            rows=0,
+            lake_rows=0,
+            published=0,
         ),
         accounted(pieces[2], first_line_at=250, line_bytes=40, blank_bytes=10, blank=1),
     ]
@@ -97,10 +107,12 @@ def test_without_events_nothing_may_be_published() -> None:
         ({"lines_end_at": 210, "line_bytes": 110}, "Range 2 has its first line at byte 200, .* end at 210"),
         ({"line_bytes": 90}, "Range 1 has 100 bytes of lines, but handled 90 and left out 0"),
         ({"blank_bytes": 5}, "Range 1 has 100 bytes of lines, but handled 100 and left out 5"),
-        ({"lines": 11}, "Range 1 has 11 lines, but 10 rows, 0 repeated and 0 quarantined"),
+        ({"lines": 11}, "Range 1 has 11 lines, but 10 rows, 0 repeated, 0 quarantined"),
         ({"rows": 9, "published": 9}, "Range 1 has 10 lines, but 9 rows"),
         ({"repeated": 1}, "Range 1 has 10 lines, but 10 rows, 1 repeated"),
-        ({"quarantined": 1}, "Range 1 has 10 lines, but 10 rows, 0 repeated and 1 quarantined"),
+        ({"quarantined": 1}, "Range 1 has 10 lines, but 10 rows, 0 repeated, 1 quarantined and 0 withheld"),
+        ({"withheld": 1}, "Range 1 has 10 lines, but 10 rows, 0 repeated, 0 quarantined and 1 withheld"),
+        ({"lake_rows": 9}, "Range 1 has 10 rows, but its files in the lake have 9"),
         ({"published": 9}, "Range 1 has 10 events to publish, but 9 published"),
         ({"published": 11}, "Range 1 has 10 events to publish, but 11 published"),
         ({"index": 3}, "Range 3 is in the ledger and was not planned"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,12 +19,16 @@ from healthlake_export.byte_ranges import ByteRange
 from healthlake_export.ledger import LedgerItem
 from healthlake_export.table_keys import ledger_key, run_key
 from healthlake_export.table_values import attributes
+from lake.fhir_files import export_date, file_key
+from lake.fhir_schema import FhirRows, fhir_schema
+from lake.parquet_files import open_writer
 from local.cli.accounts import AwsAccount
 from local.cli.operations.hub import DeployedHub
-from local.testing.mocked_hub import BUCKET, DATASTORE_ID, REGION, TABLE
+from local.testing.mocked_hub import BUCKET, DATASTORE_ID, LAKE_BUCKET, REGION, TABLE
 from local.testing.range_lab import accounted
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+STARTED_AT = "2026-03-01T12:00:00.000Z"
 MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:hub-export"
 LINES = (b'{"id":"a"}\n', b'{"id":"b"}\n', b'{"id":"c"}\n')
 
@@ -113,10 +118,12 @@ def hub(states: FakeStates, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deploye
         "ExportStateMachineArn": MACHINE,
         "HubTableName": TABLE,
         "HubBucketName": BUCKET,
+        "LakeBucketName": LAKE_BUCKET,
         "DatastoreId": DATASTORE_ID,
     }
     with mock_aws():
-        _client("s3").create_bucket(Bucket=BUCKET)
+        for bucket in (BUCKET, LAKE_BUCKET):
+            _client("s3").create_bucket(Bucket=bucket)
         keys = {"pk": "HASH", "sk": "RANGE"}
         _client("dynamodb").create_table(
             TableName=TABLE,
@@ -135,7 +142,14 @@ class Written:
 
     def audit(self, run_id: str, **facts: Any) -> None:
         """The audit item of a run, which completed unless `facts` say otherwise."""
-        item = {"runId": run_id, "status": "COMPLETED", "mode": "full", "startedBy": "schedule", **facts}
+        item = {
+            "runId": run_id,
+            "status": "COMPLETED",
+            "mode": "full",
+            "startedBy": "schedule",
+            "startedAt": STARTED_AT,
+            **facts,
+        }
         self._put({**run_key(run_id), **attributes(item)})
 
     def ledger(self, run_id: str, item: LedgerItem) -> None:
@@ -148,6 +162,16 @@ class Written:
         """An object of the hub's bucket; returns its ETag."""
         etag: str = self.hub.client("s3").put_object(Bucket=BUCKET, Key=key, Body=content)["ETag"]
         return etag
+
+    def lake_file(self, run_id: str, index: int, rows: int) -> None:
+        """A file of the lake with so many rows of patients."""
+        texts = [b'{"resourceType":"Patient"}'] * rows
+        columns = FhirRows(["p"] * rows, ["1"] * rows, [None] * rows, [], [0] * (rows + 1), texts)
+        content = io.BytesIO()
+        with open_writer(content, fhir_schema()) as writer:
+            writer.write_table(columns.table(DATASTORE_ID, run_id))
+        key = file_key("Patient", export_date(STARTED_AT), run_id, index)
+        self.hub.client("s3").put_object(Bucket=LAKE_BUCKET, Key=key, Body=content.getvalue())
 
     def run(self, run_id: str = "run", lines: Sequence[bytes] = LINES) -> list[LedgerItem]:
         """A completed run of one file in two ranges, the first of which has all lines but the last."""
@@ -163,6 +187,7 @@ class Written:
         self.object(f"runs/{run_id}/ranges.json", plan)
         for item in items:
             self.ledger(run_id, item)
+            self.lake_file(run_id, item.index, item.rows)
         count = len(lines)
         self.audit(
             run_id,

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from healthlake_export.ndjson import RangeLines
+from healthlake_export.table_keys import erasure_key
 from local.cli.errors import CommandError
 from local.cli.operations.exported_lines import LineCounter
 from local.cli.operations.hub import DeployedHub
@@ -50,6 +51,7 @@ def test_the_ledger_of_a_run_is_a_table_of_its_byte_ranges(hub: DeployedHub, wri
         "0",
         "0",
         "0",
+        "0",
         "yes",
         "Patient/Patient-0.ndjson",
     ]
@@ -83,6 +85,7 @@ def test_a_run_that_lost_nothing_is_proven(hub: DeployedHub, written: Written) -
             "same as the audit item": True,
             "Patient/Patient-0.ndjson": True,
             "quarantine": True,
+            "lake": True,
         },
     )
 
@@ -128,12 +131,28 @@ def test_a_run_whose_audit_item_says_more_than_its_ledger_is_found(
     assert verified(hub)[1]["same as the audit item"] is False
 
 
+def test_a_row_that_the_lake_lost_is_found(hub: DeployedHub, written: Written) -> None:
+    written.run()
+    written.lake_file("run", 0, rows=1)
+
+    assert verified(hub, read=True)[1]["lake"] is False
+
+
+def test_rows_of_patients_that_were_erased_since_are_not_missing(hub: DeployedHub, written: Written) -> None:
+    written.run()
+    written.lake_file("run", 0, rows=1)
+    written.item(erasure_key(hub.datastore_id, "someone"))
+
+    assert verified(hub, read=True)[1]["lake"] is True
+
+
 def test_a_line_that_the_ledger_never_saw_is_found_by_reading_the_file(
     hub: DeployedHub, written: Written
 ) -> None:
     """Bytes and sums of the ledger are right: only a second count of the file tells."""
     first, _ = written.run(lines=(b"{}\n", b"{}\n", b"{}\n", b"{}\n"))
-    written.ledger("run", replace(first, lines=2, rows=2, published=2))
+    written.ledger("run", replace(first, lines=2, rows=2, lake_rows=2, published=2))
+    written.lake_file("run", 0, rows=2)
     written.audit("run", files=1, ranges=2, bytes=12, lines=3, rows=3, published=3, exportErrors=0)
 
     assert verified(hub)[0] == 0

@@ -1,0 +1,228 @@
+"""What one byte range adds to the lake: a Parquet file for each resource type that it has rows of.
+
+A byte range of HealthLake's export holds one type. One that holds several has a file of each, and writes the
+type with the most text when there is too much to hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow as pa
+
+from common.units import MEBIBYTE
+from healthlake_export.compartment_keys import patient_columns
+from healthlake_export.ndjson import Line
+from healthlake_export.resource_keys import Meta, ResourceKeys
+from healthlake_export.run_context import RunContext
+from lake.fhir_files import export_date, file_key
+from lake.fhir_schema import FhirRows, fhir_schema
+from lake.parquet_files import ROW_GROUP_BYTES, open_writer
+from lake.s3_upload import S3Upload
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from pyarrow.parquet import FileMetaData, ParquetWriter
+
+_NO_META = Meta()
+
+
+_NEVER_LEFT_OUT = -1
+_TABLE_BYTES = MEBIBYTE
+"""Text of single lines that becomes a table together."""
+
+
+class _Lines(NamedTuple):
+    """Lines that are held, with their keys and their offsets."""
+
+    texts: list[bytes]
+    keys: list[ResourceKeys]
+    offsets: list[int]
+
+
+class Written(NamedTuple):
+    """What a byte range has added: `files`, and the rows and bytes that they are found to have."""
+
+    files: int
+    rows: int
+    bytes: int
+
+
+class LakeFiles:
+    """Takes the rows of one byte range of `run` in the order of their lines.
+
+    `add` and `add_block` hold rows, and `make_room` turns some of them into row groups. Until then a row can
+    be left out again. Nothing can be seen in the lake before `complete`.
+    """
+
+    def __init__(self, s3: S3Client, bucket: str, run: RunContext, index: int) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._run = run
+        self._index = index
+        self._types: dict[str, _TypeFile] = {}
+        self._emptied: set[str] = set()
+        self._held_bytes = 0
+
+    def is_full_with(self, more: int) -> bool:
+        """Whether so many bytes more would be too many to hold: a row group's worth, or one line alone."""
+        return self._held_bytes > 0 and self._held_bytes + more > ROW_GROUP_BYTES
+
+    def add(self, line: Line, keys: ResourceKeys) -> None:
+        """Hold the row of a line, which `leave_out` may name by its offset."""
+        self._file(keys.resourceType).hold(line.text, keys, line.offset)
+        self._held_bytes += len(line.text)
+
+    def add_block(self, texts: Sequence[bytes], keys: Sequence[ResourceKeys]) -> None:
+        """Hold the rows of many lines, none of which will be left out."""
+        types = {key.resourceType for key in keys}
+        if len(types) == 1:
+            self._file(types.pop()).hold_block(texts, keys)
+        else:
+            for text, key in zip(texts, keys, strict=True):
+                self._file(key.resourceType).hold(text, key, _NEVER_LEFT_OUT)
+        self._held_bytes += sum(map(len, texts))
+
+    def without(self, resource_type: str) -> None:
+        """Take note of a line of this type that is no row. A try before this one may have had rows of the
+        type; if this one has none, their file goes."""
+        self._emptied.add(resource_type)
+
+    def leave_out(self, offsets: Iterable[int]) -> None:
+        """Do not write the rows of the lines at these offsets, which are still held."""
+        left_out = frozenset(offsets)
+        if left_out:
+            for resource_type, file in self._types.items():
+                freed = file.leave_out(left_out)
+                if freed:
+                    self._held_bytes -= freed
+                    self._emptied.add(resource_type)
+
+    def make_room(self, more: int) -> None:
+        """Write rows until so many bytes more can be held, those of the type that holds the most first."""
+        while self.is_full_with(more):
+            self._held_bytes -= max(self._types.values(), key=lambda file: file.held_bytes).write()
+
+    def complete(self) -> Written:
+        """Write what is held and make the files seen, over those of a try before this one."""
+        written = [file.complete() for file in self._types.values() if file.has_rows]
+        for resource_type in self._emptied:
+            if resource_type not in self._types or not self._types[resource_type].has_rows:
+                self._s3.delete_object(Bucket=self._bucket, Key=self._key(resource_type))
+        return Written(len(written), sum(rows for rows, _ in written), sum(size for _, size in written))
+
+    def abort(self) -> None:
+        """Give up whatever is not complete."""
+        for file in self._types.values():
+            file.abort()
+
+    def _key(self, resource_type: str) -> str:
+        return file_key(resource_type, export_date(self._run.started_at), self._run.run_id, self._index)
+
+    def _file(self, resource_type: str) -> _TypeFile:
+        file = self._types.get(resource_type)
+        if file is None:
+            upload = S3Upload(self._s3, self._bucket, self._key(resource_type))
+            file = self._types[resource_type] = _TypeFile(upload, self._run.datastore_id, self._run.run_id)
+        return file
+
+
+class _TypeFile:
+    """The file of one type: rows that are held as lines, as tables of a few thousand rows, and those that are
+    written. A table takes little more memory than its text."""
+
+    def __init__(self, upload: S3Upload, datastore_id: str, run_id: str) -> None:
+        self._upload = upload
+        self._datastore_id = datastore_id
+        self._run_id = run_id
+        self._lines = _Lines([], [], [])
+        self._line_bytes = 0
+        self._tables: list[tuple[pa.Table, Sequence[int]]] = []
+        self._writer: ParquetWriter | None = None
+        self._footers: list[FileMetaData] = []
+        self._complete = False
+        self.held_bytes = 0
+
+    @property
+    def has_rows(self) -> bool:
+        return bool(self._lines.texts or self._tables) or self._writer is not None
+
+    def hold(self, text: bytes, keys: ResourceKeys, offset: int) -> None:
+        for column, value in zip(self._lines, (text, keys, offset), strict=True):
+            column.append(value)
+        self._line_bytes += len(text)
+        self.held_bytes += len(text)
+        if self._line_bytes >= _TABLE_BYTES:
+            self._pack()
+
+    def hold_block(self, texts: Sequence[bytes], keys: Sequence[ResourceKeys]) -> None:
+        self._pack()
+        self._tables.append((self._table(texts, keys), ()))
+        self.held_bytes += sum(map(len, texts))
+
+    def leave_out(self, offsets: frozenset[int]) -> int:
+        """Drop held rows; returns the bytes of text that they took."""
+        self._pack()
+        freed = 0
+        for number, (table, of_rows) in enumerate(self._tables):
+            if not offsets.isdisjoint(of_rows):
+                stays = [offset not in offsets for offset in of_rows]
+                dropped = table.filter([not staying for staying in stays])
+                freed += sum(len(text) for text in dropped["resource"].cast(pa.binary()).to_pylist())
+                kept = [offset for offset, staying in zip(of_rows, stays, strict=True) if staying]
+                self._tables[number] = (table.filter(stays), kept)
+        self._tables = [(table, of_rows) for table, of_rows in self._tables if table.num_rows]
+        self.held_bytes -= freed
+        return freed
+
+    def write(self) -> int:
+        """Write what is held as a row group; returns the bytes of text that it took."""
+        self._pack()
+        if self._tables:
+            if self._writer is None:
+                self._writer = open_writer(self._upload, fhir_schema(), self._footers)
+            rows = pa.concat_tables(table for table, _ in self._tables)
+            self._tables = []
+            self._writer.write_table(rows, row_group_size=rows.num_rows)
+        freed, self.held_bytes = self.held_bytes, 0
+        return freed
+
+    def complete(self) -> tuple[int, int]:
+        """Make the file seen; returns its rows, as its footer counts them, and its bytes."""
+        self.write()
+        assert self._writer is not None
+        self._writer.close()
+        self._upload.complete()
+        self._complete = True
+        return self._footers[0].num_rows, self._upload.size
+
+    def abort(self) -> None:
+        if self._complete:
+            return
+        if self._writer is not None:
+            self._writer.is_open = False  # it would write a footer when it is collected
+        self._upload.abort()
+
+    def _pack(self) -> None:
+        if self._lines.texts:
+            texts, keys, offsets = self._lines
+            self._lines, self._line_bytes = _Lines([], [], []), 0
+            self._tables.append((self._table(texts, keys), offsets))
+
+    def _table(self, texts: Sequence[bytes], keys: Sequence[ResourceKeys]) -> pa.Table:
+        return fhir_rows(texts, keys).table(self._datastore_id, self._run_id)
+
+
+def fhir_rows(texts: Sequence[bytes], keys: Sequence[ResourceKeys]) -> FhirRows:
+    """The columns of the rows of these lines."""
+    metas = [key.meta or _NO_META for key in keys]
+    patients, offsets = patient_columns(keys)
+    return FhirRows(
+        ids=[key.id for key in keys],
+        version_ids=[meta.versionId for meta in metas],
+        last_updated=[meta.lastUpdated for meta in metas],
+        patients=patients,
+        patient_offsets=offsets,
+        resources=texts,
+    )

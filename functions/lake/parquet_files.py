@@ -1,0 +1,45 @@
+"""How the hub writes Parquet, for all who do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from common.units import MEBIBYTE
+
+ROW_GROUP_BYTES = 16 * MEBIBYTE
+"""Text in a row group, before compression. Some 2 MB when it is compressed, and little enough to be held
+beside what is being read."""
+
+# The system's allocator gives memory back; Arrow's own keeps what a large line once took.
+pa.set_memory_pool(pa.system_memory_pool())
+
+
+def open_writer(
+    sink: Any, schema: pa.Schema, footers: list[pq.FileMetaData] | None = None
+) -> pq.ParquetWriter:
+    """A writer into `sink`, a path or an open file; `footers` gets the file's when it is closed.
+
+    Zstandard at its fastest level, for text of which most repeats. Statistics and page index on all columns
+    but the large one, so that a reader skips pages by id, time and patient. No dictionary where every value
+    is another.
+    """
+    keys = [name for name in _leaves(schema) if name != "resource"]
+    return pq.ParquetWriter(
+        sink,
+        schema,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=[name for name in ("version_id", "datastore_id", "run_id") if name in schema.names],
+        write_statistics=keys,
+        write_page_index=True,
+        store_schema=True,
+        metadata_collector=footers,
+    )
+
+
+def _leaves(schema: pa.Schema) -> list[str]:
+    """Parquet's names of the columns: the elements of a list stand below it."""
+    return [f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name for field in schema]
