@@ -1,4 +1,8 @@
-"""Cached factories of AWS clients: one client per service and execution environment, made when first used.
+"""Cached factories of AWS clients: one client per service and execution environment, made by its first call.
+
+A cold start pays for every client and every import (`make bench`). So a client is not made where a function
+only hands it on, botocore is asked for it without boto3's resources and transfers, which nothing here uses,
+and Python looks for no garbage among the descriptions of services, which stay.
 
 Retries are botocore's standard mode; what a caller must retry itself (entries that PutEvents refused,
 transaction conflicts) it does where it knows what a second try means.
@@ -6,10 +10,14 @@ transaction conflicts) it does where it knows what a second try means.
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-import boto3
+import botocore.session
 from botocore.config import Config
 
 if TYPE_CHECKING:
@@ -28,14 +36,49 @@ _CONFIG = Config(
 )
 
 
-@cache
-def _session() -> boto3.session.Session:
-    return boto3.session.Session()
+_making = Lock()
+
+
+class _ClientWhenUsed:
+    """The client of a service, made when an attribute of it is first asked for, by whichever thread."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def __getattr__(self, name: str) -> Any:
+        with _making:
+            client = _made(self._service)
+        return getattr(client, name)
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Leave what is made inside out of every later search for garbage."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @cache
-def _client(service: Any) -> Any:
-    return _session().client(service, config=_CONFIG)
+def _session() -> botocore.session.Session:
+    return botocore.session.get_session()
+
+
+@cache
+def _made(service: str) -> Any:
+    with _without_collecting():
+        return _session().create_client(service, config=_CONFIG)
+
+
+@cache
+def _client(service: str) -> Any:
+    return _ClientWhenUsed(service)
 
 
 def dynamodb() -> DynamoDBClient:
@@ -68,7 +111,7 @@ def stepfunctions() -> SFNClient:
     return client
 
 
-def session() -> boto3.session.Session:
+def session() -> botocore.session.Session:
     """The session behind the clients, for signing requests that no client knows."""
     return _session()
 
@@ -76,4 +119,5 @@ def session() -> boto3.session.Session:
 def forget_clients() -> None:
     """Drop every cached client, so that the next one is made from the environment as it is then."""
     _client.cache_clear()
+    _made.cache_clear()
     _session.cache_clear()

@@ -1,6 +1,9 @@
-"""Names as the state machine and the table have them."""
+"""Names that others read: on the bus, in the state machine and in the table."""
 
 from __future__ import annotations
+
+EVENT_SOURCE = "healthlake-hub"
+"""Source of every event that the hub puts on its bus."""
 
 
 def camel_case(name: str) -> str:

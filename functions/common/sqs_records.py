@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
-
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from common.observability import logger, presentable
 
 
-def answer_batch(event: dict[str, Any], context: LambdaContext, handle: Callable[[SQSRecord], None]) -> Any:
+@dataclass(frozen=True)
+class SqsRecord:
+    """A message of a batch: its id and its text."""
+
+    message_id: str
+    body: str
+
+    @property
+    def json_body(self) -> Any:
+        """What the text says as JSON; raises ValueError when it is none."""
+        return json.loads(self.body)
+
+
+def answer_batch(event: Mapping[str, Any], handle: Callable[[SqsRecord], None]) -> dict[str, Any]:
     """Give every message of `event` to `handle` and return `batchItemFailures` with those that raised.
 
-    Follows the AWS Lambda Developer Guide, «Handling errors for an SQS event source in Lambda».
+    Follows the AWS Lambda Developer Guide, «Handling errors for an SQS event source in Lambda». The batch
+    processor of Powertools does the same and imports so much for it that a start takes 40 ms longer.
     """
-
-    def guarded(record: SQSRecord) -> None:
+    failed = []
+    for record in event["Records"]:
         try:
-            handle(record)
+            handle(SqsRecord(record["messageId"], record["body"]))
         except Exception as error:
-            failure = presentable(error)
-            logger().error("message left in the queue", message_id=record.message_id)
-        else:
-            return
-        raise failure
-
-    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-    return process_partial_response(event=event, record_handler=guarded, processor=processor, context=context)
+            presentable(error)
+            logger().error("message left in the queue", message_id=record["messageId"])
+            failed.append({"itemIdentifier": record["messageId"]})
+    return {"batchItemFailures": failed}

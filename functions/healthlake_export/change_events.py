@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from common.names import EVENT_SOURCE
 from healthlake_export.ndjson import Line, LinePlace
 from healthlake_export.resource_keys import Meta, ResourceKeys
 
 if TYPE_CHECKING:
     from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
-SOURCE = "healthlake-hub"
 CHANGED = "FhirResourceChanged"
 SNAPSHOT = "FhirResourceSnapshot"
 BATCH_SUFFIX = "Batch"
@@ -160,11 +160,11 @@ class ChangeEventFormat:
         """An event of this detail type, with its size as EventBridge counts it."""
         entry: PutEventsRequestEntryTypeDef = {
             "EventBusName": self.bus,
-            "Source": SOURCE,
+            "Source": EVENT_SOURCE,
             "DetailType": detail_type,
             "Detail": detail.decode(),
         }
-        size = len(SOURCE) + len(detail_type) + len(detail)
+        size = len(EVENT_SOURCE) + len(detail_type) + len(detail)
         return ChangeEvent(entry, size, changes)
 
 

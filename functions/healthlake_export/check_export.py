@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from common import aws_clients
 from common.observability import lambda_entry
-from common.sqs_records import answer_batch
+from common.sqs_records import SqsRecord, answer_batch
 from healthlake_export.check_messages import Check, CheckQueue
 from healthlake_export.export_watch import ExportWatcher
 from healthlake_export.fhir_export_api import export_api
@@ -20,7 +19,7 @@ from healthlake_export.task_callbacks import TaskCallbacks, ending_the_wait_when
 
 
 @lambda_entry
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
+def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> Any:
     """Triggered by the check queue, which carries the links of the chain of checks and, through a rule,
     HealthLake's own events about export jobs.
 
@@ -37,7 +36,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
         now=lambda: datetime.now(UTC),
     )
 
-    def handle(record: SQSRecord) -> None:
+    def handle(record: SqsRecord) -> None:
         body = record.json_body
         with ending_the_wait_when_denied(watcher.end_wait):
             if "check" in body:
@@ -46,4 +45,4 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
             elif job_id := body.get("detail", {}).get("jobId"):
                 watcher.on_job_event(job_id)
 
-    return answer_batch(event, context, handle)
+    return answer_batch(event, handle)

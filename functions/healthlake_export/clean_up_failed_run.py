@@ -15,9 +15,13 @@ from common.observability import count, lambda_entry, logger, presentable
 from healthlake_export.datastore_state import DatastoreState
 from healthlake_export.erasures import is_erasure
 from healthlake_export.errors import EventsNotAccepted, HealthLakeRefused
-from healthlake_export.export_start import export_job_name
 from healthlake_export.failure_reason import FailureReason, failure_reason
-from healthlake_export.fhir_export_api import FhirExportApi, cancel_unless_ended, export_api
+from healthlake_export.fhir_export_api import (
+    FhirExportApi,
+    cancel_unless_ended,
+    export_api,
+    export_job_name,
+)
 from healthlake_export.instants import format_instant
 from healthlake_export.range_failures import RangeFailures
 from healthlake_export.run_context import RunIdentity

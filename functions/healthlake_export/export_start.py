@@ -7,7 +7,6 @@ posts. The job's name is derived from the run, so what it finds is the run's own
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,12 @@ from typing import TYPE_CHECKING, Any
 from common.observability import logger
 from healthlake_export.check_messages import Check, CheckQueue
 from healthlake_export.errors import HealthLakeBusy, HealthLakeRefused, RunSuperseded
-from healthlake_export.fhir_export_api import ExportRequest, FhirExportApi, cancel_unless_ended
+from healthlake_export.fhir_export_api import (
+    ExportRequest,
+    FhirExportApi,
+    cancel_unless_ended,
+    export_job_name,
+)
 from healthlake_export.instants import format_instant
 from healthlake_export.job_status import next_delay
 from healthlake_export.run_context import RunContext
@@ -29,11 +33,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 _SUPERSEDED = "The run no longer owns the run lock of its datastore; another run covers its window."
-
-
-def export_job_name(run_id: str) -> str:
-    """The HealthLake job name of a run: a hash, since a job name has at most 64 characters and a run's 80."""
-    return "hub-" + hashlib.sha256(run_id.encode()).hexdigest()[:40]
 
 
 @dataclass(frozen=True)

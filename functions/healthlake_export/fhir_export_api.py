@@ -6,6 +6,7 @@ Signature Version 4). Only this API takes `_since`, `_until` and `_type`; StartF
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from healthlake_export.errors import HealthLakeBusy, HealthLakeRefused
 from healthlake_export.job_status import is_final
 
 if TYPE_CHECKING:
-    import boto3
+    from botocore.session import Session
     from mypy_boto3_healthlake import HealthLakeClient
     from mypy_boto3_healthlake.type_defs import (
         ExportJobPropertiesTypeDef,
@@ -43,6 +44,11 @@ _ACTIONS = {
     "GET": "healthlake:DescribeFHIRExportJobWithGet",
     "DELETE": "healthlake:CancelFHIRExportJobWithDelete",
 }
+
+
+def export_job_name(run_id: str) -> str:
+    """The HealthLake job name of a run: a hash, since a job name has at most 64 characters and a run's 80."""
+    return "hub-" + hashlib.sha256(run_id.encode()).hexdigest()[:40]
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ class FhirExportApi:
     never the answer's text.
     """
 
-    def __init__(self, session: boto3.session.Session, client: HealthLakeClient, datastore_id: str) -> None:
+    def __init__(self, session: Session, client: HealthLakeClient, datastore_id: str) -> None:
         self._session = session
         self._client = client
         self._datastore_id = datastore_id

@@ -8,8 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
-from boto3.s3.transfer import TransferConfig
-
 from common.units import MEBIBYTE
 from healthlake_export.change_events import EVENT_ID_BYTES
 from healthlake_export.published_ids import PublishedIds, merge_ids, range_ids_key, run_ids_key, split_ids
@@ -56,7 +54,8 @@ def merge_range_ids(s3: S3Client, bucket: str, run_id: str, indexes: Iterable[in
         ]
         merged.writelines(merge_ids(sources))
         merged.seek(0)
-        s3.upload_fileobj(merged, bucket, target, Config=TransferConfig(use_threads=False))
+        # Lambda's disk holds less than the 5 GB that S3 takes at once.
+        s3.put_object(Bucket=bucket, Key=target, Body=merged)
     return target
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from common.names import EVENT_SOURCE
 from common.refusals import describe_refusal
-from healthlake_export.change_events import SOURCE
 from healthlake_export.errors import EventsNotAccepted
 from healthlake_export.run_state import RunState
 
@@ -55,7 +55,7 @@ def publish_outbox(state: RunState, client: EventBridgeClient, bus: str) -> list
 def _refusal(client: EventBridgeClient, bus: str, event: Mapping[str, Any]) -> str | None:
     """Publish an event; why, if the bus refused it."""
     entry: PutEventsRequestEntryTypeDef = {
-        "Source": SOURCE,
+        "Source": EVENT_SOURCE,
         "DetailType": event["detailType"],
         "Detail": json.dumps(event["detail"]),
         "EventBusName": bus,

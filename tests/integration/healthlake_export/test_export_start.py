@@ -206,7 +206,7 @@ def test_a_start_that_nobody_waits_for_is_not_tried_again(
 
 
 def _job_name(message: StartMessage) -> str:
-    from healthlake_export.export_start import export_job_name
+    from healthlake_export.fhir_export_api import export_job_name
 
     return export_job_name(message.run.run_id)
 

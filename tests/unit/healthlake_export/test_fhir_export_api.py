@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
-import boto3
+import botocore.session
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
 from botocore.parsers import ResponseParserError
@@ -81,7 +81,8 @@ def jobs() -> Jobs:
 
 
 def api_of(jobs: Jobs) -> FhirExportApi:
-    session = boto3.session.Session("AKIAIOSFODNN7EXAMPLE", "secret", region_name="us-east-1")
+    session = botocore.session.get_session()
+    session.set_credentials("AKIAIOSFODNN7EXAMPLE", "secret")
     return FhirExportApi(session, cast(Any, jobs), STORE)
 
 
