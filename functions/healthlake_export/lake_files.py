@@ -149,8 +149,9 @@ class _TypeFile:
         return bool(self._lines.texts or self._tables) or self._writer is not None
 
     def hold(self, text: bytes, keys: ResourceKeys, offset: int) -> None:
-        for column, value in zip(self._lines, (text, keys, offset), strict=True):
-            column.append(value)
+        self._lines.texts.append(text)
+        self._lines.keys.append(keys)
+        self._lines.offsets.append(offset)
         self._line_bytes += len(text)
         self.held_bytes += len(text)
         if self._line_bytes >= _TABLE_BYTES:

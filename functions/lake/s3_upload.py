@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from common.units import MEBIBYTE
 
@@ -73,11 +76,12 @@ class S3Upload:
         self._upload = None
 
     def abort(self) -> None:
-        """Give up what was not completed."""
+        """Give up what was not completed. Parts that S3 does not remove now, the bucket's lifecycle does."""
         self.closed = True
         self._take()
         if self._upload is not None:
-            self._s3.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=self._upload)
+            with suppress(ClientError, BotoCoreError):  # what went wrong before is what has to be told
+                self._s3.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=self._upload)
             self._upload = None
 
     def _send_part(self) -> None:
