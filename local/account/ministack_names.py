@@ -33,7 +33,7 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     # identity: sessions of roles, actions of requests
     "ministack.core.iam_actions": ("extract_iam_action", "extract_resource_arn"),
-    "ministack.core.iam_evaluator": ("enforce", "pin_request_origin"),
+    "ministack.core.iam_evaluator": ("_verified_key", "enforce", "pin_request_origin"),
     "ministack.services.sts": ("register_session",),
     # functions: worker processes and the answer built from theirs
     "ministack.core.lambda_runtime": (

@@ -26,6 +26,7 @@ class Catalog(Protocol):
     def read(self, bucket: str, key: str) -> bytes: ...
 
 
+@dataclass(frozen=True)
 class AccountCatalog:
     """Glue and S3 of the account that this process serves."""
 

@@ -18,8 +18,8 @@ from typing import Any
 
 from local.account.joined_service import Answer as HttpAnswer
 from local.account.ministack_names import ministack
-from local.athena.catalog import AccountCatalog
-from local.athena.engine import Answer, Query, assert_well_formed
+from local.athena.caller import Caller, CatalogOfCaller
+from local.athena.engine import Answer, Put, Query, assert_well_formed
 from local.athena.errors import (
     LIMIT_REASON,
     STOPPED_REASON,
@@ -42,7 +42,6 @@ _KEY_HEADER = "x-amz-server-side-encryption-aws-kms-key-id"
 class Executions:
     """What answers requests about query executions; the records are ministack's, who lists them."""
 
-    catalog: AccountCatalog = field(default_factory=AccountCatalog)
     _queries: dict[str, Query] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -82,25 +81,24 @@ class Executions:
         record = _record(query_id, sql, workgroup, database, result)
         ministack("ministack.services.athena")._executions[query_id] = record
         headers = _encryption_headers(result)
+        catalog = CatalogOfCaller(Caller.of_this_request())
 
         def put(bucket: str, key: str, body: bytes) -> None:
-            self.catalog.write(bucket, key, body, headers)
+            catalog.write(bucket, key, body, headers)
 
-        query = self._queries[query_id] = Query(sql, database.lower(), self.catalog, put)
+        query = self._queries[query_id] = Query(sql, database.lower(), catalog, put)
         # A template's Fn::Sub gives text.
         limit = int(configuration.get("BytesScannedCutoffPerQuery") or 0) or None
-        task = asyncio.get_running_loop().create_task(self._run(query, record, limit, headers))
+        task = asyncio.get_running_loop().create_task(self._run(query, record, limit, put))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return _answered({"QueryExecutionId": query_id})
 
-    async def _run(
-        self, query: Query, record: dict[str, Any], limit: int | None, headers: Mapping[str, str]
-    ) -> None:
+    async def _run(self, query: Query, record: dict[str, Any], limit: int | None, put: Put) -> None:
         began = time.time()
         if record["Status"]["State"] == "QUEUED":
             record["Status"]["State"] = "RUNNING"
-            state, reason = await asyncio.to_thread(self._outcome, query, record, limit, headers)
+            state, reason = await asyncio.to_thread(self._outcome, query, record, limit, put)
             if record["Status"]["State"] == "RUNNING":
                 _end(record, state, reason)
         self._queries.pop(record["QueryExecutionId"], None)
@@ -111,14 +109,12 @@ class Executions:
             TotalExecutionTimeInMillis=took,
         )
 
-    def _outcome(
-        self, query: Query, record: dict[str, Any], limit: int | None, headers: Mapping[str, str]
-    ) -> tuple[str, str]:
+    def _outcome(self, query: Query, record: dict[str, Any], limit: int | None, put: Put) -> tuple[str, str]:
         """The state in which the query ends, and why."""
         try:
             answer = query.run(limit)
             record["_answer"] = answer
-            self._save(record, answer, headers)
+            _save(record, answer, put)
         except ScanLimitExceeded:
             return "CANCELLED", LIMIT_REASON
         except (QueryFailed, MalformedQuery) as error:
@@ -127,20 +123,6 @@ class Executions:
             logger.exception("a query could not be run")
             return "FAILED", f"GENERIC_INTERNAL_ERROR: {type(error).__name__}"
         return "SUCCEEDED", ""
-
-    def _save(self, record: dict[str, Any], answer: Answer, headers: Mapping[str, str]) -> None:
-        """Write the result, or what an UNLOAD has written, to where the query's results go."""
-        location = record["ResultConfiguration"]["OutputLocation"]
-        bucket, _, key = location.removeprefix("s3://").partition("/")
-        if record["Query"].lstrip().lower().startswith("unload"):
-            manifest = "".join(f"{name}\n" for name in answer.written)
-            key = f"{key.removesuffix('.csv')}-manifest.csv"
-            record["Statistics"]["DataManifestLocation"] = f"s3://{bucket}/{key}"
-            self.catalog.write(bucket, key, manifest.encode(), headers)
-            return
-        lines = [csv_line([column["Name"] for column in answer.columns]), *map(csv_line, answer.rows)]
-        self.catalog.write(bucket, key, "".join(lines).encode(), headers)
-        self.catalog.write(bucket, f"{key}.metadata", json.dumps(answer.columns).encode(), headers)
 
     def results(self, data: Mapping[str, Any]) -> HttpAnswer:
         """GetQueryResults: the first page begins with a row of the columns' names."""
@@ -185,6 +167,21 @@ class Executions:
             if query is not None:
                 query.interrupt()
         return _answered({})
+
+
+def _save(record: dict[str, Any], answer: Answer, put: Put) -> None:
+    """Write the result, or what an UNLOAD has written, to where the query's results go."""
+    location = record["ResultConfiguration"]["OutputLocation"]
+    bucket, _, key = location.removeprefix("s3://").partition("/")
+    if record["Query"].lstrip().lower().startswith("unload"):
+        manifest = "".join(f"{name}\n" for name in answer.written)
+        key = f"{key.removesuffix('.csv')}-manifest.csv"
+        record["Statistics"]["DataManifestLocation"] = f"s3://{bucket}/{key}"
+        put(bucket, key, manifest.encode())
+        return
+    lines = [csv_line([column["Name"] for column in answer.columns]), *map(csv_line, answer.rows)]
+    put(bucket, key, "".join(lines).encode())
+    put(bucket, f"{key}.metadata", json.dumps(answer.columns).encode())
 
 
 def _record(

@@ -35,6 +35,7 @@ _KEPT = (
     "FhirCurrentView",
     "FhirLatestTable",
     "LakeWorkGroup",
+    "LakeReaderPolicy",
 )
 
 
@@ -56,7 +57,9 @@ def deploy_lake(account: RunningAccount, *, scan_limit_bytes: int | None = None)
         configuration = document["Resources"]["LakeWorkGroup"]["Properties"]["WorkGroupConfiguration"]
         configuration["BytesScannedCutoffPerQuery"] = scan_limit_bytes
     cloudformation = client(account, "cloudformation")
-    cloudformation.create_stack(StackName=STACK, TemplateBody=json.dumps(document))
+    cloudformation.create_stack(
+        StackName=STACK, TemplateBody=json.dumps(document), Capabilities=["CAPABILITY_IAM"]
+    )
     cloudformation.get_waiter("stack_create_complete").wait(
         StackName=STACK, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
     )

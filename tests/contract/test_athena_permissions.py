@@ -1,76 +1,152 @@
-"""Who may query: a permission is asked for the workgroup, by every call about a query.
+"""A query has the rights of whoever asks: what the reader's policy gives is enough, and each of it is needed.
 
-AWS documentation: «Actions, resources, and condition keys for Amazon Athena».
+AWS documentation: Amazon Athena User Guide, «Identity and access management in Athena», «Configure access to
+databases and tables in the AWS Glue Data Catalog», «Control access to Amazon S3 from Athena».
 """
 
+from __future__ import annotations
+
 import json
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from local.account.clients import client
-from local.account.state_file import RunningAccount
 from local.account.testing import running_account
+from local.cli.compact import compactor_of
+from local.cli.errors import CommandError
+from local.cli.lake.athena import Athena, Row
+from local.cli.operations.hub import DeployedHub
+from local.testing.lake_stack import Version, deploy_lake, write_versions
 
-OPEN, CLOSED = "open", "closed"
+SQL = "select id from fhir_current where resource_type = 'Patient'"
+TO_COMPACT = {
+    "LAKE/current/*": [
+        "s3:PutObject",
+        "s3:DeleteObject",
+        "s3:AbortMultipartUpload",
+        "s3:ListMultipartUploadParts",
+    ],
+    "GLUE": ["glue:CreatePartition", "glue:UpdatePartition", "glue:BatchUpdatePartition"],
+}
+
+As = Callable[[Any], DeployedHub]
 
 
 @pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAccount]:
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeployedHub]:
     with running_account(tmp_path_factory.mktemp("account"), parts=("athena",)) as account:
-        client(account, "s3").create_bucket(Bucket="results")
-        for name in (OPEN, CLOSED):
-            configuration = {"ResultConfiguration": {"OutputLocation": f"s3://results/{name}/"}}
-            client(account, "athena").create_work_group(Name=name, Configuration=configuration)
-        yield account
+        hub = deploy_lake(account)
+        _encrypt(hub)
+        write_versions(hub, "Patient", [Version("a"), Version("b")])
+        yield hub
+
+
+def _encrypt(hub: DeployedHub) -> None:
+    """What the template says of the bucket, and ministack's CloudFormation leaves out."""
+    workgroup = hub.client("athena").get_work_group(WorkGroup=hub.outputs["LakeWorkGroupName"])["WorkGroup"]
+    encryption = workgroup["Configuration"]["ResultConfiguration"]["EncryptionConfiguration"]
+    default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": encryption["KmsKey"]}
+    hub.client("s3").put_bucket_encryption(
+        Bucket=hub.outputs["LakeBucketName"],
+        ServerSideEncryptionConfiguration={"Rules": [{"ApplyServerSideEncryptionByDefault": default}]},
+    )
 
 
 @pytest.fixture(scope="module")
-def reader(account: RunningAccount) -> Any:
-    """Athena as a user meets it who may query in one of two workgroups."""
-    iam = client(account, "iam")
-    arn = iam.create_user(UserName="reader")["User"]["Arn"]
-    allowed = {
-        "Effect": "Allow",
-        "Action": ["athena:StartQueryExecution", "athena:Get*", "athena:StopQueryExecution"],
-        "Resource": f"arn:aws:athena:{account.region}:{arn.split(':')[4]}:workgroup/{OPEN}",
-    }
-    document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-    iam.put_user_policy(UserName="reader", PolicyName="query", PolicyDocument=document)
+def policy(lake: DeployedHub) -> Any:
+    """The document of the reader's policy."""
+    arn = lake.outputs["LakeReaderPolicyArn"]
+    document = lake.client("iam").get_policy_version(PolicyArn=arn, VersionId="v1")["PolicyVersion"][
+        "Document"
+    ]
+    return json.loads(document) if isinstance(document, str) else document
+
+
+@pytest.fixture
+def allowed(lake: DeployedHub) -> Iterator[As]:
+    """The hub as it is for a user who has this policy and no other."""
+    iam = lake.client("iam")
+    iam.create_user(UserName="reader")
     key = iam.create_access_key(UserName="reader")["AccessKey"]
-    user = replace(account, access_key_id=key["AccessKeyId"], secret_access_key=key["SecretAccessKey"])
-    return client(user, "athena")
+    session: Any = boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], region_name=lake.account.region)
+
+    def hub(document: Any) -> DeployedHub:
+        iam.put_user_policy(UserName="reader", PolicyName="all", PolicyDocument=json.dumps(document))
+        services = ("athena", "glue", "s3")
+        clients = {one: session.client(one, endpoint_url=lake.account.endpoint) for one in services}
+        return DeployedHub(lake.account, lake.stack_name, lake.outputs, clients)
+
+    yield hub
+    iam.delete_access_key(UserName="reader", AccessKeyId=key["AccessKeyId"])
+    iam.delete_user_policy(UserName="reader", PolicyName="all")
+    iam.delete_user(UserName="reader")
 
 
-def started(athena: Any, workgroup: str) -> str:
-    """The id of a query that is begun in a workgroup."""
-    answer = athena.start_query_execution(QueryString="SELECT 1", WorkGroup=workgroup)
-    query: str = answer["QueryExecutionId"]
-    return query
+def ask(hub: DeployedHub) -> list[Row]:
+    athena = Athena.of(hub)
+    return list(athena.columns_and_rows(athena.run(SQL).query_id)[1])
 
 
-def test_who_may_query_in_a_workgroup_may_look_at_its_queries(reader: Any) -> None:
-    query = started(reader, OPEN)
-
-    assert reader.get_query_execution(QueryExecutionId=query)["QueryExecution"]["WorkGroup"] == OPEN
-
-
-def test_who_may_query_in_one_workgroup_may_not_in_another(reader: Any) -> None:
-    with pytest.raises(ClientError, match="not authorized to perform: athena:StartQueryExecution"):
-        started(reader, CLOSED)
+def without(document: Any, action: str) -> Any:
+    """The policy less one action, wherever it stands."""
+    statements = [
+        {**one, "Action": [name for name in _listed(one["Action"]) if name != action]}
+        for one in document["Statement"]
+    ]
+    return {**document, "Statement": [one for one in statements if one["Action"]]}
 
 
-@pytest.mark.parametrize("call", ["get_query_execution", "get_query_results", "stop_query_execution"])
-def test_a_query_of_another_workgroup_is_closed(account: RunningAccount, reader: Any, call: str) -> None:
-    query = started(client(account, "athena"), CLOSED)
-
-    with pytest.raises(ClientError, match="not authorized to perform: athena:"):
-        getattr(reader, call)(QueryExecutionId=query)
+def _listed(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value]
 
 
-def test_a_query_that_nobody_began_is_closed_too(reader: Any) -> None:
-    with pytest.raises(ClientError, match="not authorized to perform: athena:GetQueryExecution"):
-        reader.get_query_execution(QueryExecutionId="00000000-0000-0000-0000-000000000000")
+def test_the_readers_policy_is_enough_to_ask(allowed: As, policy: Any) -> None:
+    assert sorted(ask(allowed(policy))) == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "athena:StartQueryExecution",
+        "athena:GetQueryExecution",
+        "athena:GetQueryResults",
+        "glue:GetTable",
+        "s3:ListBucket",
+        "s3:GetObject",
+        "s3:PutObject",
+        "kms:Decrypt",
+        "kms:GenerateDataKey",
+    ],
+)
+def test_without_one_of_its_actions_the_query_is_refused_by_its_name(
+    allowed: As, policy: Any, action: str
+) -> None:
+    with pytest.raises((CommandError, ClientError), match=action.split(":")[1]):
+        ask(allowed(without(policy, action)))
+
+
+def test_a_reader_can_neither_compact_nor_write_rows(allowed: As, policy: Any) -> None:
+    with pytest.raises(CommandError, match="s3:PutObject"):
+        compactor_of(allowed(policy)).compact("Patient")
+
+
+def test_what_the_readme_names_besides_is_enough_to_compact(
+    lake: DeployedHub, allowed: As, policy: Any
+) -> None:
+    catalog = [arn for one in policy["Statement"] for arn in _listed(one["Resource"]) if ":glue:" in arn]
+    places = {"GLUE": catalog, "LAKE/current/*": [f"arn:aws:s3:::{lake.outputs['LakeBucketName']}/current/*"]}
+    more = [
+        {"Effect": "Allow", "Action": actions, "Resource": places[where]}
+        for where, actions in TO_COMPACT.items()
+    ]
+    hub = allowed({**policy, "Statement": [*policy["Statement"], *more]})
+
+    compactor = compactor_of(hub)
+    assert compactor.compact("Patient").how == "all files"
+    assert compactor.compact("Patient", full=True).how == "all files"
+    generations = compactor.generations.names("Patient")
+    compactor.generations.delete("Patient", min(generations), lambda _: None)
+    assert len(compactor.generations.names("Patient")) == 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,16 +68,14 @@ class Athena:
         try:
             return self._wait(query_id, watch)
         except BaseException:
-            self.stop(query_id)
+            # Whoever may not look at it may not stop it either: the first refusal is the one that tells.
+            with suppress(ClientError):
+                self.stop(query_id)
             raise
 
     def stop(self, query_id: str) -> None:
         """Stop the query; one that has ended stays as it is."""
-        try:
-            self.client.stop_query_execution(QueryExecutionId=query_id)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "InvalidRequestException":
-                raise
+        self.client.stop_query_execution(QueryExecutionId=query_id)
 
     def columns_and_rows(self, query_id: str) -> tuple[list[str], Iterator[Row]]:
         """Names of the result's columns, and its rows as text, None for NULL. Pages are read as rows are."""

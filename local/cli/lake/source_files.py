@@ -2,8 +2,8 @@
 
 A compaction tells what it has covered by the time of the latest file, by S3's clock, and a digest of all
 files up to then. If the files up to that time still have that digest, nothing that was covered has been
-changed or removed since, and whatever is later is new. An erasure rewrites files, which changes the digest; so
-does a file that shows up late with an earlier time. Then everything is read again.
+changed or removed since, and whatever is later is new. An erasure rewrites files, which changes the digest;
+so does a file that shows up late with an earlier time. Then everything is read again.
 """
 
 from __future__ import annotations
