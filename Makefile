@@ -54,7 +54,7 @@ soak: $(INSTALLED) ## take every permission away; 200 runs with random faults (P
 	@PYTHONPATH=functions $(BIN)/python -m local.soak $(PART) $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(JSON),--json)
 
 bench: $(INSTALLED) $(BENCH)/.installed ## measure cold starts; a quiet machine and a minute (SAMPLES=)
-	@$(BIN)/python -m bench $(if $(SAMPLES),--samples $(SAMPLES))
+	@PYTHONPATH=functions $(BIN)/python -m bench $(if $(SAMPLES),--samples $(SAMPLES))
 
 check: $(INSTALLED) ## run the linters and type checkers
 	@$(BIN)/ruff format --check .

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from bench import cost_model
-from bench.monthly import alarm_metrics, custom_metrics, memory, monthly
+from bench.monthly import memory, monthly
 from bench.prices import Price, Prices, read_prices
+from local.testing.metric_reader import sent_by
 from local.testing.template_reader import read
 
 ROOT = Path(__file__).parents[3]
@@ -56,25 +57,13 @@ def test_the_month_counts_keys_alarms_metrics_and_the_polling_of_queues(prices: 
     fixed = {one.key: one.amount for one in monthly(TEMPLATE, ROOT / "functions")}
 
     assert fixed["kms.key-month"] == 2
+    assert fixed["cloudwatch.dashboard-month"] == 1
+    assert fixed["cloudwatch.alarm-metric-month"] > sum(
+        one["Type"] == "AWS::CloudWatch::Alarm" for one in TEMPLATE["Resources"].values()
+    ), "an alarm over an expression is billed for every metric in it"
+    assert fixed["cloudwatch.metric-month"] == len(sent_by(ROOT / "functions"))
     assert fixed["sqs.request"] == 2 * 5 * 30 * 24 * 3600 / 20, "of the two queues that start functions"
     assert fixed.keys() <= prices.prices.keys()
-
-
-def test_an_alarm_over_an_expression_is_billed_for_every_metric_in_it() -> None:
-    plain = {"Type": "AWS::CloudWatch::Alarm", "Properties": {"MetricName": "Errors"}}
-    of_two = {
-        "Type": "AWS::CloudWatch::Alarm",
-        "Properties": {"Metrics": [{"Expression": "a + b"}, {"MetricStat": {}}, {"MetricStat": {}}]},
-    }
-
-    assert alarm_metrics({"Resources": {"One": plain, "Two": of_two}}) == 3
-
-
-def test_custom_metrics_are_the_names_that_functions_count_under(tmp_path: Path) -> None:
-    (tmp_path / "one.py").write_text("count(Done=1, Failed=0)\nmeasure_seconds(Age=3)\nother(Name=1)\n")
-
-    assert custom_metrics(tmp_path) == {"Done", "Failed", "Age"}
-    assert {"WatermarkAgeSeconds", "ResourcesPublished"} <= custom_metrics(ROOT / "functions")
 
 
 def test_functions_have_the_memory_of_the_template_or_its_usual_one() -> None:
