@@ -21,8 +21,10 @@ published here give up at about a thousand."""
 SHORTEST_TOO_DEEP = 2 * (MAX_DEPTH + 1)
 """Bytes that so many levels take at least."""
 
-_ARRAY_BYTES = len("[]")
+_LIST_BYTES = len("[]")
 _OBJECT_BYTES = len('{"":}')
+_BYTES_APART = len('{"":')
+"""How far objects begin from one another that lie within one another."""
 
 
 class Rejection(StrEnum):
@@ -125,16 +127,22 @@ def _why_invalid(text: bytes) -> Rejection:
 def is_too_deep(text: bytes) -> bool:
     """Whether `text`, which has to be valid JSON, nests deeper than `MAX_DEPTH`.
 
-    The decoder's own limit differs between Python versions. Counting brackets is quick, but as long as
-    decoding takes, so the bytes that so many levels need at least spare most lines one count or both. What
-    is left is read bracket by bracket.
+    The decoder's own limit differs between Python versions. Counting brackets is quick, but takes as long
+    as decoding, and the bytes that so many levels need at least spare most lines the most of it. What is
+    left is read bracket by bracket.
     """
     if len(text) < SHORTEST_TOO_DEEP:
         return False
-    arrays = text.count(b"[")
-    if len(text) < arrays * _ARRAY_BYTES + (MAX_DEPTH + 1 - arrays) * _OBJECT_BYTES:
+    end = len(text) - MAX_DEPTH  # behind the last bracket that opens as many close
+    lists = text.count(b"[", 0, end)
+    objects = MAX_DEPTH + 1 - lists
+    if len(text) < lists * _LIST_BYTES + objects * _OBJECT_BYTES:
         return False
-    if text.count(b"{") + arrays <= MAX_DEPTH:
+    middle = end // 2
+    behind = text.count(b"{", middle, end)
+    if behind + middle // _BYTES_APART + 1 < objects:
+        return False
+    if behind + text.count(b"{", 0, middle) < objects:
         return False
     depth = 0
     for token in _BRACKETS_AND_STRINGS.finditer(text):

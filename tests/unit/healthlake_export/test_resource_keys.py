@@ -132,6 +132,20 @@ def test_any_mix_of_lists_and_objects_is_too_deep_past_the_limit(levels: list[tu
     assert is_too_deep(text) is (len(levels) > MAX_DEPTH)
 
 
+FILLING = b'"' + b"x" * 3000 + b'"'
+
+
+@pytest.mark.parametrize("kind", NESTS)
+@pytest.mark.parametrize("around", [(b"[", b"," + FILLING + b"]"), (b"[" + FILLING + b",", b"]"), (b"", b"")])
+@pytest.mark.parametrize("innermost", [b"0", FILLING])
+def test_what_nests_too_deeply_is_found_wherever_it_stands(
+    kind: str, around: tuple[bytes, bytes], innermost: bytes
+) -> None:
+    begin, end = NESTS[kind]
+    levels = 1 + MAX_DEPTH // sum(begin.count(bracket) for bracket in (b"[", b"{"))
+    assert is_too_deep(around[0] + begin * levels + innermost + end * levels + around[1])
+
+
 def test_brackets_in_strings_are_not_nesting() -> None:
     assert keys_of(with_member(b'"a":"' + b'\\"{[' * 2000 + b'"')).id == "p1"
 
