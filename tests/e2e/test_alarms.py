@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from healthlake_export.table_keys import erasure_key
 from local.account.clients import client
 from local.cli import stack
 from local.cli.executions import Finished
@@ -41,6 +42,7 @@ ALARMS = (
     "export-failed",
     "export-job-failed",
     "resources-quarantined",
+    "resources-withheld",
     "resources-not-exported",
     "export-held",
     "exports-paused",
@@ -218,6 +220,16 @@ def _lambda_and_eventbridge_throttle(operator: Operator) -> None:
     operator.put_earlier("AWS/Events", "PutEventsApproximateThrottledCount", {}, minutes=16)
 
 
+def _an_erased_patient_is_still_in_healthlake(operator: Operator) -> None:
+    table = client(operator.hub.account, "dynamodb")
+    erased = erasure_key(operator.hub.outputs["DatastoreId"], PATIENTS[1])
+    table.put_item(TableName=operator.hub.outputs["HubTableName"], Item=erased)
+    try:
+        assert operator.run({"full": True}).output["withheld"] == 1
+    finally:
+        table.delete_item(TableName=operator.hub.outputs["HubTableName"], Key=erased)
+
+
 def _letters_cannot_be_delivered(operator: Operator) -> None:
     for url in operator.queue_urls():
         client(operator.hub.account, "sqs").send_message(QueueUrl=url, MessageBody="{}")
@@ -227,6 +239,7 @@ CAUSES: tuple[Callable[[Operator], None], ...] = (
     _a_job_fails,
     _three_held_runs_the_first_with_too_many_events_and_one_of_the_schedule,
     _healthlake_throttles_for_an_hour,
+    _an_erased_patient_is_still_in_healthlake,
     _the_events_of_runs_are_not_taken,
     _lambda_and_eventbridge_throttle,
     _letters_cannot_be_delivered,
