@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from common.units import MEBIBYTE
+from healthlake_export import erasures
 from healthlake_export.byte_ranges import ByteRange, ExportedObject, count_ranges, cut_into_ranges
 from healthlake_export.errors import TooManyRanges
 from healthlake_export.export_listing import ExportedFiles, job_prefix, list_objects, match_manifest
@@ -41,12 +42,14 @@ def read_ranges(s3: S3Client, bucket: str, key: str) -> list[ByteRange]:
 
 @dataclass(frozen=True)
 class ExportPlanner:
-    """Plans a run whose export has ended, reading and writing in `bucket`."""
+    """Plans a run whose export has ended, reading and writing in `bucket`. What error files say of `erased`
+    patients is left out of the quarantine."""
 
     s3: S3Client
     bucket: str
     range_size: int
     run: RunContext
+    erased: frozenset[str] = frozenset()
 
     def plan(self, job: ExportJob) -> dict[str, Any]:
         """The plan as `$.plan`; the item file is written when there are ranges.
@@ -98,10 +101,11 @@ class ExportPlanner:
 
     def _quarantine_file(self, name: str, exported: ExportedObject) -> int:
         quarantine = Quarantine(self.s3, self.bucket, self.run.run_id, name, exported)
-        chunks = ObjectBytes(self.s3, self.bucket, exported).chunks(0, exported.size)
-        for line in RangeLines(chunks, start=0, end=exported.size):
+        content = ObjectBytes(self.s3, self.bucket, exported)
+        for line in RangeLines(content.chunks(0, exported.size), start=0, end=exported.size):
             if isinstance(line, OversizedLine):
-                quarantine.reject_oversized(line)
-            else:
+                if not erasures.mentions_in(content.pieces(line.offset, line.length), self.erased):
+                    quarantine.reject_oversized(line)
+            elif not erasures.mentions(line.text, self.erased):
                 quarantine.reject(line, Rejection.EXPORT_ERROR)
         return quarantine.close()

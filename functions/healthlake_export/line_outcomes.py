@@ -116,7 +116,7 @@ class LineOutcomes:
             self._quarantine.reject_oversized(line)
 
     def _take_resource(self, line: Line, keys: ResourceKeys) -> None:
-        if self._erased and erasures.names(patient_ids(keys), self._erased):
+        if self._erased and self._is_of_erased(line, keys):
             self.withheld += 1
             self._lake.without(keys.resourceType)
             return
@@ -131,6 +131,9 @@ class LineOutcomes:
                 self._give_up(self._publisher.publish(identity, keys, line))
         if self._kept_ids is not None and self._overlap.holds(_last_updated(keys)):
             self._kept_ids.add(identity)
+
+    def _is_of_erased(self, line: Line, keys: ResourceKeys) -> bool:
+        return erasures.names(patient_ids(keys), self._erased) or erasures.refers(line.text, self._erased)
 
     def _keep_ids(self, texts: Sequence[bytes], keys: Sequence[ResourceKeys]) -> None:
         if self._kept_ids is None or self._overlap.is_after_all(map(_last_updated, keys)):

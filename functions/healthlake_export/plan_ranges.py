@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from common import aws_clients
 from common.observability import lambda_entry, logger
+from healthlake_export import erasures
 from healthlake_export.event_budget import can_exceed
 from healthlake_export.export_planning import ExportPlanner
 from healthlake_export.fhir_export_api import export_api
@@ -27,7 +28,10 @@ def lambda_handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, 
     settings = export_settings()
     run = RunContext.from_state(event["run"])
     job = export_api(run.datastore_id).describe(event["export"]["jobId"])
-    plan = ExportPlanner(aws_clients.s3(), settings.bucket, settings.range_size, run).plan(job)
+    erased: frozenset[str] = frozenset()
+    if job.errors:
+        erased = erasures.read(aws_clients.dynamodb(), settings.table, run.datastore_id)
+    plan = ExportPlanner(aws_clients.s3(), settings.bucket, settings.range_size, run, erased).plan(job)
     logger().info(
         "ranges planned",
         run_id=run.run_id,

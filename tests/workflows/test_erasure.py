@@ -24,6 +24,7 @@ from local.erasure import stragglers
 from local.erasure.erasure import Erased, Erasure, Ground
 from local.erasure.run_lock import RunLock
 from local.erasure.stack_buckets import StackResource
+from local.healthlake.faults import FailedResource
 from local.testing.exported_content import export_instead
 from local.testing.marked_records import MARKS, mark
 from local.testing.mocked_hub import BUCKET, LAKE_BUCKET, REGION, TABLE
@@ -211,13 +212,18 @@ def entries(hub: Any) -> frozenset[str]:
 
 
 def test_an_export_after_it_withholds_what_healthlake_still_has(hub: Any, erase: Any) -> None:
+    """What refers to the patient from outside the compartment, and what HealthLake could not export, too."""
     put_patients(hub)
+    hub.put(("Library", "l"), subjectReference={"reference": f"Patient/{PATIENT}"})
+    failed = FailedResource("Patient", PATIENT, diagnostics=f"{mark('diagnostics')} is not a name")
+    hub.healthlake.service.faults.errors_in_next_job(failed)
     assert erase(PATIENT).verified
 
     run = hub.run()
 
-    assert run.output["withheld"] == 3
+    assert run.output["withheld"] == 3, "two observations and the library"
     assert run.output["rows"] == 6
+    assert run.output["exportErrors"] == 0
     assert {key.partition("/")[0] for key in marked()} == {"exports"}
     assert not MARKS.search(json.dumps(hub.resource_events(run)))
     assert erase(PATIENT).verified

@@ -79,6 +79,7 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
         "CheckExportFunctionRole states:SendTaskHeartbeat",
     ),
     "an error file": (
+        "PlanRangesFunctionRole dynamodb:Query",
         "PlanRangesFunctionRole s3:GetObject",
         "PlanRangesFunctionRole s3:PutObject on /quarantine/",
     ),
