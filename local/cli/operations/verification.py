@@ -24,6 +24,7 @@ from local.cli.operations.lake_rows import count_rows
 from local.cli.operations.quarantine_objects import list_quarantine, read_records
 from local.cli.operations.run_items import short
 from local.cli.output import counted
+from local.erasure.erased_objects import erased_since
 
 _COMPARED = (
     "files",
@@ -147,14 +148,16 @@ class Evidence:
             yield self._file(ExportedObject(*exported), expected)
 
     def _file(self, exported: ExportedObject, expected: int) -> Check:
-        counter, name = LineCounter(), short(exported.key)
-        objects = ObjectBytes(self.hub.client("s3"), self.hub.bucket, exported)
+        counter, name, s3 = LineCounter(), short(exported.key), self.hub.client("s3")
+        found, erased = erased_since(s3, self.hub.bucket, exported) or (exported, 0)
+        objects = ObjectBytes(s3, self.hub.bucket, found)
         try:
-            lines = counter.read(objects.chunks(0, exported.size))
+            lines = counter.read(objects.chunks(0, found.size))
         except RangeChanged:
             return Check(name, False, "It is no longer the file that was planned, or it is gone.")
-        holds = lines == expected and counter.bytes == exported.size
-        return Check(name, holds, f"{lines:,} lines in the file, {expected:,} in the ledger.")
+        holds = lines + erased == expected and counter.bytes == found.size
+        gone = f"{erased:,} erased with a patient, " if erased else ""
+        return Check(name, holds, f"{lines:,} lines in the file, {gone}{expected:,} in the ledger.")
 
     def _lake(self, progress: Progress) -> Check:
         """The rows that the lake has of the run, by the footers of its files. Fewer only where patients were

@@ -18,6 +18,8 @@ from local.cli.operations.exported_lines import LineCounter
 from local.cli.operations.hub import DeployedHub
 from local.cli.operations.ledger import ledger, verify
 from local.cli.output import Output
+from local.erasure.stack_buckets import StackBuckets, StackResource
+from local.erasure.sweep import Sweep
 
 if TYPE_CHECKING:
     from tests.unit.local.conftest import FakeStates, Written
@@ -159,6 +161,22 @@ def test_a_line_that_the_ledger_never_saw_is_found_by_reading_the_file(
     status, checks = verified(hub, read=True)
     assert status == 1
     assert [name for name, holds in checks.items() if not holds] == ["Patient/Patient-0.ndjson"]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_file_that_lines_were_erased_from_proves_its_run_as_before(
+    hub: DeployedHub, written: Written, times: int
+) -> None:
+    resources = [f'{{"resourceType":"Patient","id":"p-{number}"}}\n'.encode() for number in range(4)]
+    first, _ = written.run(lines=resources)
+    bucket = StackResource("HubBucket", "AWS::S3::Bucket", hub.bucket)
+    for number in range(times):
+        Sweep(hub.client("s3"), StackBuckets.among([bucket]), f"p-{number}").run(lambda _: None)
+
+    assert verified(hub, read=True)[0] == 0
+
+    written.object(first.key, b"".join(resources[:times]))
+    assert verified(hub, read=True)[1]["Patient/Patient-0.ndjson"] is False
 
 
 def test_a_file_that_was_replaced_is_found(hub: DeployedHub, written: Written) -> None:
