@@ -88,7 +88,7 @@ class Matcher:
 
     def _of_resource(self, keys: ResourceKeys, patients: Sequence[str], text: bytes) -> Match | None:
         resource = f"{keys.resourceType}/{keys.id}"
-        if self.patient_id in patients:
+        if self.patient_id in patients or resource == f"Patient/{self.patient_id}":
             return Match(Concern.COMPARTMENT, resource, shared=len(patients) > 1)
         if erasures.refers(text, self._erased):
             return Match(Concern.REFERENCE, resource, shared=bool(patients))
