@@ -2,7 +2,7 @@
 
 A cold start pays for every client and every import (`make bench`). So a client is not made where a function
 only hands it on, botocore is asked for it without boto3's resources and transfers, which nothing here uses,
-and Python looks for no garbage among the descriptions of services, which stay.
+nothing searches the descriptions of the services that there are, and Python looks for no garbage among them.
 
 Retries are botocore's standard mode; what a caller must retry itself (entries that PutEvents refused,
 transaction conflicts) it does where it knows what a second try means.
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.session
 from botocore.config import Config
+from botocore.loaders import Loader
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -36,7 +37,18 @@ _CONFIG = Config(
 )
 
 
+_SERVICES = ("dynamodb", "events", "healthlake", "s3", "sqs", "stepfunctions")
+
 _making = Lock()
+
+
+class _HubServices(Loader):
+    """Loads the descriptions of services as botocore does, without looking first which of 400 there are, by
+    a thousand questions to the disk for each kind of description."""
+
+    def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002
+        """The services of the hub, whatever is asked about them."""
+        return list(_SERVICES)
 
 
 class _ClientWhenUsed:
@@ -67,7 +79,9 @@ def _without_collecting() -> Iterator[None]:
 
 @cache
 def _session() -> botocore.session.Session:
-    return botocore.session.get_session()
+    session = botocore.session.get_session()
+    session.register_component("data_loader", _HubServices())
+    return session
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import botocore.session
@@ -19,11 +19,11 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     services: list[str] = []
-    create = botocore.session.Session.create_client
+    create: Callable[..., object] = botocore.session.Session.create_client
 
     def noting(session: botocore.session.Session, service: str, **settings: object) -> object:
         services.append(service)
-        return create(session, service, **settings)  # type: ignore[call-overload]
+        return create(session, service, **settings)
 
     monkeypatch.setattr(botocore.session.Session, "create_client", noting)
     aws_clients.forget_clients()
@@ -43,6 +43,13 @@ def test_a_service_has_one_client_whichever_threads_ask(made: list[str]) -> None
         regions = list(threads.map(lambda _: aws_clients.events().meta.region_name, range(8)))
     assert regions == [CREDENTIALS["AWS_DEFAULT_REGION"]] * 8
     assert made == ["events"]
+
+
+def test_every_service_has_a_client(made: list[str]) -> None:
+    clients = (aws_clients.dynamodb(), aws_clients.events(), aws_clients.healthlake(),
+               aws_clients.s3(), aws_clients.sqs(), aws_clients.stepfunctions())  # fmt: skip
+    names = [client.meta.service_model.service_name for client in clients]
+    assert made == names == ["dynamodb", "events", "healthlake", "s3", "sqs", "stepfunctions"]
 
 
 def test_garbage_is_collected_as_before_once_a_client_is_made(made: list[str]) -> None:
