@@ -14,17 +14,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import files
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.account.host import architecture, python_runtime
-
-# What Lambda's Python runtimes bring along: the SDK and what it needs.
-# AWS documentation: "Building Lambda functions with Python", runtime-included SDK versions.
-RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "urllib3", "six")
+from local.testing.bare_runtime import bare_runtime as make_bare_runtime
 
 MEGABYTE = 1024 * 1024
 LARGEST_ARTIFACT = 10 * MEGABYTE
@@ -92,15 +88,7 @@ class BareRuntime:
 @pytest.fixture(scope="module")
 def bare_runtime(tmp_path_factory: pytest.TempPathFactory) -> BareRuntime:
     folder = tmp_path_factory.mktemp("runtime")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True)
-    (site_packages,) = (folder / "venv" / "lib").glob("python*/site-packages")
-    for package in RUNTIME_PACKAGES:
-        for top in {
-            one.parts[0] for one in files(package) or [] if one.parts[0] not in ("..", "__pycache__")
-        }:
-            located = Path(sys.prefix, site_packages.relative_to(folder / "venv"), top)
-            (site_packages / top).symlink_to(located)
-    return BareRuntime(folder / "venv" / "bin" / "python", folder)
+    return BareRuntime(make_bare_runtime(folder / "venv"), folder)
 
 
 @pytest.fixture(scope="module")

@@ -5,29 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local.testing.sample_events import EVENTS, SAMPLES, sample
 from local.testing.state_machine_reader import placeholders, states
 from local.testing.template_reader import Expanded, references
-
-EVENTS = Path(__file__).parents[2] / "events"
-
-# The samples of every function; each file belongs to one.
-SAMPLES: Mapping[str, tuple[str, ...]] = {
-    "AcquireRunLockFunction": ("schedule_fired", "replay_requested", "request_with_unknown_field"),
-    "StartExportFunction": ("run_waits_for_export",),
-    "CheckExportFunction": ("check_is_due", "job_reported_completed"),
-    "PlanRangesFunction": ("export_completed", "export_completed_with_errors"),
-    "ProcessRangeFunction": ("range_of_patients",),
-    "ReconcileRunFunction": ("ranges_processed", "nothing_was_exported"),
-    "AdvanceWatermarkFunction": ("run_was_reconciled",),
-    "PublishRunEventsFunction": ("run_is_complete",),
-    "CleanUpFailedRunFunction": ("execution_was_stopped", "range_could_not_be_processed"),
-}
 
 # AWS Lambda Developer Guide, "Using Lambda with Amazon SQS": an example message of a standard queue.
 SQS_RECORD = {
@@ -90,10 +74,6 @@ def _samples() -> list[Sample]:
     ]
 
 
-def _sample(name: str) -> Any:
-    return json.loads((EVENTS / "healthlake_export" / f"{name}.json").read_text(encoding="utf-8"))
-
-
 def _messages() -> list[tuple[str, dict[str, Any]]]:
     return [
         (name, record)
@@ -130,7 +110,7 @@ def test_functions_behind_a_queue_have_samples_in_the_shape_of_sqs(expanded: Exp
         for mapping in expanded.of_type("AWS::Lambda::EventSourceMapping").values()
         for function in references(mapping["FunctionName"])
     }
-    assert polling == {name for name, files in SAMPLES.items() if "Records" in _sample(files[0])}
+    assert polling == {name for name, files in SAMPLES.items() if "Records" in sample(files[0])}
 
 
 def test_functions_behind_a_rule_have_a_sample_in_the_shape_of_eventbridge(expanded: Expanded) -> None:
@@ -140,7 +120,7 @@ def test_functions_behind_a_rule_have_a_sample_in_the_shape_of_eventbridge(expan
         for function in references(permission["FunctionName"])
     }
     for function in ruled:
-        assert any("detail-type" in _sample(name) for name in SAMPLES[function]), function
+        assert any("detail-type" in sample(name) for name in SAMPLES[function]), function
 
 
 def test_functions_of_the_workflow_have_a_sample_with_the_payload_of_their_state(machine: Any) -> None:
@@ -151,7 +131,7 @@ def test_functions_of_the_workflow_have_a_sample_with_the_payload_of_their_state
             (supplied,) = placeholders(parameters["FunctionName"])
             fields = {field.removesuffix(".$") for field in parameters["Payload"]}
             samples = SAMPLES[supplied.removesuffix("Arn")]
-            assert any(set(_sample(name)) == fields for name in samples), placed.name
+            assert any(set(sample(name)) == fields for name in samples), placed.name
 
 
 @pytest.mark.parametrize(("name", "record"), _messages())

@@ -139,7 +139,8 @@ def peak_megabytes() -> float:
 
 
 def main() -> None:
-    real = (aws_clients.s3(), aws_clients.events(), aws_clients.dynamodb(), observability.metrics())
+    clients = (aws_clients.s3(), aws_clients.events(), aws_clients.dynamodb())
+    real = ([client.meta for client in clients], observability.metrics())
     assert callable(process_range.lambda_handler)
     s3 = SyntheticS3()
     processor = RangeProcessor(

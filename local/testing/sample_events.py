@@ -1,0 +1,28 @@
+"""Which sample events are of which function. The first of each is of its ordinary work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+EVENTS = Path(__file__).parents[2] / "events"
+
+SAMPLES: Mapping[str, tuple[str, ...]] = {
+    "AcquireRunLockFunction": ("schedule_fired", "replay_requested", "request_with_unknown_field"),
+    "StartExportFunction": ("run_waits_for_export",),
+    "CheckExportFunction": ("check_is_due", "job_reported_completed"),
+    "PlanRangesFunction": ("export_completed", "export_completed_with_errors"),
+    "ProcessRangeFunction": ("range_of_patients",),
+    "ReconcileRunFunction": ("ranges_processed", "nothing_was_exported"),
+    "AdvanceWatermarkFunction": ("run_was_reconciled",),
+    "PublishRunEventsFunction": ("run_is_complete",),
+    "CleanUpFailedRunFunction": ("execution_was_stopped", "range_could_not_be_processed"),
+}
+"""Names of the files of each function, without `.json`."""
+
+
+def sample(name: str) -> Any:
+    """The sample event of this name."""
+    return json.loads((EVENTS / "healthlake_export" / f"{name}.json").read_text(encoding="utf-8"))
