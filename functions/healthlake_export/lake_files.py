@@ -6,7 +6,8 @@ type with the most text when there is too much to hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
@@ -27,10 +28,9 @@ if TYPE_CHECKING:
 
 _NO_META = Meta()
 
-
 _NEVER_LEFT_OUT = -1
 _TABLE_BYTES = MEBIBYTE
-"""Text of single lines that becomes a table together."""
+"""Text of lines that becomes a table together, unless more of it comes at once."""
 
 
 class _Lines(NamedTuple):
@@ -76,13 +76,8 @@ class LakeFiles:
 
     def add_block(self, texts: Sequence[bytes], keys: Sequence[ResourceKeys]) -> None:
         """Hold the rows of many lines, none of which will be left out."""
-        types = {key.resourceType for key in keys}
-        if len(types) == 1:
-            self._file(types.pop()).hold_block(texts, keys)
-        else:
-            for text, key in zip(texts, keys, strict=True):
-                self._file(key.resourceType).hold(text, key, _NEVER_LEFT_OUT)
-        self._held_bytes += sum(map(len, texts))
+        for resource_type, lines in _by_type(texts, keys).items():
+            self._held_bytes += self._file(resource_type).hold_block(*lines)
 
     def without(self, resource_type: str) -> None:
         """Take note of a line of this type that is no row. A try before this one may have had rows of the
@@ -157,10 +152,17 @@ class _TypeFile:
         if self._line_bytes >= _TABLE_BYTES:
             self._pack()
 
-    def hold_block(self, texts: Sequence[bytes], keys: Sequence[ResourceKeys]) -> None:
-        self._pack()
-        self._tables.append((self._table(texts, keys), ()))
-        self.held_bytes += sum(map(len, texts))
+    def hold_block(self, texts: Sequence[bytes], keys: Sequence[ResourceKeys]) -> int:
+        """Hold lines that will not be left out; returns the bytes of their texts."""
+        size = sum(map(len, texts))
+        self._lines.texts.extend(texts)
+        self._lines.keys.extend(keys)
+        self._lines.offsets.extend(repeat(_NEVER_LEFT_OUT, len(texts)))
+        self._line_bytes += size
+        self.held_bytes += size
+        if self._line_bytes >= _TABLE_BYTES:
+            self._pack()
+        return size
 
     def leave_out(self, offsets: frozenset[int]) -> int:
         """Drop held rows; returns the bytes of text that they took."""
@@ -213,6 +215,21 @@ class _TypeFile:
 
     def _table(self, texts: Sequence[bytes], keys: Sequence[ResourceKeys]) -> pa.Table:
         return fhir_rows(texts, keys).table(self._datastore_id, self._run_id)
+
+
+def _by_type(
+    texts: Sequence[bytes], keys: Sequence[ResourceKeys]
+) -> Mapping[str, tuple[Sequence[bytes], Sequence[ResourceKeys]]]:
+    """The lines of each resource type, with their keys."""
+    types = {key.resourceType for key in keys}
+    if len(types) == 1:
+        return {types.pop(): (texts, keys)}
+    lines: dict[str, tuple[list[bytes], list[ResourceKeys]]] = {name: ([], []) for name in types}
+    for text, key in zip(texts, keys, strict=True):
+        of_type = lines[key.resourceType]
+        of_type[0].append(text)
+        of_type[1].append(key)
+    return lines
 
 
 def fhir_rows(texts: Sequence[bytes], keys: Sequence[ResourceKeys]) -> FhirRows:
