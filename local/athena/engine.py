@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from local.athena.result_values import column_info, column_name, value_text
 from local.athena.scans import scanned_bytes
 from local.athena.trino_sql import teach, translated
 from local.athena.unload import Unload, unload_of
+
+_INSIST_SECONDS = 0.05
 
 # Puts an object: bucket, key, body.
 Put = Callable[[str, str, bytes], None]
@@ -63,10 +66,17 @@ class Query:
 
     def interrupt(self) -> None:
         """Let the query end as soon as it can."""
-        with self._lock:
-            self.interrupted = True
-            if self._connection is not None:
+        self.interrupted = True
+        threading.Thread(target=self._insist, name="interrupt", daemon=True).start()
+
+    def _insist(self) -> None:
+        """DuckDB forgets an interruption that comes before the statement begins."""
+        while True:
+            with self._lock:
+                if self._connection is None:
+                    return
                 self._connection.interrupt()
+            time.sleep(_INSIST_SECONDS)
 
     def _interruptible(self, connection: Any) -> _Interruptible:
         return _Interruptible(self, connection)

@@ -6,6 +6,8 @@ import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from threading import Thread
+from time import sleep
 from typing import Any
 
 import pyarrow as pa
@@ -114,6 +116,26 @@ def test_partition_keys_have_the_types_of_the_table() -> None:
     )
     catalog = Memory(stored, {"t/day=2026-02-01/f": file(1), "t/day=2026-03-01/f": file(2)})
     assert ask(catalog, "select v, day from t where day >= date '2026-02-15'") == [["2", "2026-03-01"]]
+
+
+@pytest.mark.parametrize("seconds", [0, 0.5], ids=["before it begins", "while it runs"])
+def test_a_query_can_be_interrupted(of_devices: Memory, seconds: float) -> None:
+    endless = "select count(*) from range(10000000) a, range(10000000) b where a.range * b.range = 7"
+    query = Query(endless, "lake", of_devices, lambda *_: None)
+    ended: list[Exception] = []
+
+    def run() -> None:
+        try:
+            query.run(None)
+        except QueryFailed as error:
+            ended.append(error)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    sleep(seconds)
+    query.interrupt()
+    thread.join(10)
+    assert [str(error) for error in ended] == ["interrupted"]
 
 
 DAYS = {
