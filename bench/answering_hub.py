@@ -1,0 +1,178 @@
+"""AWS as the functions meet it in the run that the sample events tell of, without the work that it does.
+
+Every call has its answer ready, and nothing changes: each start of a function finds the same run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from healthlake_export.ledger import LedgerItem
+from healthlake_export.task_callbacks import attempt_of
+from local.testing.run_of_noon import FIRST_ID, JOB, PATIENTS, PATIENTS_KEY, SECOND_ID, STORE
+from local.testing.sample_events import sample
+
+HOST = "127.0.0.1"
+RUN = "run-of-noon"
+EXECUTION = f"arn:aws:states:us-east-1:123456789012:execution:healthlake-hub-export:{RUN}"
+TASK_TOKEN = "AQCEAAAAKgAAAAMAAAAAAAAAAeTaskTokenOfTheRunOfNoon"  # noqa: S105
+RANGE = sample("range_of_patients")["range"]
+
+OBJECTS: Mapping[str, bytes] = {
+    PATIENTS_KEY: PATIENTS,
+    f"runs/{RUN}/ranges.json": json.dumps([RANGE]).encode(),
+    f"runs/{RUN}/published-ids/000000.bin": FIRST_ID + SECOND_ID,
+    "runs/run-before-noon/published-ids.bin": FIRST_ID,
+}
+
+_LEDGER = LedgerItem(
+    index=0,
+    key=PATIENTS_KEY,
+    etag=RANGE["etag"],
+    start=0,
+    end=len(PATIENTS),
+    first_line_at=0,
+    lines_end_at=len(PATIENTS),
+    line_bytes=len(PATIENTS),
+    blank_bytes=0,
+    blank=0,
+    lines=3,
+    rows=1,
+    published=1,
+    batched=0,
+    repeated=1,
+    quarantined=1,
+    withheld=0,
+    lake_files=1,
+    lake_rows=1,
+    lake_bytes=1000,
+    published_ids=2,
+    completed_at="2026-03-01T12:05:00.000Z",
+)
+_OUTBOX = {"detailType": "ExportCompleted", "detail": {"runId": RUN, "endedAt": "2026-03-01T12:06:00.000Z"}}
+_ALREADY_STARTED = {"jobId": JOB, "requestedAt": "2026-03-01T12:00:01.000Z"}
+
+Answer = tuple[int, Mapping[str, str], bytes]
+
+
+@dataclass(frozen=True)
+class Hub:
+    """What the services answer; `phase` is how far the run's export is."""
+
+    phase: str
+
+    def answer(self, method: str, target: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """The answer to a request: `target` is the operation of services that name it in a header."""
+        if target:
+            service, _, operation = target.partition(".")
+            content = self._operation(service.partition("_")[0], operation, json.loads(body))
+            return 200, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(content).encode()
+        path = unquote(urlsplit(url).path).strip("/")
+        if path.startswith("datastore/"):
+            return 200, {"Content-Type": "application/json"}, json.dumps(_export_job(method)).encode()
+        return _s3(method, path.partition("/")[2], headers)
+
+    def _operation(self, service: str, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        if service == "DynamoDB":
+            return self._dynamodb(operation, request)
+        if operation == "PutEvents":
+            return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"} for _ in request["Entries"]]}
+        if operation == "SendMessage":
+            digest = hashlib.md5(request["MessageBody"].encode(), usedforsecurity=False).hexdigest()
+            return {"MessageId": "1", "MD5OfMessageBody": digest}
+        if operation == "DescribeExecution":
+            return {"executionArn": EXECUTION, "status": "ABORTED", "startDate": 1772366400.0}
+        return {"ExportJobPropertiesList": []} if operation == "ListFHIRExportJobs" else {}
+
+    def _dynamodb(self, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        if operation == "GetItem":
+            is_state = request["Key"]["sk"]["S"] == "STATE"
+            return {"Item": self._state()} if is_state else {}
+        if operation != "Query":
+            return {}
+        asked = json.dumps(request["ExpressionAttributeValues"])
+        items: list[Mapping[str, Any]] = []
+        if "OUTBOX#" in asked:
+            items = [{"sk": {"S": RUN}, "event": {"S": json.dumps(_OUTBOX)}}]
+        elif "RANGE#" in asked:
+            items = [_LEDGER.to_item()]
+        return {"Items": items, "Count": len(items), "ScannedCount": len(items)}
+
+    def _state(self) -> Mapping[str, Any]:
+        attributes = {"owner": EXECUTION, "runId": RUN, "phase": self.phase}
+        if self.phase == "EXPORTING":
+            attributes |= {**_ALREADY_STARTED, "attempt": attempt_of(TASK_TOKEN), "taskToken": TASK_TOKEN}
+        return {name: {"S": value} for name, value in attributes.items()}
+
+
+def _export_job(method: str) -> Mapping[str, Any]:
+    if method == "POST":
+        return {"datastoreId": STORE, "jobId": JOB, "jobStatus": "SUBMITTED"}
+    return {
+        "exportJobProperties": {"jobId": JOB, "jobStatus": "COMPLETED"},
+        "output": [{"type": "Patient", "url": f"s3://hub-bucket/{PATIENTS_KEY}"}],
+        "error": [],
+    }
+
+
+def _s3(method: str, key: str, headers: Mapping[str, str]) -> Answer:
+    if method in ("PUT", "DELETE"):
+        return (200 if method == "PUT" else 204), {"ETag": '"0"'}, b""
+    if not key:
+        return 200, {"Content-Type": "application/xml"}, _LISTING.encode()
+    content = OBJECTS[key]
+    tags = {"ETag": RANGE["etag"], "Content-Type": "application/octet-stream"}
+    asked = headers.get("Range")
+    if asked is None:
+        return 200, tags, content
+    first, _, last = asked.removeprefix("bytes=").partition("-")
+    part = content[int(first) : int(last) + 1]
+    end = int(first) + len(part) - 1
+    return 206, {**tags, "Content-Range": f"bytes {first}-{end}/{len(content)}"}, part
+
+
+_LISTING = f"""<?xml version="1.0" encoding="UTF-8"?>
+<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>hub-bucket</Name><KeyCount>1</KeyCount>
+<IsTruncated>false</IsTruncated><Contents><Key>{PATIENTS_KEY}</Key><Size>{len(PATIENTS)}</Size>
+<ETag>{RANGE["etag"].replace('"', "&quot;")}</ETag></Contents></ListBucketResult>"""
+
+
+@contextmanager
+def answering(hub: Hub) -> Iterator[int]:
+    """Serve the hub on a free port of 127.0.0.1; yields the port."""
+
+    class Service(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            target = self.headers.get("X-Amz-Target", "")
+            headers = dict(self.headers.items())
+            status, answered, content = hub.answer(self.command, target, self.path, headers, body)
+            self.send_response(status)
+            for name, value in answered.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_PUT = do_DELETE = do_POST  # noqa: N815 - names that http.server looks for
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing of requests."""
+
+    with ThreadingHTTPServer((HOST, 0), Service) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
