@@ -12,14 +12,17 @@ from local.cli import stack
 from local.cli.errors import CommandError
 from local.cli.export import run_export, show_run
 from local.cli.fhir_client import FhirClient
+from local.cli.lake.athena import Athena
 from local.cli.load import load_files, show_refusals
 from local.cli.ndjson_files import ndjson_files
+from local.cli.operations.hub import DeployedHub
 from local.cli.output import Output
 from local.cli.project import Project, command_line
 from local.cli.sam import local_environment
 from local.cli.up import UpOptions, bring_up
 from local.demo.bus_subscriber import BusSubscriber
 from local.demo.changes import make_changes
+from local.demo.lake_count import count_lake
 from local.demo.report import Report
 from local.sample_data.generator import write_sample
 
@@ -85,6 +88,10 @@ def _run(project: Project, state_dir: Path, output: Output, files: Sequence[Path
         report.queue_drained = subscriber.wait_until_empty(SILENCE_SECONDS)
         report.events_on_bus = subscriber.count.events
         report.distinct_event_ids = subscriber.count.distinct_ids
+    with output.step("Count the lake with SQL") as step:
+        hub = DeployedHub(account, local_environment(project.samconfig).stack_name, outputs)
+        report.lake = count_lake(Athena.of(hub))
+        step.result = f"{report.lake.latest:,} resources in their current version"
     return report
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.cli.export import Run, run_document
+from local.demo.lake_count import LakeCount
 
 REPORTED = (
     "runId",
@@ -44,6 +45,7 @@ class Report:
     events_on_bus: int = 0
     distinct_event_ids: int = 0
     queue_drained: bool = False
+    lake: LakeCount = field(default_factory=lambda: LakeCount({}, 0, 0))
 
     def add_run(self, run: Run, events_seen: int) -> None:
         """Add a run that completed, and how many of its events the subscriber has seen."""
@@ -60,6 +62,7 @@ class Report:
             "runs": self.runs,
             "eventsOnBus": self.events_on_bus,
             "distinctEventIds": self.distinct_event_ids,
+            "lake": self.lake.document(),
         }
 
     def checks(self) -> list[Check]:
@@ -97,12 +100,27 @@ class Report:
                 self.queue_drained,
                 "the queue is empty" if self.queue_drained else "events are still in the queue",
             ),
+            *self._lake_checks(),
+        ]
+
+    def _lake_checks(self) -> list[Check]:
+        """A row for each resource that was published, and one current version of each."""
+        rows = [self.lake.rows_by_run.get(run["runId"], 0) for run in self.runs]
+        published = [run["published"] for run in self.runs]
+        return [
+            Check(
+                "rows of both runs in the lake, by SQL = published",
+                rows == published,
+                " and ".join(f"{row:,} = {told:,}" for row, told in zip(rows, published, strict=True)),
+            ),
+            _equal("the lake's current versions = its resources", self.lake.latest, self.lake.resources),
         ]
 
     def rows(self) -> list[tuple[object, ...]]:
         """The table of runs: one row per number, one column per run."""
         columns = [{**run, "eventsSeen": seen} for run, seen in zip(self.runs, self.seen_by_run, strict=True)]
         for column in columns:
+            column["rows"] = self.lake.rows_by_run.get(column["runId"], 0)
             column["dollars"] = f"${column['stateTransitions'] * DOLLARS_PER_TRANSITION:.5f}"
         return [(label, *(column[name] for column in columns)) for name, label in LABELS.items()]
 
@@ -117,6 +135,7 @@ LABELS = {
     "repeated": "repeated (recognised, not sent again)",
     "quarantined": "quarantined",
     "eventsSeen": "events seen at the bus",
+    "rows": "rows in the lake",
     "seconds": "seconds",
     "stateTransitions": "state transitions",
     "dollars": "what those cost on AWS",

@@ -16,6 +16,7 @@ from healthlake_export.reconciliation import reconcile
 from healthlake_export.resource_keys import Meta, ResourceKeys
 from healthlake_export.run_context import RunIdentity
 from local.healthlake.export_jobs import FINAL
+from local.soak.faults.lake_verdict import lake_problems
 from local.soak.faults.writer import Name
 from local.testing.export_hub import ExportHub
 from local.testing.mocked_hub import BUCKET, REGION, TABLE
@@ -27,7 +28,11 @@ def problems(hub: ExportHub, versions: Mapping[Name, list[str]]) -> list[str]:
     """Everything that does not hold, one line each."""
     rules = (_unpublished, _invented)
     found = [problem for rule in rules for problem in rule(hub, versions)]
-    return [*found, *_left_over(hub), *_doubled(hub), *_ledgers(hub), *_untold(hub), *_watermarks(hub)]
+    found += [*_left_over(hub), *_doubled(hub), *_ledgers(hub), *_untold(hub), *_watermarks(hub)]
+    return [
+        *found,
+        *lake_problems(versions, {audit["runId"]: audit["rows"] for audit in _audits(hub, "COMPLETED")}),
+    ]
 
 
 def published(hub: ExportHub) -> Iterator[tuple[Name, str | None, str]]:

@@ -7,6 +7,7 @@ import pytest
 
 from local.cli.executions import Finished
 from local.cli.export import Run
+from local.demo.lake_count import LakeCount
 from local.demo.report import Report
 
 
@@ -27,7 +28,13 @@ def _run(run_id: str, since: str | None, published: int, repeated: int = 0, **ch
 
 def _report() -> Report:
     report = Report(
-        loaded=10, rejected=1, changed=4, events_on_bus=14, distinct_event_ids=14, queue_drained=True
+        loaded=10,
+        rejected=1,
+        changed=4,
+        events_on_bus=14,
+        distinct_event_ids=14,
+        queue_drained=True,
+        lake=LakeCount({"one": 10, "two": 4}, resources=12, latest=12),
     )
     report.add_run(_run("one", None, 10), 10)
     report.add_run(_run("two", "2026-01-01T00:00:00Z", 4, 7), 4)
@@ -41,7 +48,16 @@ def test_a_demo_that_adds_up_passes_every_check() -> None:
 def test_the_document_has_the_shape_that_programs_read() -> None:
     document = _report().document()
 
-    assert list(document) == ["loaded", "rejected", "changed", "runs", "eventsOnBus", "distinctEventIds"]
+    assert list(document) == [
+        "loaded",
+        "rejected",
+        "changed",
+        "runs",
+        "eventsOnBus",
+        "distinctEventIds",
+        "lake",
+    ]
+    assert document["lake"] == {"rows": 14, "resources": 12, "current": 12}
     assert document["runs"][0] == {
         "runId": "one",
         "status": "COMPLETED",
@@ -64,6 +80,14 @@ def test_the_document_has_the_shape_that_programs_read() -> None:
         ({"loaded": 11}, "full run published what was loaded"),
         ({"changed": 3}, "incremental run published what was changed"),
         ({"events_on_bus": 15}, "events on the bus = distinct event ids = all published"),
+        (
+            {"lake": LakeCount({"one": 10, "two": 3}, 12, 12)},
+            "rows of both runs in the lake, by SQL = published",
+        ),
+        (
+            {"lake": LakeCount({"one": 10, "two": 4}, 12, 13)},
+            "the lake's current versions = its resources",
+        ),
         ({"queue_drained": False}, "every event at the bus was counted"),
         ({"distinct_event_ids": 13}, "events on the bus = distinct event ids = all published"),
     ],
