@@ -7,6 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from healthlake_export import erasures
+from healthlake_export.resource_keys import is_utf8
 from local.erasure import ndjson_objects, parquet_objects, quarantine_objects
 from local.erasure.findings import Findings
 from local.erasure.matching import Concern, Match, Matcher
@@ -14,8 +15,10 @@ from local.erasure.object_versions import Version, VersionBytes
 from local.erasure.replacement import Replacement
 from local.erasure.stack_buckets import Treatment
 
+_BEGINNING = 4096
 _GONE = ("404", "NoSuchKey")
 _NOTHING_BELONGS_THERE = "something of the patient is in it, where nothing of resources belongs"
+_UNKNOWN = "it is neither Parquet nor text: what it holds is not known"
 _NO_RESOURCES = "something of the patient is in it, and it is no file of resources"
 
 
@@ -54,6 +57,8 @@ class Examiner:
                 return self._whole(content)
             case Treatment.LAKE if parquet_objects.is_parquet(content):
                 return self._rows(content, matcher)
+            case Treatment.LAKE if not self._is_text(content):
+                return Examined(version, left_alone=_UNKNOWN)
             case _:
                 return self._searched(content, _NOTHING_BELONGS_THERE)
 
@@ -108,6 +113,11 @@ class Examiner:
 
     def _searched(self, content: VersionBytes, reason: str) -> Examined:
         return Examined(content.version, left_alone=reason if self._mentioned(content) else None)
+
+    def _is_text(self, content: VersionBytes) -> bool:
+        """By its beginning. What is compressed shows nothing to a search."""
+        start = content.read_range(0, min(content.version.size, _BEGINNING))
+        return is_utf8(start) or is_utf8(start[:-3])
 
     def _mentioned(self, content: VersionBytes) -> bool:
         return erasures.mentions_in(content.chunks(), frozenset({self.patient_id}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from collections.abc import Callable
 from typing import Any
@@ -250,6 +251,25 @@ def test_where_nothing_of_resources_belongs_a_find_is_left_and_told(buckets: Any
 
     assert {key for _, key, _ in found.left} == {"runs/run-1/ranges.json", "notes.txt"}
     assert not found.clean
+
+
+def test_an_object_of_the_lake_that_nobody_can_read_is_left_and_told(buckets: Any) -> None:
+    buckets.put(LAKE_BUCKET, "fhir/one.parquet.gz", gzip.compress(b"see Patient/p-1"))
+    buckets.put(LAKE_BUCKET, "fhir/notes.txt", "Zoë".encode() * 10_000)
+    buckets.put(LAKE_BUCKET, "fhir/empty", b"")
+
+    assert [key for _, key, _ in buckets.sweep().left] == ["fhir/one.parquet.gz"]
+
+
+def test_a_server_that_answers_a_range_with_everything_is_understood(
+    buckets: Any, observations: list[bytes], lake_file: Any
+) -> None:
+    buckets.put(LAKE_BUCKET, OBSERVATIONS, lake_file(observations))
+    events = buckets.s3.meta.events
+    events.register("before-parameter-build.s3.GetObject", lambda params, **_: params.pop("Range", None))
+
+    assert buckets.sweep().total().erased == 4
+    assert buckets.rows(OBSERVATIONS).num_rows == 6
 
 
 def test_an_object_that_is_replaced_meanwhile_is_left_for_the_next_pass(
