@@ -53,8 +53,8 @@ test: check $(CHECKOV)/.installed $(BENCH)/.installed ## run every check and tes
 soak: $(INSTALLED) ## take every permission away; 200 runs with random faults (PART= SEED= RUNS= JSON=1)
 	@PYTHONPATH=functions $(BIN)/python -m local.soak $(PART) $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(JSON),--json)
 
-bench: $(INSTALLED) $(BENCH)/.installed ## measure cold starts; a quiet machine and a minute (SAMPLES=)
-	@PYTHONPATH=functions $(BIN)/python -m bench $(if $(SAMPLES),--samples $(SAMPLES))
+bench: $(INSTALLED) $(BENCH)/.installed ## measure speed and cost; a quiet machine and half an hour (NAME= SAMPLES= DATA=)
+	@PYTHONPATH=functions $(BIN)/python -m bench $(NAME) $(if $(SAMPLES),--samples $(SAMPLES))
 
 check: $(INSTALLED) ## run the linters and type checkers
 	@$(BIN)/ruff format --check .
