@@ -28,7 +28,16 @@ _NAMES = {"run": "what every run takes", "range": "what byte ranges take", "reso
 
 def cost_tables(cost: Cost) -> str:
     """All tables, with the title first."""
-    parts = (_of_a_million, _of_scopes, _of_a_run, _of_a_month, _of_queries, _beside, _verdicts)
+    parts = (
+        _of_a_million,
+        _of_scopes,
+        _of_a_run,
+        _of_small_runs,
+        _of_a_month,
+        _of_queries,
+        _beside,
+        _verdicts,
+    )
     head = f"{cost.title}, {cost.prices.region}, list prices of {cost.prices.collected} without free tiers"
     return "\n\n".join([head, *("\n".join(part(cost)) for part in parts)])
 
@@ -67,6 +76,17 @@ def _of_a_run(cost: Cost) -> Iterable[str]:
             million = f"{cost.per_million(changed, mode):.3f}" if changed else "-"
             cells.append(f"{dollars:18.5f}{million:>12}{dollars * runs:12,.2f}")
         yield f"{changed:<10,}" + "".join(cells)
+
+
+def _of_small_runs(cost: Cost) -> Iterable[str]:
+    bills = {
+        name: {
+            service: dollars * cost.assumed.runs_per_month
+            for service, dollars in cost_by_service(cost.run(changed, "resource"), cost.prices).items()
+        }
+        for name, changed in (("nothing", 0), ("100 changes", 100), ("1,000 changes", 1_000))
+    }
+    return _bill("dollars a month for runs that find", bills)
 
 
 def _of_a_month(cost: Cost) -> Iterable[str]:
