@@ -193,11 +193,14 @@ def _split(chunks: Iterable[bytes], offset: int, max_line_bytes: int) -> Iterato
             held.append(texts.pop(0))
             yield _Split(offset, _held_line(held, length - 1, max_line_bytes), length)
             offset, seen = offset + length, 0
-        for found in _within(chunk, texts, offset, max_line_bytes):
+        together = len(chunk) <= max_line_bytes
+        plain = b"\r" not in chunk
+        del chunk  # the texts are all of it
+        for found in _whole_lines(texts, offset, max_line_bytes, together=together, plain=plain):
             yield found
             offset += found.length
             del found
-        del chunk, texts
+        del texts
         if rest:
             seen += len(rest)
             if seen <= max_line_bytes:
@@ -208,12 +211,15 @@ def _split(chunks: Iterable[bytes], offset: int, max_line_bytes: int) -> Iterato
         yield _Split(offset, _held_line(held, seen, max_line_bytes), seen)
 
 
-def _within(chunk: bytes, texts: list[bytes], offset: int, max_line_bytes: int) -> Iterator[_Split]:
-    """The lines `texts` that lie within `chunk`, the first of them at `offset` of the object."""
+def _whole_lines(
+    texts: list[bytes], offset: int, max_line_bytes: int, *, together: bool, plain: bool
+) -> Iterator[_Split]:
+    """The lines `texts` that lie within one chunk, the first of them at `offset` of the object: `together`
+    where none can be too long, and `plain` if no carriage return is among them."""
     if not texts:
         return
-    if len(chunk) <= max_line_bytes:
-        plain = b"\r" not in chunk and all(texts) and not any(map(bytes.isspace, texts))
+    if together:
+        plain = plain and all(texts) and not any(map(bytes.isspace, texts))
         yield _Split(offset, texts, sum(map(len, texts)) + len(texts), plain)
         return
     for text in texts:

@@ -35,6 +35,7 @@ def open_writer(
         use_dictionary=[name for name in ("version_id", "datastore_id", "run_id") if name in schema.names],
         write_statistics=keys,
         write_page_index=True,
+        write_batch_size=256,  # looks at a page's size more often, which keeps pages of long texts small
         store_schema=True,
         metadata_collector=footers,
     )

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
-PART_BYTES = 6 * MEBIBYTE
-"""What is held before a part is sent. S3 takes parts of 5 MB or more, and 10,000 of them."""
+PART_BYTES = 5 * MEBIBYTE
+"""What is held before a part is sent: the least that S3 takes as a part. It takes 10,000 of them."""
 
 CONTENT_TYPE = "application/vnd.apache.parquet"
 

@@ -38,24 +38,30 @@ def resource_line(length: int, *, valid: bool = True) -> tuple[bytes, int, bytes
     return HEAD, length - len(HEAD) - len(end), end
 
 
+FILLING = random.Random(1).randbytes(5 * MB // 2).hex().encode()
+"""Text that compresses to half."""
+
+
+def ordinary_lines(megabytes: int) -> list[tuple[bytes]]:
+    """Lines of two kilobytes, a megabyte of them at once: what holds them here takes next to nothing."""
+    head, filling, end = resource_line(ORDINARY)
+    texts = (FILLING[number * filling : (number + 1) * filling] for number in range(MB // ORDINARY))
+    return [(b"".join(head + text + end for text in texts),)] * megabytes
+
+
 OBJECTS = {
-    "usual": (
-        *[resource_line(ORDINARY)] * (100 * MB // ORDINARY),
-        resource_line(5 * MB),
-        *[resource_line(ORDINARY)] * (100 * MB // ORDINARY),
-    ),
-    "extreme": (
-        *[resource_line(ORDINARY)] * (150 * MB // ORDINARY),
+    "usual": [*ordinary_lines(100), resource_line(5 * MB), *ordinary_lines(100)],
+    "extreme": [
+        *ordinary_lines(150),
         resource_line(100 * MB),
         *[resource_line(31 * MB)] * 3,
         resource_line(31 * MB, valid=False),
         *[resource_line(5 * MB)] * 4,
         *[resource_line(180 * 1024)] * 200,
-    ),
+    ],
 }
 PIECES: list[bytes | int] = [piece for line in OBJECTS[sys.argv[1]] for piece in line]
 IDS = {"usual": None, "extreme": IDS_KEY}[sys.argv[1]]
-FILLING = random.Random(1).randbytes(5 * MB // 2).hex().encode()
 
 
 class SyntheticS3:
@@ -102,7 +108,6 @@ class SyntheticS3:
 
 
 def _filling(number: int, length: int) -> bytes:
-    """Text that compresses to half, as that of no other line nearby."""
     begin = number * 7919 % (2 * MB)
     return FILLING[begin : begin + length].ljust(length, b"x")
 
