@@ -134,7 +134,7 @@ def put_patients(hub: Any) -> None:
 
 def every_version() -> dict[tuple[str, str], bytes]:
     """Every version of every object in the buckets, Parquet as the text of its rows."""
-    s3 = boto3.client("s3", REGION)
+    s3: Any = boto3.client("s3", REGION)
     found: dict[tuple[str, str], bytes] = {}
     for bucket in BUCKETS:
         for one in s3.list_object_versions(Bucket=bucket.name).get("Versions", []):

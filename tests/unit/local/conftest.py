@@ -82,7 +82,7 @@ class _Pages:
         wanted = [one for one in newest if asked.get("statusFilter") in (None, one["status"])]
         shown = ("executionArn", "name", "status", "startDate", "stopDate")
         page = [{name: one[name] for name in shown if name in one} for one in wanted]
-        yield {"executions": page[: asked["PaginationConfig"]["MaxItems"]]}
+        yield {"executions": page[: asked["PaginationConfig"].get("MaxItems")]}
 
 
 @cache
