@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.measuring import Measured
 from bench.report import Result
 
 BARE = "bare handler, one client"
 TRACED = ", tracing on"
-"""What the name of a case ends with that is measured with tracing on, beside the one that is not."""
+UNCOMPILED = ", tracing on, not compiled"
+"""What the names of cases end with that are measured with tracing on, and with modules as they are deployed,
+beside the one that is measured without."""
 
 MOST_TO_BARE = 1.25
 MOST_BY_TRACING = 1.15
+
+
+class _Row(NamedTuple):
+    """A case without tracing, and the same with it and with modules as they are deployed."""
+
+    plain: Measured
+    traced: Measured | None
+    uncompiled: Measured | None
 
 
 @dataclass(frozen=True)
@@ -31,14 +41,18 @@ class ColdStarts:
         return Result(self.title, BARE, self.measured)
 
     def table(self) -> str:
-        """Medians of processor time, with their ratios to the bare handler and of tracing to none."""
-        width = max(len(one.name) for one in self.measured)
-        lines = [self.title, f"{'':{width}}  CPU ms  to bare  wall ms  traced CPU ms  to untraced"]
-        for one, traced in self._rows():
-            line = f"{one.name:{width}}  {one.cpu:6.0f}  {self._result.ratio(one):7.2f}  {one.wall:7.0f}"
-            if traced:
-                line += f"  {traced.cpu:13.0f}  {traced.cpu / one.cpu:11.2f}"
-            lines.append(line)
+        """Medians, with the ratios of processor time to the bare handler's and of tracing to none."""
+        rows = list(self._rows())
+        width = max(len(row.plain.name) for row in rows)
+        heads = ("CPU ms", "to bare", "wall ms", "traced", "to untraced", "not compiled")
+        lines = [self.title, f"{'':{width}}  " + "  ".join(heads)]
+        for row in rows:
+            plain = row.plain
+            cells = [f"{plain.cpu:6.0f}", f"{self._result.ratio(plain):7.2f}", f"{plain.wall:7.0f}"]
+            if row.traced and row.uncompiled:
+                cells += [f"{row.traced.cpu:6.0f}", f"{row.traced.cpu / plain.cpu:11.2f}"]
+                cells += [f"{row.uncompiled.cpu:12.0f}"]
+            lines.append(f"{plain.name:{width}}  " + "  ".join(cells))
         return "\n".join([*lines, *self._judgement()])
 
     def document(self) -> Mapping[str, Any]:
@@ -53,21 +67,20 @@ class ColdStarts:
     def most_to_bare(self) -> float:
         """The largest ratio of a function without the Parquet layer, tracing off, to the bare handler."""
         return max(
-            self._result.ratio(one)
-            for one, traced in self._rows()
-            if traced and one.name not in self.writing_parquet
+            self._result.ratio(row.plain)
+            for row in self._rows()
+            if row.traced and row.plain.name not in self.writing_parquet
         )
 
     def most_by_tracing(self) -> float:
         """The largest ratio of a function with tracing on to the same with tracing off."""
-        return max(traced.cpu / one.cpu for one, traced in self._rows() if traced)
+        return max(row.traced.cpu / row.plain.cpu for row in self._rows() if row.traced)
 
-    def _rows(self) -> Iterator[tuple[Measured, Measured | None]]:
-        """Every case that is not traced, with the one that is."""
+    def _rows(self) -> Iterator[_Row]:
         by_name = {one.name: one for one in self.measured}
         for name, one in by_name.items():
-            if not name.endswith(TRACED):
-                yield one, by_name.get(name + TRACED)
+            if not name.endswith((TRACED, UNCOMPILED)):
+                yield _Row(one, by_name.get(name + TRACED), by_name.get(name + UNCOMPILED))
 
     def _judgement(self) -> list[str]:
         return [

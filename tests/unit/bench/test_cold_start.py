@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from bench.answering_hub import Hub, answering
-from bench.cold_start import ROOT, Function, Runtime, cases, environment, functions, phase_of
-from bench.cold_start_report import BARE, TRACED, ColdStarts
+from bench.cold_start import cases, environment, phase_of
+from bench.cold_start_report import BARE, TRACED, UNCOMPILED, ColdStarts
+from bench.lambda_packages import ROOT, Function, Modules, Runtime, functions
 from bench.measuring import Case, Measured, Sample
 from common import aws_clients
 from healthlake_export.settings import export_settings
@@ -20,7 +21,11 @@ from local.testing.sample_events import SAMPLES, sample
 from local.testing.template_reader import read
 
 FUNCTIONS = functions(read(ROOT / "template.yaml"))
-RUNTIME = Runtime(Path("python"), Path("artifact"), Path("tracing"), Path("parquet"))
+RUNTIME = Runtime(
+    Path("python"),
+    compiled=Modules(*map(Path, ("functions", "artifact", "tracing", "parquet"))),
+    deployed=Modules(*map(Path, ("functions-", "artifact-", "tracing-", "parquet-"))),
+)
 
 
 @pytest.fixture
@@ -49,7 +54,8 @@ def test_a_function_finds_what_its_sample_event_tells_of(
 
 def test_every_function_has_its_turn_with_and_without_tracing(programs: dict[str, Case]) -> None:
     names = {function.name for function in FUNCTIONS}
-    assert programs.keys() == {"python alone", BARE} | names | {name + TRACED for name in names}
+    kinds = {name + kind for name in names for kind in ("", TRACED, UNCOMPILED)}
+    assert programs.keys() == {"python alone", BARE} | kinds
     assert {
         name: case.environment["POWERTOOLS_TRACE_DISABLED"]
         for name, case in programs.items()
@@ -58,12 +64,14 @@ def test_every_function_has_its_turn_with_and_without_tracing(programs: dict[str
 
 
 def test_only_a_function_with_the_parquet_layer_finds_its_packages(programs: dict[str, Case]) -> None:
-    finding = {
-        name
-        for name, case in programs.items()
-        if "parquet" in case.environment.get("PYTHONPATH", "").split(":")
-    }
-    assert finding == {"ProcessRangeFunction", "ProcessRangeFunction" + TRACED}
+    finding = {name for name, case in programs.items() if "parquet" in case.environment.get("PYTHONPATH", "")}
+    assert finding == {f"ProcessRangeFunction{kind}" for kind in ("", TRACED, UNCOMPILED)}
+
+
+def test_what_is_not_compiled_stays_so(programs: dict[str, Case]) -> None:
+    environment = programs["PlanRangesFunction" + UNCOMPILED].environment
+    assert environment["PYTHONPATH"] == "functions-:artifact-:tracing-"
+    assert environment["PYTHONDONTWRITEBYTECODE"] == "1"
 
 
 def test_the_bare_handler_finds_nothing_of_the_functions(programs: dict[str, Case]) -> None:
@@ -80,6 +88,7 @@ def test_the_report_judges_functions_by_the_bare_handler_and_tracing_by_its_abse
             measured(BARE, 200),
             measured("Small", 220),
             measured("Small" + TRACED, 231),
+            measured("Small" + UNCOMPILED, 300),
             measured("Writer", 400),
             measured("Writer" + TRACED, 440),
         ],
@@ -88,5 +97,5 @@ def test_the_report_judges_functions_by_the_bare_handler_and_tracing_by_its_abse
 
     assert report.most_to_bare() == pytest.approx(1.1)
     assert report.most_by_tracing() == pytest.approx(1.1)
-    assert report.table().splitlines()[3].split() == ["Small", "220", "1.10", "440", "231", "1.05"]
+    assert report.table().splitlines()[3].split() == ["Small", "220", "1.10", "440", "231", "1.05", "300"]
     assert report.document()["mostToBare"] == {"found": 1.1, "bound": 1.25}
