@@ -4,7 +4,7 @@ import argparse
 import sys
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local.cli import stack
 from local.cli.accounts import named, session
@@ -13,6 +13,9 @@ from local.cli.operations.application_code import make_importable
 from local.cli.operations.hub import DeployedHub, add_place, find_hub
 from local.cli.output import Output
 from local.cli.project import Project, command_line
+
+if TYPE_CHECKING:
+    from local.erasure.erasure import Ground
 
 _SECONDS_IN_A_MINUTE = 60
 _EPILOG = (
@@ -85,18 +88,13 @@ def erase(hub: DeployedHub, output: Output, options: EraseOptions) -> int:
     confirms, and a run lock that does not become free.
     """
     from local.cli.erasure_report import ErasureReport
-    from local.erasure.erasure import Erasure, Ground, LockHeld
+    from local.erasure.erasure import Erasure, LockHeld
     from local.erasure.healthlake_patient import patient_in_healthlake
     from local.erasure.matching import is_patient_id
-    from local.erasure.stack_buckets import StackResource
 
     if not is_patient_id(options.patient_id):
         raise CommandError("That is no id of a FHIR resource.", "Give the id alone, without «Patient/».")
-    resources = [
-        StackResource(one["LogicalResourceId"], one["ResourceType"], one.get("PhysicalResourceId", ""))
-        for one in stack.resources(hub.account, hub.stack_name)
-    ]
-    ground = Ground(hub.client, hub.table, hub.datastore_id, hub.state_machine_arn, resources)
+    ground = _ground(hub)
     endpoint = hub.client("healthlake").meta.endpoint_url
     found = patient_in_healthlake(session(hub.account), endpoint, hub.datastore_id, options.patient_id)
     report = ErasureReport(hub, ground, options.patient_id, found)
@@ -119,6 +117,18 @@ def erase(hub: DeployedHub, output: Output, options: EraseOptions) -> int:
     except LockHeld as held:
         raise _lock_is_held(held.holder) from None
     return report.show(output, erased)
+
+
+def _ground(hub: DeployedHub) -> "Ground":
+    """The hub as the erasure takes it, with every resource of its stack."""
+    from local.erasure.erasure import Ground
+    from local.erasure.stack_buckets import StackResource
+
+    resources = [
+        StackResource(one["LogicalResourceId"], one["ResourceType"], one.get("PhysicalResourceId", ""))
+        for one in stack.resources(hub.account, hub.stack_name)
+    ]
+    return Ground(hub.client, hub.table, hub.datastore_id, hub.state_machine_arn, resources)
 
 
 def _caller(hub: DeployedHub) -> str:
