@@ -25,6 +25,8 @@ from local.testing.bare_runtime import bare_runtime as make_bare_runtime
 MEGABYTE = 1024 * 1024
 LARGEST_ARTIFACT = 10 * MEGABYTE
 LARGEST_TRACING_LAYER = 3 * MEGABYTE
+LARGEST_TOGETHER = 150 * MEGABYTE
+"""Lambda takes 250: AWS documentation "Lambda quotas", deployment package size, unzipped, with layers."""
 
 IMPORT_AND_TELL = """
 import importlib, json, sys
@@ -251,6 +253,13 @@ def test_the_tracing_layer_carries_the_sdk_without_botocore(build: Path) -> None
         "aws_xray_sdk",
         "wrapt",
     }
+
+
+def test_every_function_with_its_layers_is_well_within_what_lambda_takes(
+    build: Path, layers: dict[str, list[Path]]
+) -> None:
+    sizes = {name: _size(build / name) + sum(map(_size, found)) for name, found in layers.items()}
+    assert max(sizes.values()) < LARGEST_TOGETHER, sizes
 
 
 def test_artifacts_and_tracing_layer_stay_small(build: Path, handlers: dict[str, str]) -> None:
