@@ -9,14 +9,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lake.parquet_files import open_writer
+from lake.parquet_files import ROW_GROUP_BYTES, open_writer
 from local.erasure.findings import Findings
 from local.erasure.matching import Match, Matcher
-from local.erasure.object_versions import VersionBytes, VersionFile
+from local.erasure.object_versions import CHUNK_BYTES, VersionBytes, VersionFile
 
 MAGIC = b"PAR1"
 """What a Parquet file begins with (Apache Parquet, «File Format»)."""
 
+_ROWS_AT_ONCE = 512
+# The hub's own row groups are smaller, and stay as they are.
+_LARGEST_GROUP_BYTES = 2 * ROW_GROUP_BYTES
 _TEXT = "resource"
 _PATIENTS = "patient_ids"
 
@@ -44,8 +47,9 @@ def find_rows(content: VersionBytes, matcher: Matcher) -> FoundRows:
     file = _open(content)
     columns = [name for name in (_PATIENTS, _TEXT) if name in file.schema_arrow.names]
     for group in range(file.num_row_groups):
-        for _, match in _matches(file.read_row_group(group, columns=columns), matcher):
-            findings.add(match)
+        for table in _tables(file, group, columns):
+            for _, match in _matches(table, matcher):
+                findings.add(match)
     return FoundRows(findings, file.metadata.num_rows)
 
 
@@ -55,18 +59,39 @@ def write_without(content: VersionBytes, matcher: Matcher, sink: Any) -> None:
     writer = open_writer(sink, file.schema_arrow)
     try:
         for group in range(file.num_row_groups):
-            table = file.read_row_group(group)
-            gone = {index for index, match in _matches(table, matcher) if match.erases}
-            if gone:
-                table = table.filter(pa.array([index not in gone for index in range(table.num_rows)]))
-            if table.num_rows:
-                writer.write_table(table, row_group_size=table.num_rows)
+            held: list[pa.Table] = []
+            for table in _tables(file, group):
+                held.append(_without(table, matcher))
+                if sum(one.nbytes for one in held) >= _LARGEST_GROUP_BYTES:
+                    _write(writer, held)
+            _write(writer, held)
     finally:
         writer.close()
 
 
+def _tables(file: pq.ParquetFile, group: int, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """A row group in pieces: one of another writer may have more than can be held."""
+    for batch in file.iter_batches(_ROWS_AT_ONCE, row_groups=[group], columns=columns):
+        yield pa.Table.from_batches([batch])
+
+
+def _without(table: pa.Table, matcher: Matcher) -> pa.Table:
+    gone = {index for index, match in _matches(table, matcher) if match.erases}
+    if not gone:
+        return table
+    return table.filter(pa.array([index not in gone for index in range(table.num_rows)]))
+
+
+def _write(writer: pq.ParquetWriter, held: list[pa.Table]) -> None:
+    """Write what is held as a row group, and hold nothing."""
+    rows = pa.concat_tables(held) if held else None
+    if rows is not None and rows.num_rows:
+        writer.write_table(rows, row_group_size=rows.num_rows)
+    held.clear()
+
+
 def _open(content: VersionBytes) -> pq.ParquetFile:
-    file = pq.ParquetFile(VersionFile(content))
+    file = pq.ParquetFile(VersionFile(content), buffer_size=CHUNK_BYTES)
     if _TEXT not in file.schema_arrow.names:
         raise NoResources
     return file

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from local.erasure import object_versions, replacement
+from local.erasure import object_versions, parquet_objects, replacement
 from local.erasure.examination import Examiner
 from local.testing.mocked_hub import BUCKET, LAKE_BUCKET, REGION
 
@@ -57,6 +59,25 @@ def test_rows_of_the_patient_leave_the_lake_and_all_others_stay_as_they_were(
     assert [one.as_py().encode() for one in after["resource"]] == of_others(observations)
     assert found.area("LakeBucket", "fhir/").erased == 4
     assert len(buckets.versioned_keys()) == 1, "the version before is gone"
+
+
+def test_row_groups_stay_as_they_were_but_for_what_is_too_much_to_hold(
+    buckets: Any, observations: list[bytes], lake_file: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def groups() -> list[int]:
+        file = pq.ParquetFile(pa.BufferReader(buckets.read(LAKE_BUCKET, OBSERVATIONS))).metadata
+        return [file.row_group(number).num_rows for number in range(file.num_row_groups)]
+
+    buckets.put(LAKE_BUCKET, OBSERVATIONS, lake_file(observations, rows_in_a_group=4))
+    buckets.sweep()
+    assert groups() == [2, 3, 1]
+
+    monkeypatch.setattr(parquet_objects, "_ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(parquet_objects, "_LARGEST_GROUP_BYTES", 1)
+    buckets.put(LAKE_BUCKET, OBSERVATIONS, lake_file(observations, rows_in_a_group=10))
+    buckets.sweep()
+    assert groups() == [1] * 6
+    assert [one.as_py().encode() for one in buckets.rows(OBSERVATIONS)["resource"]] == of_others(observations)
 
 
 def test_a_file_with_nothing_but_the_patient_is_deleted_with_all_its_versions(
