@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from healthlake_export.datastore_state import DatastoreState
+from healthlake_export.erasures import is_erasure
 from healthlake_export.instants import parse_instant
 from healthlake_export.run_state import RunState
 from local.cli.operations.hub import DeployedHub
@@ -29,6 +30,7 @@ _LABELS = {
     "outbox": "events waiting in the outbox",
 }
 _UNKNOWN = "unknown to Step Functions"
+_ERASING = "none: a patient is being erased"
 
 
 def state(hub: DeployedHub, output: Output) -> int:
@@ -99,6 +101,8 @@ def _document(
 def _status_of(hub: DeployedHub, owner: str | None) -> str | None:
     if owner is None:
         return None
+    if is_erasure(owner):
+        return _ERASING
     execution = describe_execution(hub.client("stepfunctions"), owner)
     return str(execution["status"]) if execution else _UNKNOWN
 
@@ -109,7 +113,12 @@ def _age(watermark: str | None, now: datetime) -> int | None:
 
 def _advice(document: Mapping[str, Any]) -> list[str]:
     advice = []
-    if document["owner"] and document["ownerStatus"] not in ("RUNNING", "PENDING_REDRIVE"):
+    if document["ownerStatus"] == _ERASING:
+        advice.append(
+            "`erase` holds the lock, and runs wait for it. If its process is gone, a run takes the lock over "
+            "ten minutes after it was renewed last."
+        )
+    elif document["owner"] and document["ownerStatus"] not in ("RUNNING", "PENDING_REDRIVE"):
         advice.append(
             "The run that holds the lock is not alive: the next run cleans it up and takes the lock."
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from healthlake_export.erasures import lock_owner
 from healthlake_export.table_keys import outbox_key, state_key
 from local.cli.operations.hub import DeployedHub
 from local.cli.operations.state import resume, state
@@ -42,6 +43,16 @@ def test_the_owner_of_the_lock_is_told_alive_or_not(
     state(hub, Output(shown))
 
     assert ("not alive" in shown.getvalue()) is not alive
+
+
+def test_an_erasure_that_holds_the_lock_is_no_dead_run(hub: DeployedHub, written: Written) -> None:
+    written.item(state_key(DATASTORE_ID), owner=lock_owner("1"), phase="ERASING")
+    shown = io.StringIO()
+
+    state(hub, Output(shown))
+
+    assert "a patient is being erased" in shown.getvalue()
+    assert "not alive" not in shown.getvalue()
     assert shown_state(hub)["ownerStatus"] == (status or "unknown to Step Functions")
 
 
