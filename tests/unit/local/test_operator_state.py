@@ -43,6 +43,7 @@ def test_the_owner_of_the_lock_is_told_alive_or_not(
     state(hub, Output(shown))
 
     assert ("not alive" in shown.getvalue()) is not alive
+    assert shown_state(hub)["ownerStatus"] == (status or "unknown to Step Functions")
 
 
 def test_an_erasure_that_holds_the_lock_is_no_dead_run(hub: DeployedHub, written: Written) -> None:
@@ -53,7 +54,6 @@ def test_an_erasure_that_holds_the_lock_is_no_dead_run(hub: DeployedHub, written
 
     assert "a patient is being erased" in shown.getvalue()
     assert "not alive" not in shown.getvalue()
-    assert shown_state(hub)["ownerStatus"] == (status or "unknown to Step Functions")
 
 
 def test_what_waits_in_the_outbox_is_told_by_run(hub: DeployedHub, written: Written) -> None:
