@@ -68,10 +68,11 @@ class Assumptions:
     in_flight: int = 4
     """Calls of PutEvents under way at once."""
     download_bytes_per_ms: float = 80_000
-    cold_start_ms: float = 600
-    """Of a processor, from the start of the process to the first answer (`cold-start`, tracing on)."""
-    cold_range_ms: float = 3_000
-    """The same with pyarrow, on a whole processor."""
+    cold_start_ms: float = 310
+    """Of a processor, from the start of the process to the first answer: the slowest function but the range
+    function, traced and not compiled (`cold-start`)."""
+    cold_range_ms: float = 1_000
+    """The same of the range function, with pyarrow: 420, and as much again for the layer that is fetched."""
     slower_processor: float = 1.0
     """How many times the processor's time on AWS is what was measured here."""
     start_transitions: int = 1
