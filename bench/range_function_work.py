@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from bench.stubbed_services import OWNER, FileS3, Table, stubbed_events
 from bench.timed_work import Prepare, Work, main
+from common.byte_spans import ByteSpans
 from common.units import MEBIBYTE
 from healthlake_export import process_range, range_processing
 from healthlake_export.byte_ranges import ExportedObject, cut_into_ranges
@@ -148,20 +149,21 @@ def _process(given: Path, folder: Path, *, events: bool) -> Work:
     return work
 
 
-def _blocks(given: Path) -> list[list[bytes]]:
+def _blocks(given: Path) -> list[ByteSpans]:
     size = given.stat().st_size
     with given.open("rb") as file:
         chunks = iter(lambda: file.read(CHUNK_BYTES), b"")
         parts = RangeLines(chunks, start=0, end=size).blocks()
-        return [part.texts if isinstance(part, LineBlock) else [_text(part)] for part in parts]
+        return [part.texts if isinstance(part, LineBlock) else _alone(part) for part in parts]
 
 
-def _text(part: Any) -> bytes:
+def _alone(part: Any) -> ByteSpans:
+    """The text of a line that lies in two chunks."""
     text: bytes = part.text
-    return text
+    return ByteSpans(text, [0], [len(text)])
 
 
-def _keys(texts: list[bytes]) -> list[ResourceKeys]:
+def _keys(texts: ByteSpans) -> list[ResourceKeys]:
     keys = KeyReader().read_block(texts)
     assert keys is not None
     return keys

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Union, cast
 
 import msgspec
 
+from common.byte_spans import ByteSpans
 from healthlake_export.fhir_r4 import RESOURCE_TYPES
 from healthlake_export.loose_references import loosely_named_patients
 from healthlake_export.patient_compartment import patient_id, reference_paths
@@ -54,6 +55,7 @@ class KeyReader:
 
     def __init__(self) -> None:
         self._decode = decoder().decode
+        self._decode_lines = decoder().decode_lines
 
     def read(self, text: bytes) -> ResourceKeys | Rejection:
         """The keys of the resource in `text`, or why it has to be quarantined."""
@@ -65,18 +67,28 @@ class KeyReader:
             return Rejection.NOT_UTF8
         return Rejection.TOO_DEEP if is_too_deep(text) else keys
 
-    def read_block(self, texts: Sequence[bytes]) -> list[ResourceKeys] | None:
+    def read_block(self, texts: ByteSpans) -> list[ResourceKeys] | None:
         """The keys of all of `texts`, in their order, at the decoder's own speed. None when not all are
         plain: those have to be read one by one, which may still find nothing wrong with any of them.
+
+        `texts` are those of a `LineBlock`: a newline lies between two of them, with a curly bracket on either
+        side. In JSON that is never within a value, so that as many values as lines are one on each.
         """
-        if not all(map(bytes.isascii, texts)) and not all(map(is_utf8, texts)):
+        if not texts:
+            return []
+        content = texts.content
+        if not content.isascii() and not all(map(is_utf8, texts)):
             return None
         try:
-            keys = list(map(self._decode, texts))
+            keys = self._decode_lines(memoryview(content)[texts.begins[0] : texts.ends[-1]])
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             return None
-        long = [text for text in texts if len(text) >= SHORTEST_TOO_DEEP]
-        return None if any(map(is_too_deep, long)) else keys
+        if len(keys) != len(texts):
+            return None
+        for begin, end in zip(texts.begins, texts.ends, strict=True):
+            if end - begin >= SHORTEST_TOO_DEEP and is_too_deep(content, begin, end):
+                return None
+        return keys
 
 
 @cache

@@ -7,18 +7,18 @@ type with the most text when there is too much to hold.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
+from common.byte_spans import ByteSpans
 from common.units import MEBIBYTE
 from healthlake_export.compartment_keys import patient_columns
 from healthlake_export.ndjson import Line
 from healthlake_export.resource_keys import Meta, ResourceKeys
 from healthlake_export.run_context import RunContext
 from lake.fhir_files import export_date, file_key
-from lake.fhir_schema import FhirRows, fhir_schema
+from lake.fhir_schema import FhirRows, viewed_schema
 from lake.parquet_files import ROW_GROUP_BYTES, open_writer
 from lake.s3_upload import S3Upload
 
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
 _NO_META = Meta()
 
-_NEVER_LEFT_OUT = -1
 _TABLE_BYTES = MEBIBYTE
-"""Text of lines that becomes a table together, unless more of it comes at once."""
+"""Text of single lines that becomes a table together."""
 
 
 class _Lines(NamedTuple):
@@ -74,7 +73,7 @@ class LakeFiles:
         self._file(keys.resourceType).hold(line.text, keys, line.offset)
         self._held_bytes += len(line.text)
 
-    def add_block(self, texts: Sequence[bytes], keys: Sequence[ResourceKeys]) -> None:
+    def add_block(self, texts: ByteSpans, keys: Sequence[ResourceKeys]) -> None:
         """Hold the rows of many lines, none of which will be left out."""
         for resource_type, lines in _by_type(texts, keys).items():
             self._held_bytes += self._file(resource_type).hold_block(*lines)
@@ -152,16 +151,12 @@ class _TypeFile:
         if self._line_bytes >= _TABLE_BYTES:
             self._pack()
 
-    def hold_block(self, texts: Sequence[bytes], keys: Sequence[ResourceKeys]) -> int:
+    def hold_block(self, texts: ByteSpans, keys: Sequence[ResourceKeys]) -> int:
         """Hold lines that will not be left out; returns the bytes of their texts."""
-        size = sum(map(len, texts))
-        self._lines.texts.extend(texts)
-        self._lines.keys.extend(keys)
-        self._lines.offsets.extend(repeat(_NEVER_LEFT_OUT, len(texts)))
-        self._line_bytes += size
+        self._pack()
+        self._tables.append((self._table(texts, keys), ()))
+        size = sum(texts.lengths())
         self.held_bytes += size
-        if self._line_bytes >= _TABLE_BYTES:
-            self._pack()
         return size
 
     def leave_out(self, offsets: frozenset[int]) -> int:
@@ -184,8 +179,8 @@ class _TypeFile:
         self._pack()
         if self._tables:
             if self._writer is None:
-                self._writer = open_writer(self._upload, fhir_schema(), self._footers)
-            rows = pa.concat_tables(table for table, _ in self._tables)
+                self._writer = open_writer(self._upload, viewed_schema(), self._footers)
+            rows = pa.concat_tables(_viewed(table) for table, _ in self._tables)
             self._tables = []
             self._writer.write_table(rows, row_group_size=rows.num_rows)
         freed, self.held_bytes = self.held_bytes, 0
@@ -218,18 +213,26 @@ class _TypeFile:
 
 
 def _by_type(
-    texts: Sequence[bytes], keys: Sequence[ResourceKeys]
-) -> Mapping[str, tuple[Sequence[bytes], Sequence[ResourceKeys]]]:
+    texts: ByteSpans, keys: Sequence[ResourceKeys]
+) -> Mapping[str, tuple[ByteSpans, Sequence[ResourceKeys]]]:
     """The lines of each resource type, with their keys."""
     types = {key.resourceType for key in keys}
     if len(types) == 1:
         return {types.pop(): (texts, keys)}
-    lines: dict[str, tuple[list[bytes], list[ResourceKeys]]] = {name: ([], []) for name in types}
-    for text, key in zip(texts, keys, strict=True):
-        of_type = lines[key.resourceType]
-        of_type[0].append(text)
-        of_type[1].append(key)
-    return lines
+    lines: dict[str, tuple[list[int], list[int], list[ResourceKeys]]] = {name: ([], [], []) for name in types}
+    for begin, end, key in zip(texts.begins, texts.ends, keys, strict=True):
+        begins, ends, of_type = lines[key.resourceType]
+        begins.append(begin)
+        ends.append(end)
+        of_type.append(key)
+    return {
+        name: (ByteSpans(texts.content, begins, ends), of_type)
+        for name, (begins, ends, of_type) in lines.items()
+    }
+
+
+def _viewed(table: pa.Table) -> pa.Table:
+    return table if table.schema.equals(viewed_schema()) else table.cast(viewed_schema())
 
 
 def fhir_rows(texts: Sequence[bytes], keys: Sequence[ResourceKeys]) -> FhirRows:

@@ -11,12 +11,14 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
+from common.byte_spans import ByteSpans
 from common.units import MEBIBYTE
 
 MAX_LINE_BYTES = 32 * MEBIBYTE
 """A longer line is never held in memory."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_OPENING, _CLOSING = b"{}"
 
 
 class Line(NamedTuple):
@@ -30,12 +32,12 @@ class Line(NamedTuple):
 
 
 class LineBlock(NamedTuple):
-    """Consecutive lines from `offset` on, `length` bytes with their newlines: each of them ends in a newline
-    alone and is neither blank nor begins with a byte order mark, so that its text is all of it."""
+    """Consecutive lines from `offset` on, `length` bytes with their newlines. The text of each is all of it
+    up to the newline, and goes from a curly bracket to a curly bracket."""
 
     offset: int
     length: int
-    texts: list[bytes]
+    texts: ByteSpans
 
     def lines(self) -> Iterator[Line]:
         """The lines one by one."""
@@ -102,24 +104,24 @@ class RangeLines:
         if first is None or first >= self._end:
             return
         self.first_line_at = self.lines_end_at = first
-        for offset, texts, length, plain in _split(self._chunks, first, self._max_line_bytes):
-            if texts is None:
-                self.lines_end_at = offset + length
+        for part in _split(self._chunks, first, self._max_line_bytes):
+            if isinstance(part, OversizedLine):
+                self.lines_end_at = part.offset + part.length
                 self.lines += 1
-                yield OversizedLine(offset, length)
-            elif plain and self._is_owned(offset, length, texts) and not _has_byte_order_mark(offset, texts):
-                self.lines_end_at = offset + length
-                self.lines += len(texts)
-                yield LineBlock(offset, length, texts)
+                yield part
+            elif isinstance(part, LineBlock) and self._owns(part):
+                self.lines_end_at = part.offset + part.length
+                self.lines += len(part.texts)
+                yield part
             else:
-                yield from self._one_by_one(offset, texts, length)
-            del texts  # the next ones may be as long: never hold both
+                yield from self._one_by_one(part.offset, list(part.texts), part.length)
+            del part  # the next one may be as long: never hold both
             if self.lines_end_at >= self._end:
                 return
 
-    def _is_owned(self, offset: int, length: int, texts: list[bytes]) -> bool:
+    def _owns(self, block: LineBlock) -> bool:
         """Whether the last of these lines starts in the range, and with it all of them."""
-        return offset + length - 1 - len(texts[-1]) < self._end
+        return block.offset + block.texts.begins[-1] - block.texts.begins[0] < self._end
 
     def _one_by_one(self, offset: int, texts: list[bytes], length: int) -> Iterator[Line]:
         texts.reverse()
@@ -170,37 +172,36 @@ def _line(offset: int, text: bytes, length: int) -> Line:
     return Line(offset, length, text, text_offset)
 
 
-class _Split(NamedTuple):
-    """Consecutive lines at `offset`, `length` bytes with their newlines; None in place of a line that is too
-    long to hold. `plain` says that nothing has to be taken off a text, and that none is blank."""
+class _Lines(NamedTuple):
+    """Consecutive lines at `offset`, `length` bytes with their newlines, from whose texts something may have
+    to be taken off."""
 
     offset: int
-    texts: list[bytes] | None
     length: int
-    plain: bool = False
+    texts: list[bytes]
 
 
-def _split(chunks: Iterable[bytes], offset: int, max_line_bytes: int) -> Iterator[_Split]:
+def _split(
+    chunks: Iterable[bytes], offset: int, max_line_bytes: int
+) -> Iterator[LineBlock | _Lines | OversizedLine]:
     """The lines in `chunks`, which begin at `offset`, the start of a line: together those that lie within one
     chunk, and alone those that do not."""
     held: list[bytes] = []
     seen = 0
     for chunk in chunks:
-        texts = chunk.split(b"\n")
-        rest = texts.pop()
-        if texts and seen:
-            length = seen + len(texts[0]) + 1
-            held.append(texts.pop(0))
-            yield _Split(offset, _held_line(held, length - 1, max_line_bytes), length)
+        begin = 0
+        if seen and (newline := chunk.find(b"\n")) >= 0:
+            length, begin = seen + newline + 1, newline + 1
+            held.append(chunk[:newline])
+            yield _held_line(offset, length, held, length - 1, max_line_bytes)
             offset, seen = offset + length, 0
-        together = len(chunk) <= max_line_bytes
-        plain = b"\r" not in chunk
-        del chunk  # the texts are all of it
-        for found in _whole_lines(texts, offset, max_line_bytes, together=together, plain=plain):
+        end = max(chunk.rfind(b"\n", begin) + 1, begin)
+        for found in _whole_lines(chunk, begin, end, offset, max_line_bytes):
             yield found
             offset += found.length
             del found
-        del texts
+        rest = chunk[end:]
+        del chunk
         if rest:
             seen += len(rest)
             if seen <= max_line_bytes:
@@ -208,35 +209,53 @@ def _split(chunks: Iterable[bytes], offset: int, max_line_bytes: int) -> Iterato
             else:
                 held.clear()
     if seen:
-        yield _Split(offset, _held_line(held, seen, max_line_bytes), seen)
+        yield _held_line(offset, seen, held, seen, max_line_bytes)
 
 
 def _whole_lines(
-    texts: list[bytes], offset: int, max_line_bytes: int, *, together: bool, plain: bool
-) -> Iterator[_Split]:
-    """The lines `texts` that lie within one chunk, the first of them at `offset` of the object: `together`
-    where none can be too long, and `plain` if no carriage return is among them."""
-    if not texts:
+    chunk: bytes, begin: int, end: int, offset: int, max_line_bytes: int
+) -> Iterator[LineBlock | _Lines | OversizedLine]:
+    """The lines of `chunk` from `begin` to `end`, the first of them at `offset` of the object: together where
+    none can be too long."""
+    if begin >= end:
         return
-    if together:
-        plain = plain and all(texts) and not any(map(bytes.isspace, texts))
-        yield _Split(offset, texts, sum(map(len, texts)) + len(texts), plain)
+    if len(chunk) <= max_line_bytes:
+        spans = _plain_lines(chunk, begin, end)
+        if spans is not None:
+            yield LineBlock(offset, end - begin, spans)
+        else:
+            yield _Lines(offset, end - begin, chunk[begin : end - 1].split(b"\n"))
         return
-    for text in texts:
-        yield _Split(offset, [text] if len(text) <= max_line_bytes else None, len(text) + 1)
-        offset += len(text) + 1
+    for text in chunk[begin : end - 1].split(b"\n"):
+        length = len(text) + 1
+        yield _Lines(offset, length, [text]) if len(text) <= max_line_bytes else OversizedLine(offset, length)
+        offset += length
 
 
-def _held_line(held: list[bytes], length: int, max_line_bytes: int) -> list[bytes] | None:
-    """The line of `length` bytes whose parts are held, if it is not too long; nothing is held afterwards."""
-    if length <= max_line_bytes:
-        return [_joined(held)]
+def _plain_lines(chunk: bytes, begin: int, end: int) -> ByteSpans | None:
+    """The lines of `chunk` from `begin` to `end` if each goes from a curly bracket to a curly bracket: then
+    nothing is to be taken off, and none is blank."""
+    begins: list[int] = []
+    ends: list[int] = []
+    find, add_begin, add_end = chunk.find, begins.append, ends.append
+    while begin < end:
+        newline = find(b"\n", begin)
+        if chunk[begin] != _OPENING or chunk[newline - 1] != _CLOSING:
+            return None
+        add_begin(begin)
+        add_end(newline)
+        begin = newline + 1
+    return ByteSpans(chunk, begins, ends)
+
+
+def _held_line(
+    offset: int, length: int, held: list[bytes], text_length: int, max_line_bytes: int
+) -> _Lines | OversizedLine:
+    """The line whose parts are held, if it is not too long; nothing is held afterwards."""
+    if text_length <= max_line_bytes:
+        return _Lines(offset, length, [_joined(held)])
     held.clear()
-    return None
-
-
-def _has_byte_order_mark(offset: int, texts: list[bytes]) -> bool:
-    return offset == 0 and texts[0].startswith(_BYTE_ORDER_MARK)
+    return OversizedLine(offset, length)
 
 
 def _joined(parts: list[bytes]) -> bytes:

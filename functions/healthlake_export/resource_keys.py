@@ -124,28 +124,30 @@ def _why_invalid(text: bytes) -> Rejection:
     return Rejection.WRONG_TYPE if _OBJECT_START.match(text) else Rejection.NOT_AN_OBJECT
 
 
-def is_too_deep(text: bytes) -> bool:
-    """Whether `text`, which has to be valid JSON, nests deeper than `MAX_DEPTH`.
+def is_too_deep(text: bytes, begin: int = 0, end: int | None = None) -> bool:
+    """Whether `text` from `begin` to `end`, which has to be valid JSON, nests deeper than `MAX_DEPTH`.
 
     The decoder's own limit differs between Python versions. Counting brackets is quick, but takes as long
     as decoding, and the bytes that so many levels need at least spare most lines the most of it. What is
     left is read bracket by bracket.
     """
-    if len(text) < SHORTEST_TOO_DEEP:
+    end = len(text) if end is None else end
+    size = end - begin
+    if size < SHORTEST_TOO_DEEP:
         return False
-    end = len(text) - MAX_DEPTH  # behind the last bracket that opens as many close
-    lists = text.count(b"[", 0, end)
+    opened = end - MAX_DEPTH  # behind the last bracket that opens as many close
+    lists = text.count(b"[", begin, opened)
     objects = MAX_DEPTH + 1 - lists
-    if len(text) < lists * _LIST_BYTES + objects * _OBJECT_BYTES:
+    if size < lists * _LIST_BYTES + objects * _OBJECT_BYTES:
         return False
-    middle = end // 2
-    behind = text.count(b"{", middle, end)
-    if behind + middle // _BYTES_APART + 1 < objects:
+    middle = (begin + opened) // 2
+    behind = text.count(b"{", middle, opened)
+    if behind + (middle - begin) // _BYTES_APART + 1 < objects:
         return False
-    if behind + text.count(b"{", 0, middle) < objects:
+    if behind + text.count(b"{", begin, middle) < objects:
         return False
     depth = 0
-    for token in _BRACKETS_AND_STRINGS.finditer(text):
+    for token in _BRACKETS_AND_STRINGS.finditer(text, begin, end):
         first = text[token.start()]
         if first in b"[{":
             depth += 1

@@ -27,7 +27,7 @@ def open_writer(
     is another.
     """
     keys = [name for name in _leaves(schema) if name != "resource"]
-    return pq.ParquetWriter(
+    writer = pq.ParquetWriter(
         sink,
         schema,
         compression="zstd",
@@ -36,9 +36,11 @@ def open_writer(
         write_statistics=keys,
         write_page_index=True,
         write_batch_size=256,  # looks at a page's size more often, which keeps pages of long texts small
-        store_schema=True,
+        store_schema=False,
         metadata_collector=footers,
     )
+    writer.add_key_value_metadata(schema.metadata or {})
+    return writer
 
 
 def _leaves(schema: pa.Schema) -> list[str]:

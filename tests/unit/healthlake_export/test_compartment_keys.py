@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from random import Random
 from typing import Any
 
@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.byte_spans import ByteSpans
 from healthlake_export.compartment_keys import KeyReader, LooseKeys, patient_columns, patient_ids
 from healthlake_export.fhir_r4 import RESOURCE_TYPES
+from healthlake_export.ndjson import LineBlock, RangeLines
 from healthlake_export.patient_compartment import patient_id, reference_paths
 from healthlake_export.resource_keys import MAX_DEPTH, Rejection, ResourceKeys, read_keys
 from local.testing.line_mutations import mutated_line, resource_lines
@@ -43,6 +45,13 @@ def keys_of(text: bytes) -> ResourceKeys:
     keys = READER.read(text)
     assert isinstance(keys, ResourceKeys)
     return keys
+
+
+def block_of(*texts: bytes) -> ByteSpans:
+    """Lines as they lie in a file, one after the other."""
+    ends = list(accumulate(len(text) + 1 for text in texts))
+    begins = [end - 1 - len(text) for end, text in zip(ends, texts, strict=True)]
+    return ByteSpans(b"".join(text + b"\n" for text in texts), begins, [end - 1 for end in ends])
 
 
 def patients_of(text: bytes) -> tuple[str, ...]:
@@ -181,16 +190,16 @@ BAD: Mapping[bytes, Rejection] = {
 )
 def test_a_block_with_a_bad_line_has_to_be_read_line_by_line(text: bytes) -> None:
     assert READER.read(text) is BAD[text]
-    assert READER.read_block([resource("Patient"), text]) is None
+    assert READER.read_block(block_of(resource("Patient"), text)) is None
 
 
 def test_a_block_with_a_reference_of_another_shape_has_to_be_read_line_by_line() -> None:
-    assert READER.read_block([resource("Flag"), resource("Flag", subject=[])]) is None
+    assert READER.read_block(block_of(resource("Flag"), resource("Flag", subject=[]))) is None
 
 
 def test_a_block_of_all_types_is_read_as_its_lines_are() -> None:
     texts = resource_lines(400)
-    keys = READER.read_block(texts)
+    keys = READER.read_block(block_of(*texts))
     assert keys is not None
     assert keys == [READER.read(text) for text in texts]
     assert in_lists(patient_columns(keys)) == [patient_ids(one) for one in keys]
@@ -199,11 +208,19 @@ def test_a_block_of_all_types_is_read_as_its_lines_are() -> None:
 
 def test_text_of_other_alphabets_is_plain() -> None:
     texts = ['{"resourceType":"Patient","id":"p1","a":"é😀"}'.encode(), resource("Patient")]
-    assert READER.read_block(texts) is not None
+    assert READER.read_block(block_of(*texts)) is not None
+
+
+def test_two_values_on_one_line_do_not_make_up_for_a_value_on_two() -> None:
+    whole = resource("Flag", a=[{}, {"b": {}}, {"c": "}{"}], d={})
+    for at in range(len(whole) + 1):
+        content = whole * 2 + b"\n" + whole[:at] + b"\n" + whole[at:] + b"\n"
+        for part in RangeLines([content], start=0, end=len(content)).blocks():
+            assert not isinstance(part, LineBlock) or READER.read_block(part.texts) is None
 
 
 def test_an_empty_block_has_no_keys() -> None:
-    assert READER.read_block([]) == []
+    assert READER.read_block(block_of()) == []
     assert in_lists(patient_columns([])) == []
 
 
@@ -239,7 +256,7 @@ RESOURCES: Mapping[str, st.SearchStrategy[dict[str, Any]]] = {
 @given(data=st.data())
 def test_columns_of_one_type_say_what_each_resource_says(resource_type: str, data: st.DataObject) -> None:
     members = data.draw(st.lists(RESOURCES[resource_type], min_size=1, max_size=6))
-    keys = READER.read_block([resource(resource_type, **one) for one in members])
+    keys = READER.read_block(block_of(*(resource(resource_type, **one) for one in members)))
     assert keys is not None
     assert in_lists(patient_columns(keys)) == [patient_ids(one) for one in keys]
 
