@@ -105,7 +105,8 @@ class ErasureReport:
         if clean:
             last = erased.passes[-1].total()
             output.good(
-                f"Verified: nothing of the patient in {last.versions:,} versions of {last.objects:,} objects."
+                f"Verified: nothing of the patient in {counted(last.versions, 'version')} "
+                f"of {counted(last.objects, 'object')}."
             )
         elif self.ground.buckets.unknown:
             output.bad("Not verified: there are buckets that were not looked through.")

@@ -213,9 +213,7 @@ def _is_stale(holder: Holder, now: datetime) -> bool:
 
 def _told(found: PassResult) -> str:
     total = found.total()
+    seen = f"objects: {total.objects:,}, versions: {total.versions:,}"
     if found.clean:
-        return f"nothing in {total.versions:,} versions of {total.objects:,} objects"
-    return (
-        f"{total.erased:,} rows, lines and records, {total.old_versions:,} old versions "
-        f"in {total.versions:,} versions of {total.objects:,} objects"
-    )
+        return f"nothing found; {seen}"
+    return f"rows, lines and records: {total.erased:,}, old versions: {total.old_versions:,}; {seen}"
