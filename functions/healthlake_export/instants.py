@@ -6,14 +6,18 @@ from datetime import UTC, datetime
 
 
 def parse_instant(text: str) -> datetime:
-    """The instant in `text`, in UTC; raises ValueError when it is none or has no offset.
+    """The instant in `text`, in UTC; raises ValueError when it is none, has no offset, or lies in UTC in no
+    year from 1 to 9999.
 
     Follows FHIR R4 «instant», which requires an offset; digits past the microsecond are cut off.
     """
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError("an instant needs an offset from UTC, such as Z")
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("an instant has to lie within the years 1 to 9999 in UTC") from None
 
 
 def format_instant(instant: datetime) -> str:

@@ -94,7 +94,7 @@ def _instant(name: str, value: Any) -> datetime | None:
         return None
     try:
         return parse_instant(value)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError):
         raise InvalidInput(
             f'The input\'s {name!r} must be a time with its offset, such as "2026-01-31T00:00:00Z".'
         ) from None

@@ -21,5 +21,11 @@ def test_an_instant_without_an_offset_is_none() -> None:
         parse_instant("2026-03-01T12:00:00")
 
 
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_an_instant_beyond_the_calendar_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="years"):
+        parse_instant(text)
+
+
 def test_instants_are_written_in_utc_to_the_millisecond() -> None:
     assert format_instant(datetime(2026, 3, 1, 12, tzinfo=UTC)) == "2026-03-01T12:00:00.000Z"
