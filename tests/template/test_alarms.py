@@ -156,6 +156,9 @@ def test_every_alarm_has_its_section_of_the_runbook_and_every_section_its_alarm(
     sections = re.findall(r"^### ([a-z-]+)$", runbook, re.MULTILINE)
     alarms = expanded.of_type("AWS::CloudWatch::Alarm").values()
     assert sorted(sections) == sorted(text(one["AlarmName"]).removeprefix(f"{STACK}-") for one in alarms)
+    urgency = runbook.partition("## How bad is it?")[2].partition("## Alarms")[0]
+    _, *rows = re.findall(r"^\|[^|\n]*\| ([a-z, -]+[a-z]) \|", urgency, re.MULTILINE)
+    assert sorted(alarm for row in rows for alarm in row.split(", ")) == sorted(sections)
 
 
 def _change(resource: str, field: str, value: Any) -> Callable[[dict[str, Any]], None]:
