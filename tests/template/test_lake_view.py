@@ -124,6 +124,8 @@ def test_the_view_is_one_that_athena_takes_for_its_own(stored: Mapping[str, Any]
     assert stored["TableType"] == "VIRTUAL_VIEW"
     assert stored["ViewExpandedText"] == "/* Presto View */"
     assert stored["Parameters"]["presto_view"] == "true"
+    # Left out it would be null, which Athena cannot read («AWS::Glue::Table TableInput», CloudFormation).
+    assert stored["PartitionKeys"] == []
 
 
 def test_the_view_reads_the_table_of_its_own_database(view: Mapping[str, Any]) -> None:
