@@ -11,12 +11,14 @@ import os
 import sysconfig
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from bench.fhir_data import CACHE, KINDS, BenchData
 from bench.range_function_report import EVENTS, PARTS, PRODUCT, TOOL_MODULE, RangeReport
 from bench.tools import TOOLS
 from bench.work_processes import Progress, WorkCase, measure
+from local.testing.template_reader import read
 
 ROOT = Path(__file__).parents[1]
 MEGABYTE = 1_000_000
@@ -81,7 +83,8 @@ def _case(
     long_line: bool = False,
 ) -> WorkCase:
     given, warm_up = data.input(kind, size, long_line=long_line), data.input(kind, WARM_UP_BYTES)
-    return WorkCase(kind, module, work, given.path, given.size, warm_up.path, processes)
+    variables = _function_environment() if module == _PRODUCT else {}
+    return WorkCase(kind, module, work, given.path, given.size, warm_up.path, processes, variables)
 
 
 def _environment() -> Mapping[str, str]:
@@ -89,3 +92,11 @@ def _environment() -> Mapping[str, str]:
     packages = Path(sysconfig.get_path("purelib")).relative_to(sysconfig.get_path("data"))
     path = (ROOT, ROOT / "functions", ROOT / ".cache" / "bench" / packages)
     return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))}
+
+
+@cache
+def _function_environment() -> Mapping[str, str]:
+    """The variables of its own that the template gives the function."""
+    function = read(ROOT / "template.yaml")["Resources"]["ProcessRangeFunction"]
+    variables: Mapping[str, str] = function["Properties"].get("Environment", {}).get("Variables", {})
+    return variables

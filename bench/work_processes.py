@@ -18,7 +18,8 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class WorkCase:
-    """Work of a `module` on a file of `size` bytes of a kind, by as many processes at once as are asked."""
+    """Work of a `module` on a file of `size` bytes of a kind, by as many processes at once as are asked, with
+    `variables` in their environment."""
 
     kind: str
     module: str
@@ -27,6 +28,7 @@ class WorkCase:
     size: int
     warm_up: Path
     processes: int = 1
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def run(case: WorkCase, environment: Mapping[str, str], folder: Path) -> list[di
         processes.append(
             subprocess.Popen(
                 [*command, str(own)],
-                env=dict(environment),
+                env={**environment, **case.variables},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

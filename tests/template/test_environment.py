@@ -13,6 +13,7 @@ from local.testing.mocked_hub import HubQueues, hub_environment
 
 SOUND = hub_environment(HubQueues("https://queue/start", "https://queue/check"))
 LIBRARY_PREFIX = "POWERTOOLS_"
+ALLOCATION_PREFIXES = ("ARROW_", "MALLOC_")
 
 
 class Recorded(dict[str, str]):
@@ -64,10 +65,16 @@ def test_the_tests_run_with_the_variables_that_the_template_sets(variables: dict
     assert set(SOUND) == set(variables)
 
 
-def test_no_function_has_variables_of_its_own(template: dict[str, Any]) -> None:
-    """The first state checks the environment of all: that holds only while it is one."""
-    own = [name for name, one in template["Resources"].items() if "Environment" in one.get("Properties", {})]
-    assert own == []
+def test_no_function_has_settings_of_its_own(template: dict[str, Any]) -> None:
+    """The first state checks the environment of all: that holds only while it is one. How memory is allocated
+    is no setting of the hub."""
+    own = [
+        (name, variable)
+        for name, one in template["Resources"].items()
+        for variable in one.get("Properties", {}).get("Environment", {}).get("Variables", {})
+    ]
+    assert [one for one in own if not one[1].startswith(ALLOCATION_PREFIXES)] == []
+    assert {name for name, _ in own} == {"ProcessRangeFunction"}
 
 
 def test_the_tests_run_with_the_defaults_of_the_template_but_small_ranges(
