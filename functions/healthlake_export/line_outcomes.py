@@ -136,7 +136,7 @@ class LineOutcomes:
         return erasures.names(patient_ids(keys), self._erased) or erasures.refers(line.text, self._erased)
 
     def _keep_ids(self, texts: Sequence[bytes], keys: Sequence[ResourceKeys]) -> None:
-        if self._kept_ids is None or self._overlap.is_after_all(map(_last_updated, keys)):
+        if self._kept_ids is None or self._overlap.holds_none_of(map(_last_updated, keys)):
             return
         for text, key in zip(texts, keys, strict=True):
             if self._overlap.holds(_last_updated(key)):

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from heapq import merge
 
 from healthlake_export.change_events import EVENT_ID_BYTES
-from healthlake_export.instants import format_instant, parse_instant
+from healthlake_export.instants import parse_instant
 
 _BLOCK_IDS = 65_536
 _ROUNDING = timedelta(seconds=1)
@@ -103,22 +103,15 @@ class OverlapWindow:
     def __init__(self, requested_at: str, overlap_seconds: int) -> None:
         # A second more than the overlap, so that `_since` may be rounded down.
         self._from = parse_instant(requested_at) - timedelta(seconds=overlap_seconds) - _ROUNDING
-        self._day_before = format_instant(self._from - timedelta(days=1))
-
-    def is_after_all(self, instants: Iterable[str | None]) -> bool:
-        """Whether all of these are seen at a glance to lie before the window. The latest text is a day older
-        than the window's, and no offset from UTC is as much."""
-        try:
-            return max(instants, default="") < self._day_before  # type: ignore[type-var, operator]
-        except TypeError:
-            return False
 
     def holds(self, last_updated: str | None) -> bool:
         """Whether a resource of this lastUpdated can come again. Exports bring resources without one
         every time, and an instant that cannot be read could be any."""
-        if last_updated is None:
-            return True
+        return not self.holds_none_of((last_updated,))
+
+    def holds_none_of(self, instants: Iterable[str | None]) -> bool:
+        """Whether `holds` says so of none of them, of which there has to be one."""
         try:
-            return parse_instant(last_updated) >= self._from
-        except ValueError:
-            return True
+            return max(map(datetime.fromisoformat, instants)) < self._from  # type: ignore[arg-type]
+        except (TypeError, ValueError):  # there is none, or it has no offset, or is no instant
+            return False

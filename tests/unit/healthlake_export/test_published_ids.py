@@ -76,7 +76,7 @@ def test_ids_split_into_sixteen_bytes_each() -> None:
         ("2020-01-01T00:00:00", True),
         ("yesterday", True),
         ("9999-12-31T23:59:59-14:00", True),
-        ("0001-01-01T00:00:00+14:00", True),
+        ("0001-01-01T00:00:00+14:00", False),
         (None, True),
     ],
 )
