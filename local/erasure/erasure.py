@@ -172,6 +172,8 @@ class Erasure:
             again = bool(erased.passes)
             began = self.clock()
             with self.steps("Look for the patient again" if again else "Erase the patient") as step:
+                # What they read before is written, perhaps, after it is looked for.
+                reading = not again and self._queries(began + _CLOCKS_DIFFER)
                 found = self._sweep(erase=True, lock=lock).run(step.progress)
                 if not again:
                     self._wait_for_queries(lock, step)
@@ -179,7 +181,7 @@ class Erasure:
                 step.result = _told(found)
             stuck = again and found.left == erased.passes[-1].left and not found.did_anything
             erased.passes.append(found)
-            erased.verified = found.clean_of_data if again else found.clean
+            erased.verified = found.clean_of_data if again else found.clean and not reading
             if stuck:
                 return
 
@@ -190,11 +192,17 @@ class Erasure:
     def _wait_for_queries(self, lock: RunLock, step: Step) -> None:
         """A query that has read old files may write what it read; the next pass deletes it."""
         before = self.clock() + _CLOCKS_DIFFER
-        for workgroup in self.ground.workgroups:
-            athena = self.ground.client("athena")
-            while queries := stragglers.unfinished_queries(athena, workgroup, before):
-                step.progress(f"waiting for {len(queries)} queries in Athena")
-                self._pause(lock)
+        while queries := self._queries(before):
+            step.progress(f"waiting for {len(queries)} queries in Athena")
+            self._pause(lock)
+
+    def _queries(self, before: datetime) -> list[str]:
+        """Those that were begun before that time and have not ended."""
+        return [
+            query
+            for workgroup in self.ground.workgroups
+            for query in stragglers.unfinished_queries(self.ground.client("athena"), workgroup, before)
+        ]
 
     def _abort_uploads(self, before: datetime) -> int:
         s3 = self.ground.client("s3")

@@ -383,12 +383,27 @@ def test_a_query_under_way_is_waited_for_and_its_result_goes_too(filled: Any) ->
     erasure = filled.erasure(
         clock=clock,
         sleep=clock.sleep,
-        services={"athena": Queries(filled, 3)},
+        services={"athena": Queries(filled, 4)},
         resources=(*BUCKETS, workgroup),
     )
 
     assert erasure.run().verified
     assert clock.slept == 10
+    assert (RESULTS, "results/late.csv") not in filled.versioned_keys()
+
+
+def test_a_query_that_began_before_an_erasure_that_was_killed_leaves_nothing(filled: Any) -> None:
+    filled.erasure().run()
+    clock = Clock()
+    workgroup = StackResource("LakeWorkGroup", "AWS::Athena::WorkGroup", "hub")
+    erasure = filled.erasure(
+        clock=clock,
+        sleep=clock.sleep,
+        services={"athena": Queries(filled, 3)},
+        resources=(*BUCKETS, workgroup),
+    )
+
+    assert erasure.run().verified
     assert (RESULTS, "results/late.csv") not in filled.versioned_keys()
 
 
