@@ -1,13 +1,18 @@
 """A patient erased from the deployed stack by the command line, as in a real account."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from local.account.clients import client
+from local.account.state_file import RunningAccount
 from local.cli.export import run_export
 from local.cli.main import main
 from local.cli.operations.hub import DeployedHub
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
 PATIENT = mark("e2e")
 REPLAY = {"types": ["Patient", "Observation"], "startedBy": "e2e"}
 BUCKETS = ("HubBucketName", "LakeBucketName", "QueryResultsBucketName")
+README = Path(__file__).parents[2] / "README.md"
 
 Command = Callable[..., tuple[int, Any]]
 
@@ -29,15 +35,32 @@ Command = Callable[..., tuple[int, Any]]
 @pytest.fixture
 def command(hub: "Hub", monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Runs a command in an account reached by a plain AWS environment; returns status and document."""
-    for name, value in account_variables(hub.account).items():
-        monkeypatch.setenv(name, value)
+    eraser = user_who_may_erase(hub)
 
     def run(*arguments: str) -> tuple[int, Any]:
+        account = eraser if arguments[0] == "erase" else hub.account
+        for name, value in account_variables(account).items():
+            monkeypatch.setenv(name, value)
         capsys.readouterr()
         status = main([*arguments, "--aws", "--stack", hub.stack_name, "--json"], project=Project())
         return status, json.loads(capsys.readouterr().out)
 
     return run
+
+
+def user_who_may_erase(hub: "Hub") -> RunningAccount:
+    """The account, reached by a user who has the permissions that the README lists and no other."""
+    listed = README.read_text(encoding="utf-8").partition("Who erases needs")[2].partition("\n\n")[0]
+    actions: list[str] = []
+    for name in re.findall(r"`([\w:]+)`", listed):
+        actions.append(name if ":" in name else f"{actions[-1].partition(':')[0]}:{name}")
+    iam, user = client(hub.account, "iam"), {"UserName": "eraser"}
+    iam.create_user(**user)
+    statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_user_policy(**user, PolicyName="erase", PolicyDocument=policy)
+    key = iam.create_access_key(**user)["AccessKey"]
+    return replace(hub.account, access_key_id=key["AccessKeyId"], secret_access_key=key["SecretAccessKey"])
 
 
 def every_version(hub: "Hub") -> Iterator[tuple[str, str]]:
