@@ -11,6 +11,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+_MOST_PARTS = 10_000
+
 
 def refusal(code: str, operation: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": "no"}}, operation)
@@ -51,6 +53,7 @@ class FakeS3:
         self.objects.pop(request["Key"], None)
 
     def upload_part(self, **request: Any) -> dict[str, str]:
+        assert 1 <= request["PartNumber"] <= _MOST_PARTS
         self._uploads[request["UploadId"]][request["PartNumber"]] = request["Body"]
         return {"ETag": str(request["PartNumber"])}
 
@@ -62,9 +65,9 @@ class FakeS3:
 
     def complete_multipart_upload(self, **request: Any) -> None:
         parts = self._uploads.pop(request["UploadId"])
-        self.objects[request["Key"]] = b"".join(
-            parts[part["PartNumber"]] for part in request["MultipartUpload"]["Parts"]
-        )
+        numbers = [part["PartNumber"] for part in request["MultipartUpload"]["Parts"]]
+        assert numbers == sorted(numbers), "S3 takes the parts in their order"
+        self.objects[request["Key"]] = b"".join(parts[number] for number in numbers)
 
     def abort_multipart_upload(self, **request: Any) -> None:
         self.aborted.append(request["Key"])

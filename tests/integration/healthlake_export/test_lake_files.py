@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from healthlake_export import lake_files as range_files
+from healthlake_export import object_bytes
 from healthlake_export.errors import ReconciliationFailed
-from local.testing.lake_rows import exported_lab, lake_files, lake_rows, lake_texts
+from healthlake_export.run_context import RunContext
+from local.testing.lake_rows import SILENT, exported_lab, lake_files, lake_rows, lake_texts
 from local.testing.line_mutations import mutated_file, resource_lines
-from local.testing.range_lab import Lab, patient
+from local.testing.range_lab import RUN, Lab, patient
 
 ROOT = Path(__file__).parents[3]
 SAMPLE = ROOT.parent / "shared" / "fhir"
@@ -98,6 +100,42 @@ def test_of_a_damaged_file_every_line_is_in_the_lake_or_in_quarantine(seed: int)
     kept += [lab.text_of(record) for record in lab.quarantined()]
     lines = [line.removesuffix(b"\r") for line in content.removeprefix(MARK).split(b"\n")]
     assert sorted(kept) == sorted(line for line in lines if line.strip())
+
+
+@pytest.fixture
+def small_row_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row groups, and pieces that are read at once, of a few lines."""
+    monkeypatch.setattr(object_bytes, "CHUNK_BYTES", 2_000)
+    monkeypatch.setattr(range_files, "ROW_GROUP_BYTES", 6_000)
+    monkeypatch.setattr(range_files, "_TABLE_BYTES", 1_000)
+
+
+def row_groups(objects: Mapping[str, bytes]) -> list[int]:
+    """How many the files have."""
+    return [pq.ParquetFile(pa.BufferReader(file)).num_row_groups for file in lake_files(objects).values()]
+
+
+@pytest.mark.parametrize("run", [SILENT, RUN], ids=["by the block", "one by one"])
+@pytest.mark.usefixtures("small_row_groups")
+def test_files_of_many_row_groups_have_each_line_once_and_in_its_order(run: RunContext) -> None:
+    lines = [*resource_lines(200), *(patient(number) for number in range(200))]
+    lab = Lab.holding(b"\n".join(lines))
+    lab.process(lab.ranges(), run)
+    assert lake_texts(lab.s3.objects) == by_type(lines)
+    assert lab.reconcile(lab.ranges(), run).rows == 400
+    assert max(row_groups(lab.s3.objects)) > 3
+
+
+@pytest.mark.usefixtures("small_row_groups")
+def test_what_is_refused_is_in_no_row_group() -> None:
+    lab = Lab.holding(b"\n".join(patient(number) for number in range(200)))
+    refused = {f"p{number}" for number in (0, *range(40, 75), 120, 199)}
+    lab.bus.refused = dict.fromkeys(refused, "MalformedDetail")
+    lab.process(lab.ranges())
+    ids = [row["id"] for row in lake_rows(lab.s3.objects)]
+    assert ids == [f"p{number}" for number in range(200) if f"p{number}" not in refused]
+    assert len(lab.quarantined()) == lab.reconcile(lab.ranges()).quarantined == len(refused)
+    assert row_groups(lab.s3.objects) > [3]
 
 
 def test_an_export_without_resources_makes_no_file() -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from healthlake_export import lake_files as range_files
 from healthlake_export import object_bytes
 from healthlake_export.ledger import LedgerItem
 from healthlake_export.run_context import RunContext
@@ -71,6 +72,8 @@ def test_blocks_come_to_the_same_as_lines(seed: int, monkeypatch: pytest.MonkeyP
     lines = [line(draw, number) for number in range(draw.randrange(1, 120))]
     content = b"\n".join(lines) + draw.choice([b"", b"\n"])
     monkeypatch.setattr(object_bytes, "CHUNK_BYTES", draw.choice([97, 700, 1 << 20]))
+    monkeypatch.setattr(range_files, "ROW_GROUP_BYTES", draw.choice([1_500, 1 << 24]))
+    monkeypatch.setattr(range_files, "_TABLE_BYTES", draw.choice([400, 1 << 20]))
     size = draw.choice([1 << 20, 3_000])
     assert outcome(content, size, SILENT) == outcome(content, size, ONE_BY_ONE)
 

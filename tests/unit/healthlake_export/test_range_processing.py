@@ -76,9 +76,10 @@ def test_ids_of_the_overlap_are_kept_sorted_with_those_that_were_repeated() -> N
     assert entry.published_ids == 2
 
 
-def test_a_run_that_no_other_follows_on_leaves_no_ids() -> None:
-    lab = Lab.holding(patient(1))
-    lab.process(lab.ranges(), replace(RUN, advances_watermark=False))
+@pytest.mark.parametrize("events", [True, False])
+def test_a_run_that_no_other_follows_on_leaves_no_ids(events: bool) -> None:
+    lab = Lab.holding(patient(1) + b"\n" + patient(2) + b"\n")
+    lab.process(lab.ranges(), replace(RUN, advances_watermark=False, events=events))
     assert not [key for key in lab.s3.objects if "published-ids" in key]
 
 
