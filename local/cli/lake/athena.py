@@ -84,8 +84,9 @@ class Athena:
         columns = [column["Name"] for column in first["ResultSetMetadata"]["ColumnInfo"]]
 
         def rows() -> Iterator[Row]:
-            # The first row has the columns' names, of a SELECT that is.
-            yield from _rows(first)[1:]
+            # A SELECT begins with the columns' names; SHOW and DESCRIBE do not.
+            begin = _rows(first)
+            yield from begin[1:] if begin[:1] == [columns] else begin
             for page in pages:
                 yield from _rows(page)
 

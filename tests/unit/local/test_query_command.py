@@ -28,6 +28,7 @@ class FakeAthena:
     states: list[str] = field(default_factory=lambda: ["SUCCEEDED"])
     reason: str = ""
     pages: list[list[list[str | None]]] = field(default_factory=lambda: [[["n"], ["1"]]])
+    columns: tuple[str, ...] = ()
     scanned: int = 0
     stopped: bool = False
     refusal: ClientError | None = None
@@ -54,7 +55,7 @@ class FakeAthena:
         rows = [
             {"Data": [{} if v is None else {"VarCharValue": v} for v in row]} for row in self.pages[number]
         ]
-        columns = [{"Name": name} for name in self.pages[0][0]]
+        columns = [{"Name": name} for name in self.columns or self.pages[0][0]]
         more = {"NextToken": str(number + 1)} if number + 1 < len(self.pages) else {}
         return {"ResultSet": {"Rows": rows, "ResultSetMetadata": {"ColumnInfo": columns}}, **more}
 
@@ -87,6 +88,15 @@ def shown(fake: FakeAthena, sql: str = "select 1", **options: Any) -> str:
     stream = io.StringIO()
     assert query(hub(fake), Output(stream), sql, **options) == 0
     return stream.getvalue()
+
+
+def test_a_statement_whose_rows_have_no_heading_loses_none() -> None:
+    fake = FakeAthena(pages=[[["fhir"], ["fhir_current"]]], columns=("tab_name",))
+    assert [line.strip() for line in shown(fake, "show tables").splitlines()[-4:-1]] == [
+        "fhir",
+        "fhir_current",
+        "2 rows",
+    ]
 
 
 def test_it_waits_ever_longer_up_to_a_limit() -> None:
