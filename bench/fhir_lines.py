@@ -24,6 +24,9 @@ _SYNTHEA = "https://github.com/synthetichealth/synthea"
 _SNOMED = "http://snomed.info/sct"
 _SYLLABLES = ("ab", "ber", "cor", "dan", "er", "fra", "gu", "hil", "in", "jo", "ken", "lu", "mar", "no", "ot")
 
+_UNACCENTED = 0.98
+"""Of names. One letter past ASCII is enough for a whole block of lines to be looked at more closely."""
+
 _MEASURED = (
     # code, display, unit, lowest, highest, digits after the point, whether it is a vital sign
     ("8302-2", "Body Height", "cm", 140, 205, 1, True),
@@ -333,7 +336,8 @@ class FhirLines:
 
     def _name(self) -> str:
         """A word with a number behind it, as Synthea marks names that it made up."""
-        return "".join(self._random.choices(_SYLLABLES, k=3)).title() + self._digits(3)
+        ending = "" if self._random.random() < _UNACCENTED else "é"
+        return "".join(self._random.choices(_SYLLABLES, k=3)).title() + ending + self._digits(3)
 
     def _day(self) -> str:
         random = self._random
