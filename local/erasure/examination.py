@@ -72,7 +72,7 @@ class Examiner:
         sink = Replacement(self.s3, self.bucket, examined.version, head, examined.findings.erased)
         try:
             examined.write(sink)
-            return sink.complete()
+            return sink.replace()
         except BaseException:
             sink.abort()
             raise

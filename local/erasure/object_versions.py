@@ -12,7 +12,8 @@ from common.units import MEBIBYTE
 
 CHUNK_BYTES = 8 * MEBIBYTE
 _GONE = frozenset({"NoSuchKey", "NoSuchVersion", "404", "NoSuchUpload"})
-_NO_VERSION = "null"
+NO_VERSION = "null"
+"""Id of the version that S3 gives an object in a bucket without versions."""
 _WHOLE = 200
 # «DeleteObjects» of the Amazon S3 API Reference: keys in a request.
 _DELETED_AT_ONCE = 1000
@@ -80,7 +81,7 @@ def _by_key(versions: Iterable[Version]) -> Iterator[KeyVersions]:
 def _version(entry: Mapping[str, Any], *, is_marker: bool) -> Version:
     return Version(
         key=entry["Key"],
-        version_id=entry.get("VersionId") or _NO_VERSION,
+        version_id=entry.get("VersionId") or NO_VERSION,
         is_latest=entry.get("IsLatest", True),
         is_marker=is_marker,
         size=entry.get("Size", 0),
@@ -137,7 +138,7 @@ class VersionBytes:
     def _which(self) -> dict[str, str]:
         version = self.version
         target = {"Bucket": self.bucket, "Key": version.key}
-        if version.version_id == _NO_VERSION and version.is_latest:
+        if version.version_id == NO_VERSION and version.is_latest:
             return target
         return {**target, "VersionId": version.version_id}
 

@@ -42,8 +42,9 @@ class FakeS3:
         part = content[start:stop]
         return {"Body": io.BytesIO(part), "ContentRange": f"bytes {start}-{stop - 1}/{len(content)}"}
 
-    def put_object(self, **request: Any) -> None:
+    def put_object(self, **request: Any) -> dict[str, str]:
         self.objects[request["Key"]] = request["Body"]
+        return {}
 
     def create_multipart_upload(self, **request: Any) -> dict[str, str]:
         self._uploads[request["Key"]] = {}
@@ -63,11 +64,12 @@ class FakeS3:
         self._uploads[request["UploadId"]][request["PartNumber"]] = content[start:stop]
         return {"CopyPartResult": {"ETag": str(request["PartNumber"])}}
 
-    def complete_multipart_upload(self, **request: Any) -> None:
+    def complete_multipart_upload(self, **request: Any) -> dict[str, str]:
         parts = self._uploads.pop(request["UploadId"])
         numbers = [part["PartNumber"] for part in request["MultipartUpload"]["Parts"]]
         assert numbers == sorted(numbers), "S3 takes the parts in their order"
         self.objects[request["Key"]] = b"".join(parts[number] for number in numbers)
+        return {}
 
     def abort_multipart_upload(self, **request: Any) -> None:
         self.aborted.append(request["Key"])

@@ -88,8 +88,8 @@ class SyntheticS3:
                 _filling(number, high - low) if isinstance(piece, int) else piece[low - begin : high - begin]
             )
 
-    def put_object(self, **_: Any) -> None:
-        pass
+    def put_object(self, **_: Any) -> dict[str, str]:
+        return {}
 
     def upload_part(self, **_: Any) -> dict[str, str]:
         return {"ETag": "part"}
@@ -103,8 +103,8 @@ class SyntheticS3:
     def upload_part_copy(self, **_: Any) -> dict[str, Any]:
         return {"CopyPartResult": {"ETag": "part"}}
 
-    def complete_multipart_upload(self, **_: Any) -> None:
-        pass
+    def complete_multipart_upload(self, **_: Any) -> dict[str, str]:
+        return {}
 
 
 def _filling(number: int, length: int) -> bytes:
