@@ -178,7 +178,6 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     f"{_PERMISSIONS}::test_whoever_uploads_in_parts_may_abort": (
         "PlanRangesFunctionRole s3:AbortMultipartUpload",
         "ProcessRangeFunctionRole s3:AbortMultipartUpload",
-        "ReconcileRunFunctionRole s3:AbortMultipartUpload",
     ),
     # A try finds a file of an earlier one that has no rows left only after an erasure between the two.
     f"{_PERMISSIONS}::test_whoever_writes_rows_may_remove_what_an_earlier_try_wrote": (
