@@ -135,7 +135,6 @@ class _TypeFile:
         self._tables: list[tuple[pa.Table, Sequence[int]]] = []
         self._writer: ParquetWriter | None = None
         self._footers: list[FileMetaData] = []
-        self._complete = False
         self.held_bytes = 0
 
     @property
@@ -192,12 +191,10 @@ class _TypeFile:
         assert self._writer is not None
         self._writer.close()
         self._upload.complete()
-        self._complete = True
         return self._footers[0].num_rows, self._upload.size
 
     def abort(self) -> None:
-        if self._complete:
-            return
+        """Give the file up; nothing, for one that is complete."""
         if self._writer is not None:
             self._writer.is_open = False  # it would write a footer when it is collected
         self._upload.abort()

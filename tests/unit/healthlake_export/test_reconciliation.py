@@ -58,6 +58,20 @@ def test_a_run_in_which_everything_adds_up_has_totals() -> None:
     }
 
 
+def test_every_outcome_of_a_line_counts() -> None:
+    pieces = ranges_of(100)
+    (piece,) = pieces
+    outcomes = {"rows": 4, "lake_rows": 4, "published": 4, "repeated": 3, "quarantined": 2, "withheld": 1}
+    totals = check(pieces, [accounted(piece, **outcomes)])
+    assert (totals.lines, totals.rows, totals.repeated, totals.quarantined, totals.withheld) == (
+        10,
+        4,
+        3,
+        2,
+        1,
+    )
+
+
 def test_records_of_error_files_count_as_lines_that_were_quarantined() -> None:
     plan = {"files": 0, "ranges": 0, "bytes": 0, "quarantined": 3}
     totals = totals_without_ranges(plan)
