@@ -10,23 +10,13 @@ from local.cli.operations.execution_story import failed_state, failures, read_hi
 from local.cli.operations.hub import DeployedHub
 from local.cli.operations.quarantine_objects import list_quarantine
 from local.cli.operations.run_documents import COUNTS, describe_execution, run_document, window
-from local.cli.operations.run_items import read_failures, read_ledger, short, summarise_files
+from local.cli.operations.run_items import SUMMED, read_failures, read_ledger, short, summarise_files
 from local.cli.operations.tables import show_table
 from local.cli.output import Output, counted
 from local.cli.project import command_line
 
 _FACTS = ("status", "executionStatus", "startedBy", "startedAt", "seconds", "mode", "jobId", "jobStatus")
-_FILE_COLUMNS = (
-    "ranges",
-    "bytes",
-    "lines",
-    "rows",
-    "published",
-    "batched",
-    "repeated",
-    "quarantined",
-    "withheld",
-)
+_FILE_COLUMNS = ("ranges", "bytes", *SUMMED)
 
 
 def run(hub: DeployedHub, output: Output, run_id: str) -> int:

@@ -10,22 +10,12 @@ from common.errors import InvalidInput
 from healthlake_export.failure_reason import failure_reason
 from healthlake_export.instants import format_instant, parse_instant
 from healthlake_export.run_request import parse_run_request
+from local.cli.operations.run_items import SUMMED
 
-COUNTS = (
-    "files",
-    "ranges",
-    "bytes",
-    "lines",
-    "rows",
-    "published",
-    "batched",
-    "repeated",
-    "quarantined",
-    "withheld",
-    "lakeFiles",
-    "lakeBytes",
-    "exportErrors",
-)
+RECONCILED = ("files", "ranges", "bytes", *SUMMED, "lakeFiles", "lakeBytes")
+"""Counts of a run that its ledger adds up to."""
+
+COUNTS = (*RECONCILED, "exportErrors")
 _ASKED = ("startedBy", "mode", "types", "since", "until")
 _TOLD = ("jobId", "jobStatus", "watermark", "held")
 _ENDED = ("COMPLETED", "FAILED")

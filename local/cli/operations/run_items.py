@@ -11,7 +11,7 @@ from healthlake_export.reconciliation import require_outcomes
 from healthlake_export.table_keys import ledger_partition
 from healthlake_export.table_values import plain
 
-_SUMMED = ("lines", "rows", "published", "batched", "repeated", "quarantined", "withheld")
+SUMMED = ("lines", "rows", "published", "batched", "repeated", "quarantined", "withheld")
 
 
 def read_ledger(client: Any, table: str, run_id: str, index: int | None = None) -> list[LedgerItem]:
@@ -84,6 +84,6 @@ def _summary(key: str, items: list[LedgerItem]) -> FileSummary:
         key=key,
         ranges=len(items),
         bytes=sum(item.end - item.start for item in items),
-        counts={name: sum(getattr(item, name) for item in items) for name in _SUMMED},
+        counts={name: sum(getattr(item, name) for item in items) for name in SUMMED},
         adds_up=all(map(adds_up, items)),
     )

@@ -22,24 +22,11 @@ from local.cli.operations.exported_lines import LineCounter
 from local.cli.operations.hub import DeployedHub
 from local.cli.operations.lake_rows import count_rows
 from local.cli.operations.quarantine_objects import list_quarantine, read_records
+from local.cli.operations.run_documents import RECONCILED
 from local.cli.operations.run_items import short
 from local.cli.output import counted
 from local.erasure.erased_objects import erased_since
 
-_COMPARED = (
-    "files",
-    "ranges",
-    "bytes",
-    "lines",
-    "rows",
-    "published",
-    "batched",
-    "repeated",
-    "quarantined",
-    "withheld",
-    "lakeFiles",
-    "lakeBytes",
-)
 _GONE = ("NoSuchKey", "404")
 
 Progress = Callable[[str], None]
@@ -129,7 +116,7 @@ class Evidence:
         again = totals.to_state()
         different = [
             f"{name}: {again[name]:,} in the ledger, {self.audit[name]:,} in the audit item"
-            for name in _COMPARED
+            for name in RECONCILED
             if self.audit.get(name) is not None and self.audit[name] != again[name]
         ]
         told = "; ".join(different) or (
