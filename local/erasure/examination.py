@@ -90,7 +90,9 @@ class Examiner:
         try:
             found = parquet_objects.find_rows(content, matcher)
         except parquet_objects.NoResources:
-            return self._searched(content, _NO_RESOURCES)
+            patient = frozenset({self.patient_id})
+            named = any(erasures.mentions(rows, patient) for rows in parquet_objects.as_json(content))
+            return Examined(content.version, left_alone=_NO_RESOURCES if named else None)
         write = None
         if found.findings.erased < found.rows:
 

@@ -1,6 +1,7 @@
 """Rows of the lake's files. A file that has to lose rows is written again without them: the others as they
 were, in their order, row group by row group."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +52,18 @@ def find_rows(content: VersionBytes, matcher: Matcher) -> FoundRows:
             for _, match in _matches(table, matcher):
                 findings.add(match)
     return FoundRows(findings, file.metadata.num_rows)
+
+
+def as_json(content: VersionBytes) -> Iterator[bytes]:
+    """The rows of a file of any columns as texts to be searched: its own bytes, compressed, show nothing."""
+    file = pq.ParquetFile(VersionFile(content), buffer_size=CHUNK_BYTES)
+    columns = [field.name for field in file.schema_arrow if not pa.types.is_temporal(field.type)]
+    for batch in file.iter_batches(_ROWS_AT_ONCE, columns=columns):
+        yield json.dumps(batch.to_pylist(), default=_text).encode()
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def write_without(content: VersionBytes, matcher: Matcher, sink: Any) -> None:

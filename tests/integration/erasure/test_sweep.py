@@ -274,6 +274,29 @@ def test_where_nothing_of_resources_belongs_a_find_is_left_and_told(buckets: Any
     assert not found.clean
 
 
+@pytest.mark.parametrize(
+    ("column", "left"),
+    [
+        (["p-1"] * 9, True),
+        ([b"of Patient/p-1 itself"] * 9, True),
+        ([["p-2", "p-1"]], True),
+        ([{"subject": "Patient/p-1"}], True),
+        (["p-10", "p-2"], False),
+        ([1, 2], False),
+    ],
+)
+def test_a_file_without_resources_that_names_the_patient_is_left_and_told(
+    buckets: Any, column: list[Any], left: bool
+) -> None:
+    sink = pa.BufferOutputStream()
+    times = pa.array([2**62] * len(column), pa.timestamp("ms"))
+    pq.write_table(pa.table({"of": column, "at": times}), sink, compression="zstd")
+    buckets.put(LAKE_BUCKET, "answers/one.parquet", bytes(sink.getvalue()))
+    found = buckets.sweep()
+    assert [key for _, key, _ in found.left] == (["answers/one.parquet"] if left else [])
+    assert found.clean is not left
+
+
 def test_an_object_of_the_lake_that_nobody_can_read_is_left_and_told(buckets: Any) -> None:
     buckets.put(LAKE_BUCKET, "fhir/one.parquet.gz", gzip.compress(b"see Patient/p-1"))
     buckets.put(LAKE_BUCKET, "fhir/notes.txt", "Zoë".encode() * 10_000)
