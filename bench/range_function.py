@@ -84,7 +84,8 @@ def _case(
 ) -> WorkCase:
     given, warm_up = data.input(kind, size, long_line=long_line), data.input(kind, WARM_UP_BYTES)
     variables = _function_environment() if module == _PRODUCT else {}
-    return WorkCase(kind, module, work, given.path, given.size, warm_up.path, processes, variables)
+    may_fail = module == TOOL_MODULE
+    return WorkCase(kind, module, work, given.path, given.size, warm_up.path, processes, variables, may_fail)
 
 
 def _environment() -> Mapping[str, str]:

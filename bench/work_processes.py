@@ -19,7 +19,7 @@ Progress = Callable[[int, int], None]
 @dataclass(frozen=True)
 class WorkCase:
     """Work of a `module` on a file of `size` bytes of a kind, by as many processes at once as are asked, with
-    `variables` in their environment."""
+    `variables` in their environment. `may_fail` says that failing is a result."""
 
     kind: str
     module: str
@@ -29,6 +29,7 @@ class WorkCase:
     warm_up: Path
     processes: int = 1
     variables: Mapping[str, str] = field(default_factory=dict)
+    may_fail: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,10 @@ def measure(
     folder: Path,
     progress: Progress = lambda _done, _all: None,
 ) -> list[WorkMeasured]:
-    """Time every case `samples` times, all cases in turn; one that fails is not tried again."""
+    """Time every case `samples` times, all cases in turn; one that fails is not tried again.
+
+    Raises `RuntimeError` when one fails that may not.
+    """
     found = [WorkMeasured(case) for case in cases]
     for number in range(samples):
         for position, measured in enumerate(found, start=1):
@@ -111,6 +115,8 @@ def _take_sample(measured: WorkMeasured, environment: Mapping[str, str], folder:
     failures = [one["failed"] for one in told if "failed" in one]
     if failures:
         measured.failed = failures[0]
+        if not measured.case.may_fail:
+            raise RuntimeError(f"{measured.case.work} on {measured.case.path.name}: {measured.failed}")
         return
     wall = max(one["end"] for one in told) - min(one["begin"] for one in told)
     cpu, peak = sum(one["cpu"] for one in told), max(one["peak"] for one in told)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -23,6 +24,12 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> BenchInput:
 def case(given: BenchInput, work: str, processes: int = 1) -> WorkCase:
     module = "bench.range_function_work"
     return WorkCase(given.kind, module, work, given.path, given.size, given.path, processes)
+
+
+def broken(given: BenchInput) -> BenchInput:
+    path = given.path.with_name("broken.ndjson")
+    path.write_bytes(b"{\n" * 9)
+    return BenchInput(given.kind, path, given.made_up)
 
 
 def test_every_part_of_the_work_can_be_measured(given: BenchInput, tmp_path: Path) -> None:
@@ -47,16 +54,19 @@ def test_two_processes_work_at_the_same_time_and_write_the_lakes_files(
     assert 0 < sizes[0] == sizes[1] < given.size / 3
 
 
-def test_work_that_fails_is_measured_once_and_says_why(given: BenchInput, tmp_path: Path) -> None:
-    broken = given.path.with_name("broken.ndjson")
-    broken.write_bytes(b"{\n" * 9)
-    cases = [case(BenchInput("mixed", broken, True), "parquet"), case(given, "read")]
+def test_work_that_may_fail_is_measured_once_and_says_why(given: BenchInput, tmp_path: Path) -> None:
+    failing = replace(case(broken(given), "parquet"), may_fail=True)
 
-    bad, good = measure(cases, 2, ENVIRONMENT, tmp_path)
+    bad, good = measure([failing, case(given, "read")], 2, ENVIRONMENT, tmp_path)
 
     assert bad.failed is not None
     assert "good lines only" in bad.failed
     assert len(good.samples) == 2
+
+
+def test_work_that_may_not_fail_ends_the_benchmark(given: BenchInput, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="good lines only"):
+        measure([case(broken(given), "parquet")], 2, ENVIRONMENT, tmp_path)
 
 
 def test_the_tool_that_is_said_to_keep_the_text_keeps_it(given: BenchInput, tmp_path: Path) -> None:
