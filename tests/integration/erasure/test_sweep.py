@@ -12,6 +12,7 @@ import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from botocore.exceptions import ClientError
 
 from local.erasure import object_versions, parquet_objects, replacement
 from local.erasure.examination import Examiner
@@ -262,6 +263,23 @@ def test_looking_only_counts_and_changes_nothing(
     assert found.area("LakeBucket", "fhir/").erased == 4
     assert found.area("QueryResultsBucket", "results/").deleted == 1
     assert buckets.everything() == before
+
+
+def test_a_line_in_quarantine_that_may_not_be_read_ends_the_pass(
+    buckets: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw_key = "quarantine/run-1/000000-000.raw"
+    buckets.put(BUCKET, QUARANTINED, record(None, rawKey=raw_key))
+    read = buckets.s3.get_object
+
+    def denied(**request: Any) -> Any:
+        if request["Key"] == raw_key:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetObject")
+        return read(**request)
+
+    monkeypatch.setattr(buckets.s3, "get_object", denied)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        buckets.sweep()
 
 
 def test_where_nothing_of_resources_belongs_a_find_is_left_and_told(buckets: Any) -> None:
