@@ -265,6 +265,12 @@ def test_looking_only_counts_and_changes_nothing(
     assert buckets.everything() == before
 
 
+def test_a_record_that_cannot_be_read_goes_if_it_names_the_patient(buckets: Any) -> None:
+    buckets.put(BUCKET, QUARANTINED, b'{"line": "Patient/p-1\n{"line": "Patient/p-2\n[1]\n')
+    buckets.sweep()
+    assert buckets.read(BUCKET, QUARANTINED) == b'{"line": "Patient/p-2\n[1]\n'
+
+
 def test_a_line_in_quarantine_that_may_not_be_read_ends_the_pass(
     buckets: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
