@@ -46,7 +46,9 @@ def remains(ground: Ground, in_healthlake: InHealthLake) -> list[Remain]:
             "logs, metrics, traces, execution histories", "no resources, no ids of patients", "nothing to do"
         ),
         Remain(
-            "Athena's history of queries", "the text of queries, ids that somebody wrote into it", "45 days"
+            "Athena's history of queries",
+            "the text of queries and their errors, ids that somebody wrote into it",
+            "45 days",
         ),
         Remain("backups and replicas of the buckets", "what they held", "as you have set them up"),
     ]

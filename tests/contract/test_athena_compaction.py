@@ -262,6 +262,21 @@ def test_what_a_running_query_may_read_is_kept_and_goes_later(lake: DeployedHub)
     assert rows(lake, "fhir_latest") == rows(lake, "fhir_current")
 
 
+def test_rows_that_were_written_elsewhere_do_not_replace_what_is_there(lake: DeployedHub) -> None:
+    write_versions(lake, "Patient", [Version("a")], run="run-1", day="2026-11-18")
+    compactor = compactor_of(lake)
+    compactor.compact("Patient")
+    write_versions(lake, "Patient", [Version("a", "2")], run="run-2", day="2026-11-19")
+
+    class Elsewhere:
+        def run(self, _sql: str, watch: Any) -> Any:
+            return compactor.athena.run("select 1", watch)
+
+    with pytest.raises(CommandError, match="has not written the rows of Patient"):
+        replace(compactor, athena=Elsewhere()).compact("Patient")  # type: ignore[arg-type]
+    assert [row[1] for row in rows(lake, "fhir_latest")] == ["1"]
+
+
 def test_a_type_that_the_lake_does_not_have_is_named(lake: DeployedHub) -> None:
     write_versions(lake, "Patient", [Version("a")])
     with pytest.raises(CommandError, match="no files of Pateint") as error:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from local.cli.errors import CommandError
 from local.cli.lake.athena import Athena, FinishedQuery
 from local.cli.lake.compaction_sql import continued, everything, unloaded
 from local.cli.lake.generations import Generations, generation_name, outdated
@@ -85,12 +86,14 @@ class Compactor:
             return Compacted(resource_type, UP_TO_DATE.how, files)
         generation = generation_name(self.clock(), self.chance())
         query = self._write(resource_type, generation, chosen, tell)
+        written = self.generations.size(resource_type, generation)
+        if sources.files and not written:
+            raise _nothing_was_written(resource_type)
         if self.partitions.read(resource_type) != before:
             self.generations.delete(resource_type, generation, tell)
             return Compacted(resource_type, chosen.how, files, query, superseded=True)
         self._show(resource_type, generation, sources, replaces=before is not None)
         self._clean_up(resource_type, generation, tell)
-        written = self.generations.size(resource_type, generation)
         return Compacted(resource_type, chosen.how, files, query, written)
 
     def _plan(
@@ -126,3 +129,11 @@ class Compactor:
 
     def _generation_of(self, resource_type: str, partition: Partition | None) -> str | None:
         return self.generations.name_in(resource_type, partition.location) if partition else None
+
+
+def _nothing_was_written(resource_type: str) -> CommandError:
+    """Files that are there have rows: a partition without any would hide what is there."""
+    return CommandError(
+        f"Athena has not written the rows of {resource_type} where it was told to.",
+        "Nothing was changed. See the query in Athena's history, and where the workgroup has results written.",
+    )
