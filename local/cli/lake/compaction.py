@@ -135,5 +135,5 @@ def _nothing_was_written(resource_type: str) -> CommandError:
     """Files that are there have rows: a partition without any would hide what is there."""
     return CommandError(
         f"Athena has not written the rows of {resource_type} where it was told to.",
-        "Nothing was changed. See the query in Athena's history, and where the workgroup has results written.",
+        "Nothing was changed. See the query in Athena's history, and where its workgroup writes results.",
     )
