@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from healthlake_export.table_keys import erasure_key
+from healthlake_export.table_keys import ERASED_PATIENT, erasure_key, erasures_partition
 
 
 @dataclass(frozen=True)
@@ -32,3 +32,21 @@ class ErasureEntry:
             UpdateExpression="SET " + ", ".join(f"{name} = {value.format(name)}" for name in facts),
             ExpressionAttributeValues={f":{name}": {"S": text} for name, text in facts.items()},
         )
+
+
+def erased_since(dynamodb: Any, table: str, datastore_id: str, since: str) -> int:
+    """How many patients were erased from what was there at `since`: those whose erasure was verified later,
+    or not yet."""
+    pages = dynamodb.get_paginator("query").paginate(
+        TableName=table,
+        KeyConditionExpression="pk = :erased AND begins_with(sk, :patient)",
+        FilterExpression="attribute_not_exists(verifiedAt) OR verifiedAt >= :since",
+        ExpressionAttributeValues={
+            ":erased": erasures_partition(datastore_id),
+            ":patient": {"S": ERASED_PATIENT},
+            ":since": {"S": since},
+        },
+        Select="COUNT",
+        ConsistentRead=True,
+    )
+    return sum(int(page["Count"]) for page in pages)

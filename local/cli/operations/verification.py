@@ -11,7 +11,6 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from healthlake_export import erasures
 from healthlake_export.byte_ranges import ByteRange, ExportedObject
 from healthlake_export.errors import RangeChanged, ReconciliationFailed
 from healthlake_export.export_planning import items_key, read_ranges
@@ -25,6 +24,7 @@ from local.cli.operations.quarantine_objects import list_quarantine, read_record
 from local.cli.operations.run_documents import RECONCILED
 from local.cli.operations.run_items import short
 from local.cli.output import counted
+from local.erasure import entries
 from local.erasure.erased_objects import erased_since
 
 _GONE = ("NoSuchKey", "404")
@@ -157,9 +157,11 @@ class Evidence:
             self.hub.client("s3"), self.hub.lake_bucket, self.run_id, self.audit["startedAt"]
         )
         told = f"{rows:,} rows in {counted(files, 'file')} of the lake, {expected:,} in the ledger"
-        erased = erasures.read(self.hub.client("dynamodb"), self.hub.table, self.hub.datastore_id)
+        erased = entries.erased_since(
+            self.hub.client("dynamodb"), self.hub.table, self.hub.datastore_id, self.audit["startedAt"]
+        )
         if rows < expected and erased:
-            return Check("lake", True, f"{told}; {counted(len(erased), 'patient')} erased since.")
+            return Check("lake", True, f"{told}; {counted(erased, 'patient')} erased since.")
         return Check("lake", rows == expected, f"{told}.")
 
     def _quarantine(self, progress: Progress) -> Check:

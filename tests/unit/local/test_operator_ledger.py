@@ -148,6 +148,18 @@ def test_rows_of_patients_that_were_erased_since_are_not_missing(hub: DeployedHu
     assert verified(hub, read=True)[1]["lake"] is True
 
 
+@pytest.mark.parametrize(("verified_at", "holds"), [("2025-12-31", False), ("2026-12-31", True)])
+def test_an_erasure_that_ended_before_the_run_explains_no_missing_row(
+    hub: DeployedHub, written: Written, verified_at: str, holds: bool
+) -> None:
+    written.run()
+    written.lake_file("run", 0, rows=1)
+    key = erasure_key(hub.datastore_id, "someone")
+    written.item(key, verifiedAt=f"{verified_at}T00:00:00.000Z")
+
+    assert verified(hub, read=True)[1]["lake"] is holds
+
+
 def test_a_line_that_the_ledger_never_saw_is_found_by_reading_the_file(
     hub: DeployedHub, written: Written
 ) -> None:
