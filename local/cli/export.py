@@ -159,7 +159,8 @@ def run_export(
 def show_run(run: Run, output: Output) -> None:
     """The run's summary, or why it failed."""
     if run.finished.status != "SUCCEEDED":
-        output.bad(f"The run ended {run.finished.status}: {run.finished.error}: {run.finished.cause}")
+        ending = (run.finished.status, run.finished.error, run.finished.cause)
+        output.bad(f"The run ended {': '.join(part for part in ending if part)}")
         return
     document = run_document(run)
     output.fields(

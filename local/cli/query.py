@@ -17,7 +17,7 @@ from local.cli.operations.hub import DeployedHub, add_place, find_hub
 from local.cli.operations.tables import show_table
 from local.cli.output import Output, counted
 from local.cli.parsing import positive
-from local.cli.project import Project
+from local.cli.project import Project, command_line
 
 SHOWN_ROWS = 1000
 _EVERY_TYPE = re.compile(r"\bfhir(_current)?\b", re.IGNORECASE)
@@ -55,6 +55,8 @@ def _query(project: Project, output: Output, options: argparse.Namespace) -> int
     if options.csv and options.json:
         raise CommandError("--csv and --json are two ways to write the same.", "Leave one of them out.")
     sql = sys.stdin.read() if options.sql == "-" else options.sql
+    if not sql.strip():
+        raise CommandError("There is no SQL to run.", f"See `{command_line()} query --help` for examples.")
     make_importable()
     spoken = Output(sys.stderr) if options.csv else output
     hub = find_hub(project, spoken, options)

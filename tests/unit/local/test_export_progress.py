@@ -68,3 +68,13 @@ def test_what_a_map_has_done_is_shown_before_the_state_that_follows_it(
         "Reconcile Run",
         "Export Completed",
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "told"),
+    [("", "", "The run ended ABORTED\n"), ("E", "why", "The run ended ABORTED: E: why\n")],
+)
+def test_a_run_that_was_stopped_without_a_word_says_so(error: str, cause: str, told: str) -> None:
+    written = io.StringIO()
+    export.show_run(export.Run(Finished("arn:run", "ABORTED", 1.0, {}, error, cause), 3), Output(written))
+    assert written.getvalue().endswith(told)

@@ -16,6 +16,7 @@ from local.cli.errors import CommandError
 from local.cli.lake.athena import Athena
 from local.cli.lake.prices import bytes_text, dollars_text, query_dollars
 from local.cli.lake.query_errors import not_run
+from local.cli.main import main
 from local.cli.operations.hub import DeployedHub
 from local.cli.output import Output
 from local.cli.query import query, reads_every_type
@@ -240,3 +241,9 @@ def test_a_stack_without_a_lake_is_named() -> None:
     bare = DeployedHub(hub(FakeAthena()).account, "old", {}, {"athena": FakeAthena()})
     with pytest.raises(CommandError, match="The stack old has no output LakeWorkGroupName"):
         query(bare, Output(io.StringIO()), "select 1")
+
+
+@pytest.mark.parametrize("sql", ["", " \n"])
+def test_a_query_without_sql_is_refused_in_words(sql: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["query", sql]) == 1
+    assert "There is no SQL to run." in capsys.readouterr().err
