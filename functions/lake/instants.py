@@ -9,18 +9,31 @@ import pyarrow as pa
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_FIRST, _LAST = (
+    (instant - _EPOCH) // _MILLISECOND
+    for instant in (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+)
+_AFTER_THE_FIRST_DAY, _BEFORE_THE_LAST_DAY = "0001-01-02", "9999-12-30"
 
 
 def milliseconds(instants: Sequence[str | None]) -> pa.Array:
     """Instants (FHIR R4 «instant») as timestamps in UTC, cut to the millisecond; null where there is none or
     it cannot be read."""
     kind = pa.timestamp("ms", "UTC")
-    texts = pa.array(instants, pa.string())
-    try:
-        return texts.cast(kind)
-    except pa.ArrowInvalid:
-        # One with more digits, or one that is none: they are read one by one then.
-        return pa.array([_milliseconds(text) for text in instants], pa.int64()).cast(kind)
+    if _are_in_common_years(instants):
+        try:
+            return pa.array(instants, pa.string()).cast(kind)
+        except pa.ArrowInvalid:
+            pass
+    # One with more digits, or one that is none: they are read one by one then.
+    return pa.array([_milliseconds(text) for text in instants], pa.int64()).cast(kind)
+
+
+def _are_in_common_years(instants: Sequence[str | None]) -> bool:
+    """Whether no text can be of an instant that Arrow takes and Python does not: a reader that makes Python's
+    out of a file's would fail for all of its rows."""
+    texts = [text for text in instants if text is not None]
+    return not texts or (min(texts) > _AFTER_THE_FIRST_DAY and max(texts) < _BEFORE_THE_LAST_DAY)
 
 
 def _milliseconds(text: str | None) -> int | None:
@@ -30,4 +43,7 @@ def _milliseconds(text: str | None) -> int | None:
         instant = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return None if instant.tzinfo is None else (instant - _EPOCH) // _MILLISECOND
+    if instant.tzinfo is None:
+        return None
+    milliseconds = (instant - _EPOCH) // _MILLISECOND
+    return milliseconds if _FIRST <= milliseconds <= _LAST else None

@@ -109,6 +109,14 @@ class RunLock:
             self.release()
 
     def _keep_renewing(self) -> None:
+        try:
+            self._renew_until_done()
+        finally:
+            # Whatever has ended the renewal early, the lock may be another's soon.
+            if not self._done.is_set():
+                self._lost.set()
+
+    def _renew_until_done(self) -> None:
         last = self._clock()
         while not self._done.wait(self._renewed_every.total_seconds()):
             try:
@@ -119,7 +127,6 @@ class RunLock:
             else:
                 last = self._clock()
             if not held:
-                self._lost.set()
                 return
 
     def _update(self, update: str, condition: str, values: Mapping[str, str]) -> bool:
