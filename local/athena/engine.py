@@ -20,10 +20,13 @@ from local.athena.errors import MalformedQuery, QueryFailed, ScanLimitExceeded, 
 from local.athena.relations import Relations, literal
 from local.athena.result_values import column_info, column_name, value_text
 from local.athena.scans import scanned_bytes
+from local.athena.sql_text import meaningful
 from local.athena.trino_sql import teach, translated
 from local.athena.unload import Unload, unload_of
 
 _INSIST_SECONDS = 0.05
+_NOT_RUN_HERE = ("show", "describe", "explain")
+"""DuckDB would answer with tables and plans of its own."""
 
 # Puts an object: bucket, key, body.
 Put = Callable[[str, str, bytes], None]
@@ -83,6 +86,8 @@ class Query:
 
     def _run(self, connection: Any, folder: Path, scan_limit: int | None) -> Answer:
         unload = unload_of(self._sql)
+        if any(word.text.lower() in _NOT_RUN_HERE for word in meaningful(self._sql)[:1]):
+            raise QueryFailed("NOT_SUPPORTED: The local Athena runs SELECT and UNLOAD, and describes nothing")
         select = unload.select if unload else self._sql
         teach(connection)
         relations = Relations(connection, self._catalog, folder / "tables")

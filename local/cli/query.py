@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from itertools import islice
 
+from local.athena.sql_text import meaningful
 from local.cli.errors import CommandError
 from local.cli.lake.athena import Athena, FinishedQuery, Row
 from local.cli.lake.prices import bytes_text, dollars_text
@@ -21,6 +22,7 @@ from local.cli.project import Project, command_line
 
 SHOWN_ROWS = 1000
 _EVERY_TYPE = re.compile(r"\bfhir(_current)?\b", re.IGNORECASE)
+_READING = ("select", "with", "values", "show", "describe", "explain")
 # What would move a terminal's cursor, or break a row into lines.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _EXAMPLES = """tables:
@@ -57,6 +59,11 @@ def _query(project: Project, output: Output, options: argparse.Namespace) -> int
     sql = sys.stdin.read() if options.sql == "-" else options.sql
     if not sql.strip():
         raise CommandError("There is no SQL to run.", f"See `{command_line()} query --help` for examples.")
+    if not only_reads(sql):
+        raise CommandError(
+            "This would change something: `query` only reads.",
+            "Begin with SELECT or WITH; what the lake has for tables is in the template.",
+        )
     make_importable()
     spoken = Output(sys.stderr) if options.csv else output
     hub = find_hub(project, spoken, options)
@@ -83,6 +90,12 @@ def query(hub: DeployedHub, output: Output, sql: str, *, as_csv: bool = False, m
     output.line(f"{counted(len(found), 'row')}{', and more: --rows N or --csv' if left else ''}", style="dim")
     _tell_cost(output, finished)
     return 0
+
+
+def only_reads(sql: str) -> bool:
+    """Whether the statement is one that changes neither tables nor objects."""
+    first = next((word.text.lower() for word in meaningful(sql) if not word.says("(")), "")
+    return first in _READING
 
 
 def reads_every_type(sql: str) -> bool:

@@ -168,20 +168,22 @@ class Erasure:
                 self._pause(lock)
 
     def _erase(self, erased: Erased, lock: RunLock) -> None:
+        settled = False  # whether what had read before something was erased has ended
         while not erased.verified and len(erased.passes) < MOST_PASSES:
             again = bool(erased.passes)
             began = self.clock()
             with self.steps("Look for the patient again" if again else "Erase the patient") as step:
                 # What they read before is written, perhaps, after it is looked for.
-                reading = not again and self._queries(began + _CLOCKS_DIFFER)
+                reading = not settled and bool(self._queries(began + _CLOCKS_DIFFER))
                 found = self._sweep(erase=True, lock=lock).run(step.progress)
-                if not again:
+                if not settled or found.did_anything:
                     self._wait_for_queries(lock, step)
+                    settled = True
                 found.uploads = self._abort_uploads(began)
                 step.result = _told(found)
             stuck = again and found.left == erased.passes[-1].left and not found.did_anything
             erased.passes.append(found)
-            erased.verified = found.clean_of_data if again else found.clean and not reading
+            erased.verified = (found.clean_of_data if again else found.clean) and not reading
             if stuck:
                 return
 

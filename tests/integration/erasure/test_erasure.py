@@ -377,6 +377,21 @@ class Queries:
         }
 
 
+class LateQueries(Queries):
+    """Athena whose query begins after the first pass, when something late has come."""
+
+    def paginate(self, **asked: Any) -> Any:
+        yield from super().paginate(**asked)
+        if self._looks == 2:
+            self._buckets.put(RESULTS, "results/came.csv", b"p-1")
+
+    def batch_get_query_execution(self, **asked: Any) -> Any:
+        told = super().batch_get_query_execution(**asked)
+        for one in told["QueryExecutions"]:
+            one["Status"]["State"] = "RUNNING" if self._looks == 1 else "SUCCEEDED"
+        return told
+
+
 def test_a_query_under_way_is_waited_for_and_its_result_goes_too(filled: Any) -> None:
     clock = Clock()
     workgroup = StackResource("LakeWorkGroup", "AWS::Athena::WorkGroup", "hub")
@@ -390,6 +405,20 @@ def test_a_query_under_way_is_waited_for_and_its_result_goes_too(filled: Any) ->
     assert erasure.run().verified
     assert clock.slept == 10
     assert (RESULTS, "results/late.csv") not in filled.versioned_keys()
+
+
+def test_a_query_that_may_have_read_what_a_later_pass_erased_is_waited_for_too(filled: Any) -> None:
+    """The first pass ends all queries; a late file comes, and a query reads it before the second pass."""
+    clock = Clock()
+    erasure = filled.erasure(
+        clock=clock,
+        sleep=clock.sleep,
+        services={"athena": LateQueries(filled, 4)},
+        resources=(*BUCKETS, StackResource("LakeWorkGroup", "AWS::Athena::WorkGroup", "hub")),
+    )
+
+    assert erasure.run().verified
+    assert clock.slept == 5
 
 
 def test_a_query_that_began_before_an_erasure_that_was_killed_leaves_nothing(filled: Any) -> None:

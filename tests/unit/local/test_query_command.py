@@ -19,7 +19,7 @@ from local.cli.lake.query_errors import not_run
 from local.cli.main import main
 from local.cli.operations.hub import DeployedHub
 from local.cli.output import Output
-from local.cli.query import query, reads_every_type
+from local.cli.query import only_reads, query, reads_every_type
 
 
 @dataclass
@@ -247,3 +247,18 @@ def test_a_stack_without_a_lake_is_named() -> None:
 def test_a_query_without_sql_is_refused_in_words(sql: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["query", sql]) == 1
     assert "There is no SQL to run." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "sql", ["drop table fhir", "-- a comment\nDELETE FROM fhir", "unload (select 1) to 's3://x'"]
+)
+def test_what_would_change_something_is_refused(sql: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["query", sql]) == 1
+    assert "`query` only reads" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "sql", ["select 1", "/* all */ WITH a AS (SELECT 1) SELECT * FROM a", "(select 1)", "show tables"]
+)
+def test_what_reads_is_no_change(sql: str) -> None:
+    assert only_reads(sql)
