@@ -13,6 +13,10 @@ ROW_GROUP_BYTES = 16 * MEBIBYTE
 """Text in a row group, before compression. Some 2 MB when it is compressed, and little enough to be held
 beside what is being read."""
 
+_PAGE_BYTES = MEBIBYTE // 4
+"""Before compression. A reader that looks for one resource decompresses a page at least, and every file that is
+being written holds some pages of each column."""
+
 # The system's allocator gives memory back; Arrow's own keeps what a large line once took.
 pa.set_memory_pool(pa.system_memory_pool())
 
@@ -35,6 +39,7 @@ def open_writer(
         use_dictionary=[name for name in ("version_id", "datastore_id", "run_id") if name in schema.names],
         write_statistics=keys,
         write_page_index=True,
+        data_page_size=_PAGE_BYTES,
         write_batch_size=256,  # looks at a page's size more often, which keeps pages of long texts small
         store_schema=False,
         metadata_collector=footers,
