@@ -14,8 +14,8 @@ ROW_GROUP_BYTES = 16 * MEBIBYTE
 beside what is being read."""
 
 _PAGE_BYTES = MEBIBYTE // 4
-"""Before compression. A reader that looks for one resource decompresses a page at least, and every file that is
-being written holds some pages of each column."""
+"""Before compression. A reader that looks for one resource decompresses a page at least, and every file
+that is being written holds some pages of each column."""
 
 # The system's allocator gives memory back; Arrow's own keeps what a large line once took.
 pa.set_memory_pool(pa.system_memory_pool())
