@@ -340,7 +340,8 @@ def test_the_template_for_containers_finds_its_sources_and_takes_the_endpoint() 
 
     assert template["Globals"]["Function"]["Environment"]["Variables"]["AWS_ENDPOINT_URL"] == ""
     sources = [one["Properties"].get("ContentUri") for one in template["Resources"].values()]
-    assert [source for source in sources if source] == [str(project.root / "layers" / "tracing")]
+    layers = {str(project.root / "layers" / name) for name in ("parquet", "tracing")}
+    assert {source for source in sources if source} == layers
 
 
 def test_the_variables_for_containers_lead_to_the_account_from_there() -> None:
