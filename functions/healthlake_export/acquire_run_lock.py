@@ -10,10 +10,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from common import aws_clients
 from common.errors import InvalidInput
+from common.instants import format_instant, parse_instant
 from common.observability import count, lambda_entry, logger, measure_seconds
 from healthlake_export.datastore_state import DatastoreState
 from healthlake_export.errors import ExportsPaused, RunLockHeld, RunSuperseded
-from healthlake_export.instants import format_instant, parse_instant
 from healthlake_export.run_context import RunContext, RunIdentity
 from healthlake_export.run_request import RunRequest, parse_run_request
 from healthlake_export.run_state import RunState

@@ -9,9 +9,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from common import aws_clients
+from common.instants import format_instant
 from common.observability import count, lambda_entry, logger
 from healthlake_export.errors import RunSuperseded
-from healthlake_export.instants import format_instant
 from healthlake_export.run_context import RunContext
 from healthlake_export.run_events import export_completed
 from healthlake_export.run_progress import RunProgress, progress_of

@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
 from common import aws_clients
+from common.instants import format_instant
 from common.observability import count, lambda_entry, logger, presentable
 from healthlake_export.datastore_state import DatastoreState
 from healthlake_export.erasures import is_erasure
@@ -22,7 +23,6 @@ from healthlake_export.fhir_export_api import (
     export_api,
     export_job_name,
 )
-from healthlake_export.instants import format_instant
 from healthlake_export.range_failures import RangeFailures
 from healthlake_export.run_context import RunIdentity
 from healthlake_export.run_events import export_failed, publish_outbox

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from common.instants import format_instant
 from common.observability import logger
 from healthlake_export.check_messages import Check, CheckQueue
 from healthlake_export.errors import HealthLakeBusy, HealthLakeRefused, RunSuperseded
@@ -22,7 +23,6 @@ from healthlake_export.fhir_export_api import (
     cancel_unless_ended,
     export_job_name,
 )
-from healthlake_export.instants import format_instant
 from healthlake_export.job_status import next_delay
 from healthlake_export.run_context import RunContext
 from healthlake_export.run_state import RunState

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from heapq import merge
 
+from common.instants import parse_instant
 from healthlake_export.change_events import EVENT_ID_BYTES
-from healthlake_export.instants import parse_instant
 
 _BLOCK_IDS = 65_536
 _ROUNDING = timedelta(seconds=1)

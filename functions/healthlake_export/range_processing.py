@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from common.instants import format_instant
 from healthlake_export import erasures
 from healthlake_export.byte_ranges import ByteRange, ExportedObject
 from healthlake_export.change_events import CHANGED, EVENT_ID_BYTES, SNAPSHOT, ChangeEventFormat
 from healthlake_export.change_publisher import Budget, ChangePublisher, Nothing, Unlimited
 from healthlake_export.event_budget import EventBudget
 from healthlake_export.event_publisher import EventPublisher
-from healthlake_export.instants import format_instant
 from healthlake_export.lake_files import LakeFiles, Written
 from healthlake_export.ledger import Ledger, LedgerItem
 from healthlake_export.line_outcomes import Destinations, LineOutcomes

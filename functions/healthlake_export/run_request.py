@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from common.errors import InvalidInput
+from common.instants import parse_instant
 from healthlake_export.fhir_r4 import RESOURCE_TYPES
-from healthlake_export.instants import parse_instant
 
 _FIELDS = ("types", "since", "until", "full", "startedBy", "acceptErrors")
 _LONGEST_NAME = 64

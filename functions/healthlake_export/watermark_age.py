@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from common.instants import parse_instant
 from healthlake_export.datastore_state import DatastoreState
-from healthlake_export.instants import parse_instant
 
 
 def watermark_age(state: DatastoreState, now: datetime, first_export: timedelta) -> int:

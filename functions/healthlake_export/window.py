@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from healthlake_export.instants import format_instant
+from common.instants import format_instant
 from healthlake_export.run_context import Mode, RunContext, RunIdentity
 from healthlake_export.run_request import RunRequest
 

@@ -25,8 +25,6 @@ VERSION_KEY = "healthlake-hub.schema-version"
 _PARTS = 4
 """Numbers in a view."""
 
-KEY_COLUMNS = ("id", "version_id", "last_updated", "patient_ids", "datastore_id", "run_id")
-
 
 @cache
 def fhir_schema() -> pa.Schema:

@@ -7,12 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
+from common.instants import parse_instant
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_FIRST, _LAST = (
-    (instant - _EPOCH) // _MILLISECOND
-    for instant in (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
-)
 _AFTER_THE_FIRST_DAY, _BEFORE_THE_LAST_DAY = "0001-01-02", "9999-12-30"
 
 
@@ -40,10 +38,6 @@ def _milliseconds(text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        instant = datetime.fromisoformat(text)
+        return (parse_instant(text) - _EPOCH) // _MILLISECOND
     except ValueError:
         return None
-    if instant.tzinfo is None:
-        return None
-    milliseconds = (instant - _EPOCH) // _MILLISECOND
-    return milliseconds if _FIRST <= milliseconds <= _LAST else None

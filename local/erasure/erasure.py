@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+from common.instants import format_instant
 from healthlake_export.erasures import is_erasure
-from healthlake_export.instants import format_instant
 from local.erasure import stragglers
 from local.erasure.entries import ErasureEntry
 from local.erasure.findings import PassResult

@@ -13,9 +13,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from common.instants import format_instant
 from healthlake_export.conditional_writes import condition_holds
 from healthlake_export.erasures import lock_owner
-from healthlake_export.instants import format_instant
 from healthlake_export.table_keys import state_key
 
 STALE_AFTER = timedelta(minutes=10)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from common import aws_clients
-from healthlake_export.instants import format_instant
+from common.instants import format_instant
 from healthlake_export.run_state import RunState
 from healthlake_export.table_keys import state_key
 from local.stepfunctions.workbench_faults import Fault

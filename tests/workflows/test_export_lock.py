@@ -13,8 +13,8 @@ import boto3
 import pytest
 
 from common import aws_clients
+from common.instants import format_instant
 from healthlake_export.errors import HealthLakeBusy, RunLockHeld
-from healthlake_export.instants import format_instant
 from healthlake_export.ledger import Ledger
 from healthlake_export.run_state import RunState
 from local.testing.mocked_hub import ACCOUNT, REGION, TABLE

@@ -7,8 +7,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from common.errors import InvalidInput
+from common.instants import format_instant, parse_instant
 from healthlake_export.failure_reason import failure_reason
-from healthlake_export.instants import format_instant, parse_instant
 from healthlake_export.run_request import parse_run_request
 from local.cli.operations.run_items import SUMMED
 

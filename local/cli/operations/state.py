@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from common.instants import parse_instant
 from healthlake_export.datastore_state import DatastoreState
 from healthlake_export.erasures import is_erasure
-from healthlake_export.instants import parse_instant
 from healthlake_export.run_state import RunState
 from local.cli.operations.hub import DeployedHub
 from local.cli.operations.run_documents import describe_execution

@@ -11,13 +11,13 @@ import pytest
 
 from common import aws_clients
 from common.errors import InvalidInput, InvalidSetting
+from common.instants import format_instant
 from healthlake_export import (
     acquire_run_lock,
     advance_watermark,
     clean_up_failed_run,
 )
 from healthlake_export.errors import ExportsPaused, RunLockHeld, RunSuperseded
-from healthlake_export.instants import format_instant
 from healthlake_export.run_context import RunContext, RunIdentity
 from healthlake_export.run_events import export_failed
 from healthlake_export.run_state import RunState

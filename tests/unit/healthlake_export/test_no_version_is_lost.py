@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.instants import format_instant, parse_instant
 from healthlake_export.change_events import event_id
-from healthlake_export.instants import format_instant, parse_instant
 from healthlake_export.published_ids import IdCollector, OverlapWindow, PublishedIds
 from healthlake_export.resource_keys import Meta, ResourceKeys
 from healthlake_export.run_context import RunContext, RunIdentity

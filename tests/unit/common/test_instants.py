@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from healthlake_export.instants import format_instant, parse_instant
+from common.instants import format_instant, parse_instant
 
 
 @pytest.mark.parametrize(
