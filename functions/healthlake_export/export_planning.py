@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from common.units import MEBIBYTE
-from healthlake_export import erasures
 from healthlake_export.byte_ranges import ByteRange, ExportedObject, count_ranges, cut_into_ranges
 from healthlake_export.errors import TooManyRanges
 from healthlake_export.export_listing import ExportedFiles, job_prefix, list_objects, match_manifest
-from healthlake_export.ndjson import OversizedLine, RangeLines
+from healthlake_export.ndjson import RangeLines
 from healthlake_export.object_bytes import ObjectBytes
 from healthlake_export.quarantine import Quarantine
 from healthlake_export.resource_keys import Rejection
@@ -100,12 +99,8 @@ class ExportPlanner:
         )
 
     def _quarantine_file(self, name: str, exported: ExportedObject) -> int:
-        quarantine = Quarantine(self.s3, self.bucket, self.run.run_id, name, exported)
+        quarantine = Quarantine(self.s3, self.bucket, self.run.run_id, name, exported, self.erased)
         content = ObjectBytes(self.s3, self.bucket, exported)
         for line in RangeLines(content.chunks(0, exported.size), start=0, end=exported.size):
-            if isinstance(line, OversizedLine):
-                if not erasures.mentions_in(content.pieces(line.offset, line.length), self.erased):
-                    quarantine.reject_oversized(line)
-            elif not erasures.mentions(line.text, self.erased):
-                quarantine.reject(line, Rejection.EXPORT_ERROR)
+            quarantine.reject_unless_erased(line, Rejection.EXPORT_ERROR)
         return quarantine.close()

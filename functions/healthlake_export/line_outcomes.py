@@ -19,7 +19,6 @@ from healthlake_export.change_publisher import ChangePublisher
 from healthlake_export.compartment_keys import KeyReader, patient_ids
 from healthlake_export.lake_files import LakeFiles
 from healthlake_export.ndjson import Line, LineBlock, OversizedLine
-from healthlake_export.object_bytes import ObjectBytes
 from healthlake_export.published_ids import IdCollector, OverlapWindow, PublishedIds
 from healthlake_export.quarantine import Quarantine
 from healthlake_export.resource_keys import Rejection, ResourceKeys
@@ -27,10 +26,9 @@ from healthlake_export.resource_keys import Rejection, ResourceKeys
 
 @dataclass(frozen=True)
 class Destinations:
-    """Where lines go, and where they come from. `publisher` is None where a run publishes nothing, and
-    `kept_ids` where it leaves no ids to the next run."""
+    """Where lines go. `publisher` is None where a run publishes nothing, and `kept_ids` where it leaves
+    no ids to the next run."""
 
-    source: ObjectBytes
     lake: LakeFiles
     quarantine: Quarantine
     publisher: ChangePublisher | None
@@ -54,7 +52,6 @@ class LineOutcomes:
         erased: frozenset[str],
     ) -> None:
         self._datastore_id = datastore_id
-        self._object = destinations.source
         self._lake = destinations.lake
         self._quarantine = destinations.quarantine
         self._publisher = destinations.publisher
@@ -79,7 +76,7 @@ class LineOutcomes:
         elif isinstance(part, Line):
             self._take_line(part)
         else:
-            self._take_oversized(part)
+            self._reject(part, Rejection.TOO_LONG)
         self._make_room()  # for the next line is read before it comes here
 
     def finish(self) -> None:
@@ -104,16 +101,12 @@ class LineOutcomes:
         keys = self._keys.read(line.text)
         if not isinstance(keys, Rejection):
             self._take_resource(line, keys)
-        elif erasures.mentions(line.text, self._erased):
-            self.withheld += 1
         else:
-            self._quarantine.reject(line, keys)
+            self._reject(line, keys)
 
-    def _take_oversized(self, line: OversizedLine) -> None:
-        if self._erased and erasures.mentions_in(self._object.pieces(line.offset, line.length), self._erased):
+    def _reject(self, line: Line | OversizedLine, reason: Rejection) -> None:
+        if not self._quarantine.reject_unless_erased(line, reason):
             self.withheld += 1
-        else:
-            self._quarantine.reject_oversized(line)
 
     def _take_resource(self, line: Line, keys: ResourceKeys) -> None:
         if self._erased and self._is_of_erased(line, keys):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from common.units import MEBIBYTE
+from healthlake_export import erasures
 from healthlake_export.byte_ranges import ExportedObject
 from healthlake_export.ndjson import Line, LinePlace, OversizedLine, line_at
 from healthlake_export.object_bytes import SMALLEST_COPIED_FROM, ObjectBytes
@@ -38,16 +39,38 @@ class Quarantine:
     """Takes the bad lines of one exported object. `name` tells apart who writes: the index of a byte
     range, or an error file. What it was given is safe once `close` has returned."""
 
-    def __init__(self, s3: S3Client, bucket: str, run_id: str, name: str, exported: ExportedObject) -> None:
+    def __init__(
+        self,
+        s3: S3Client,
+        bucket: str,
+        run_id: str,
+        name: str,
+        exported: ExportedObject,
+        erased: frozenset[str] = frozenset(),
+    ) -> None:
         self._s3 = s3
         self._bucket = bucket
         self._prefix = f"quarantine/{run_id}/{name}"
         self._object = exported
         self._bytes = ObjectBytes(s3, bucket, exported)
+        self._erased = erased
         self._records: list[bytes] = []
         self._size = 0
         self._part = 0
         self._written = 0
+
+    def reject_unless_erased(self, line: Line | OversizedLine, reason: Rejection) -> bool:
+        """Keep a line unless it mentions a patient that was erased; returns whether it is kept. One that was
+        never read is copied within S3, and too long whatever the reason."""
+        if isinstance(line, OversizedLine):
+            if erasures.mentions_in(self._bytes.pieces(line.offset, line.length), self._erased):
+                return False
+            self._copy(LinePlace(line.offset, line.length), Rejection.TOO_LONG)
+        else:
+            if erasures.mentions(line.text, self._erased):
+                return False
+            self.reject(line, reason)
+        return True
 
     def reject(self, line: Line, reason: Rejection) -> None:
         """Keep a line as it is."""
@@ -60,10 +83,6 @@ class Quarantine:
         else:
             content = base64.b64encode(line.text).decode()
             self._add(line, reason, {"lineBase64": content})
-
-    def reject_oversized(self, line: OversizedLine) -> None:
-        """Keep a line that was never read, by a copy of its bytes within S3."""
-        self._copy(LinePlace(line.offset, line.length), Rejection.TOO_LONG)
 
     def reject_at(self, place: LinePlace, reason: Rejection) -> None:
         """Keep a line that is not held any more: it is read again, or copied within S3 when it is large."""

@@ -71,15 +71,14 @@ class RangeProcessor:
     ) -> LedgerItem:
         bucket, run_id = self.settings.bucket, self.run.run_id
         exported = ExportedObject(piece.key, piece.size, piece.etag)
-        source = ObjectBytes(self.s3, bucket, exported)
-        chunks = source.chunks(reading_starts_at(piece.start), piece.end)
+        chunks = ObjectBytes(self.s3, bucket, exported).chunks(reading_starts_at(piece.start), piece.end)
         lines = RangeLines(chunks, start=piece.start, end=piece.end)
-        quarantine = Quarantine(self.s3, bucket, run_id, f"{piece.index:06d}", exported)
+        erased = erasures.read(self.dynamodb, self.settings.table, self.run.datastore_id)
+        quarantine = Quarantine(self.s3, bucket, run_id, f"{piece.index:06d}", exported, erased)
         kept_ids = IdCollector()
         outcomes = LineOutcomes(
             self.run.datastore_id,
             Destinations(
-                source,
                 lake,
                 quarantine,
                 publisher if self.run.events else None,
@@ -87,7 +86,7 @@ class RangeProcessor:
             ),
             previous=self._previous_ids(),
             overlap=OverlapWindow(self.requested_at, self.settings.overlap_seconds),
-            erased=erasures.read(self.dynamodb, self.settings.table, self.run.datastore_id),
+            erased=erased,
         )
         for part in lines.blocks():
             outcomes.take(part)
