@@ -62,21 +62,20 @@ class LakeFiles:
         self._index = index
         self._types: dict[str, _TypeFile] = {}
         self._emptied: set[str] = set()
-        self._held_bytes = 0
 
     def is_full_with(self, more: int) -> bool:
         """Whether so many bytes more would be too many to hold: a row group's worth, or one line alone."""
-        return self._held_bytes > 0 and self._held_bytes + more > ROW_GROUP_BYTES
+        held = sum(file.held_bytes for file in self._types.values())
+        return held > 0 and held + more > ROW_GROUP_BYTES
 
     def add(self, line: Line, keys: ResourceKeys) -> None:
         """Hold the row of a line, which `leave_out` may name by its offset."""
         self._file(keys.resourceType).hold(line.text, keys, line.offset)
-        self._held_bytes += len(line.text)
 
     def add_block(self, texts: ByteSpans, keys: Sequence[ResourceKeys]) -> None:
         """Hold the rows of many lines, none of which will be left out."""
         for resource_type, lines in _by_type(texts, keys).items():
-            self._held_bytes += self._file(resource_type).hold_block(*lines)
+            self._file(resource_type).hold_block(*lines)
 
     def without(self, resource_type: str) -> None:
         """Take note of a line of this type that is no row. A try before this one may have had rows of the
@@ -88,15 +87,13 @@ class LakeFiles:
         left_out = frozenset(offsets)
         if left_out:
             for resource_type, file in self._types.items():
-                freed = file.leave_out(left_out)
-                if freed:
-                    self._held_bytes -= freed
+                if file.leave_out(left_out):
                     self._emptied.add(resource_type)
 
     def make_room(self, more: int) -> None:
         """Write rows until so many bytes more can be held, those of the type that holds the most first."""
         while self.is_full_with(more):
-            self._held_bytes -= max(self._types.values(), key=lambda file: file.held_bytes).write()
+            max(self._types.values(), key=lambda file: file.held_bytes).write()
 
     def complete(self) -> Written:
         """Write what is held and make the files seen, over those of a try before this one."""
@@ -150,31 +147,30 @@ class _TypeFile:
         if self._line_bytes >= _TABLE_BYTES:
             self._pack()
 
-    def hold_block(self, texts: ByteSpans, keys: Sequence[ResourceKeys]) -> int:
-        """Hold lines that will not be left out; returns the bytes of their texts."""
+    def hold_block(self, texts: ByteSpans, keys: Sequence[ResourceKeys]) -> None:
+        """Hold lines that will not be left out."""
         self._pack()
         self._tables.append((self._table(texts, keys), ()))
-        size = sum(texts.lengths())
-        self.held_bytes += size
-        return size
+        self.held_bytes += sum(texts.lengths())
 
-    def leave_out(self, offsets: frozenset[int]) -> int:
-        """Drop held rows; returns the bytes of text that they took."""
+    def leave_out(self, offsets: frozenset[int]) -> bool:
+        """Drop held rows; returns whether there were any."""
         self._pack()
-        freed = 0
+        before = self.held_bytes
         for number, (table, of_rows) in enumerate(self._tables):
             if not offsets.isdisjoint(of_rows):
                 stays = [offset not in offsets for offset in of_rows]
                 dropped = table.filter([not staying for staying in stays])
-                freed += sum(len(text) for text in dropped["resource"].cast(pa.binary()).to_pylist())
+                self.held_bytes -= sum(
+                    len(text) for text in dropped["resource"].cast(pa.binary()).to_pylist()
+                )
                 kept = [offset for offset, staying in zip(of_rows, stays, strict=True) if staying]
                 self._tables[number] = (table.filter(stays), kept)
         self._tables = [(table, of_rows) for table, of_rows in self._tables if table.num_rows]
-        self.held_bytes -= freed
-        return freed
+        return self.held_bytes < before
 
-    def write(self) -> int:
-        """Write what is held as a row group; returns the bytes of text that it took."""
+    def write(self) -> None:
+        """Write what is held as a row group."""
         self._pack()
         if self._tables:
             if self._writer is None:
@@ -182,8 +178,7 @@ class _TypeFile:
             rows = pa.concat_tables(_viewed(table) for table, _ in self._tables)
             self._tables = []
             self._writer.write_table(rows, row_group_size=rows.num_rows)
-        freed, self.held_bytes = self.held_bytes, 0
-        return freed
+        self.held_bytes = 0
 
     def complete(self) -> tuple[int, int]:
         """Make the file seen; returns its rows, as its footer counts them, and its bytes."""
@@ -229,6 +224,7 @@ def _by_type(
 
 
 def _viewed(table: pa.Table) -> pa.Table:
+    """Arrow does not filter views: rows that may be left out become views when they are written."""
     return table if table.schema.equals(viewed_schema()) else table.cast(viewed_schema())
 
 
