@@ -392,15 +392,21 @@ class LateQueries(Queries):
         return told
 
 
-def test_a_query_under_way_is_waited_for_and_its_result_goes_too(filled: Any) -> None:
+def beside(queries: Queries, filled: Any) -> tuple[Any, Clock]:
+    """An erasure of a stack with a workgroup, and its clock."""
     clock = Clock()
     workgroup = StackResource("LakeWorkGroup", "AWS::Athena::WorkGroup", "hub")
     erasure = filled.erasure(
         clock=clock,
         sleep=clock.sleep,
-        services={"athena": Queries(filled, 4)},
+        services={"athena": queries},
         resources=(*BUCKETS, workgroup),
     )
+    return erasure, clock
+
+
+def test_a_query_under_way_is_waited_for_and_its_result_goes_too(filled: Any) -> None:
+    erasure, clock = beside(Queries(filled, 4), filled)
 
     assert erasure.run().verified
     assert clock.slept == 10
@@ -409,13 +415,7 @@ def test_a_query_under_way_is_waited_for_and_its_result_goes_too(filled: Any) ->
 
 def test_a_query_that_may_have_read_what_a_later_pass_erased_is_waited_for_too(filled: Any) -> None:
     """The first pass ends all queries; a late file comes, and a query reads it before the second pass."""
-    clock = Clock()
-    erasure = filled.erasure(
-        clock=clock,
-        sleep=clock.sleep,
-        services={"athena": LateQueries(filled, 4)},
-        resources=(*BUCKETS, StackResource("LakeWorkGroup", "AWS::Athena::WorkGroup", "hub")),
-    )
+    erasure, clock = beside(LateQueries(filled, 4), filled)
 
     assert erasure.run().verified
     assert clock.slept == 5
@@ -423,14 +423,7 @@ def test_a_query_that_may_have_read_what_a_later_pass_erased_is_waited_for_too(f
 
 def test_a_query_that_began_before_an_erasure_that_was_killed_leaves_nothing(filled: Any) -> None:
     filled.erasure().run()
-    clock = Clock()
-    workgroup = StackResource("LakeWorkGroup", "AWS::Athena::WorkGroup", "hub")
-    erasure = filled.erasure(
-        clock=clock,
-        sleep=clock.sleep,
-        services={"athena": Queries(filled, 3)},
-        resources=(*BUCKETS, workgroup),
-    )
+    erasure, _ = beside(Queries(filled, 3), filled)
 
     assert erasure.run().verified
     assert (RESULTS, "results/late.csv") not in filled.versioned_keys()
