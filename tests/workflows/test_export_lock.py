@@ -200,6 +200,9 @@ def test_a_redriven_execution_whose_lock_was_taken_over_ends_as_superseded(
 
 
 def test_an_execution_redriven_before_anybody_took_its_lock_goes_on_with_its_job(hub: Any, die: Any) -> None:
+    """Nor has anybody looked for the execution while it was dead: its job would be cancelled."""
+    check, redriven = hub.bench.functions["CheckExportFunction"], Event()
+    hub.bench.functions["CheckExportFunction"] = lambda *given: redriven.wait(30) and check(*given)
     hub.put(("Patient", "p1"))
     hub.healthlake.faults.hold_next_job("IN_PROGRESS")
     run = hub.bench.start()
@@ -208,6 +211,7 @@ def test_an_execution_redriven_before_anybody_took_its_lock_goes_on_with_its_job
 
     run.redrive()
     hub.bench.wait_until(lambda: len(hub.bench.calls("StartExportFunction")) == 2)
+    redriven.set()
     hub.healthlake.service.exports.release()
 
     assert run.wait().status == "SUCCEEDED", run.cause
