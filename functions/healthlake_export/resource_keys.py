@@ -14,9 +14,10 @@ import msgspec
 from common.units import MEBIBYTE
 from healthlake_export.fhir_r4 import RESOURCE_TYPES
 
-MAX_DEPTH = 500
+MAX_DEPTH = 800
 """Levels of nesting that are let through. FHIR resources have some twenty; common parsers of what is
-published here give up at about a thousand."""
+published here give up at about a thousand. The fewer are let through, the more lines are long enough to be
+looked at."""
 
 SHORTEST_TOO_DEEP = 2 * (MAX_DEPTH + 1)
 """Bytes that so many levels take at least."""

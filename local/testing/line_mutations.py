@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from random import Random
 
+from healthlake_export.resource_keys import MAX_DEPTH
 from local.sample_data.exact_json import exact_json
 from local.sample_data.generator import generate
 
@@ -165,7 +166,7 @@ def _insert(random: Random, line: bytes, what: bytes) -> bytes:
 
 
 def _nested(random: Random) -> bytes:
-    depth = random.choice((3, 50, 498, 499, 500, 501, 1_100, 20_000))
+    depth: int = random.choice((3, 50, *range(MAX_DEPTH - 2, MAX_DEPTH + 2), 1_100, 20_000))
     if random.random() < 0.5:
         return b"[" * depth + b"]" * depth
     return b'{"a":' * depth + b"1" + b"}" * depth

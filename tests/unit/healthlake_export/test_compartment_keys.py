@@ -180,7 +180,8 @@ BAD: Mapping[bytes, Rejection] = {
     b'{"resourceType":"Patient","id":""}': Rejection.NO_ID,
     b'{"resourceType":"Pat","id":"p1"}': Rejection.UNKNOWN_TYPE,
     b'{"resourceType":"Patient","id":"p1","meta":7}': Rejection.WRONG_TYPE,
-    b'{"resourceType":"Patient","id":"p1","a":%b}' % (b"[" * 600 + b"]" * 600): Rejection.TOO_DEEP,
+    b'{"resourceType":"Patient","id":"p1","a":%b}'
+    % (b"[" * (MAX_DEPTH + 9) + b"]" * (MAX_DEPTH + 9)): Rejection.TOO_DEEP,
     b'{"resourceType":"Patient","id":"p1","a":%b}' % (b"[" * 20_000 + b"]" * 20_000): Rejection.TOO_DEEP,
 }
 

@@ -126,7 +126,11 @@ def test_the_fewest_bytes_that_nest_too_deeply_are_found(kind: str) -> None:
     assert is_too_deep(begin * (just + 1) + b"0" + end * (just + 1))
 
 
-@given(st.lists(st.sampled_from([(b"[", b"]"), (b'{"":', b"}")]), min_size=480, max_size=520))
+@given(
+    st.lists(
+        st.sampled_from([(b"[", b"]"), (b'{"":', b"}")]), min_size=MAX_DEPTH - 20, max_size=MAX_DEPTH + 20
+    )
+)
 def test_any_mix_of_lists_and_objects_is_too_deep_past_the_limit(levels: list[tuple[bytes, bytes]]) -> None:
     text = b"".join(begin for begin, _ in levels) + b"0" + b"".join(end for _, end in reversed(levels))
     assert is_too_deep(text) is (len(levels) > MAX_DEPTH)
