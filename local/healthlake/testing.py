@@ -10,12 +10,13 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import unquote
 
 from local.healthlake.catalog import Datastore
@@ -142,8 +143,7 @@ class HealthLakeServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._http.shutdown()
-        self._http.server_close()
+        self._http.close()
         self._thread.join(timeout=10)
         self.service.close()
         if self._temporary is not None:
@@ -156,8 +156,35 @@ class HealthLakeServer:
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = True
+    """Has a thread for each connection, which clients keep open; `close` ends them."""
+
     answer: Callable[[Request], Response]
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self._connections: dict[threading.Thread, Any] = {}
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection, in a thread of its own, until its client or `close` ends it."""
+        thread = threading.Thread(
+            target=self.process_request_thread,
+            args=(request, client_address),
+            name="healthlake-connection",
+            daemon=True,
+        )
+        self._connections = {live: at for live, at in self._connections.items() if live.is_alive()}
+        self._connections[thread] = request
+        thread.start()
+
+    def close(self) -> None:
+        """Take no more requests, and answer those that have come."""
+        self.shutdown()
+        self.server_close()
+        for request in self._connections.values():
+            with suppress(OSError):  # its client has gone
+                request.shutdown(socket.SHUT_RD)
+        for thread in self._connections:
+            thread.join(timeout=10)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -31,6 +31,7 @@ from local.stepfunctions.mending import install
 from local.stepfunctions.pace import REAL_TIME, Pace
 from local.stepfunctions.run_context import RunContext
 from local.stepfunctions.task_tokens import TokenBook
+from local.stepfunctions.work_threads import WorkThreads
 
 MAX_DATA_BYTES = 256 * 1024
 _NAME_REFUSED = set(' <>{}[]?*"#%\\^|~`$&,;:/') | {chr(c) for c in (*range(32), *range(127, 160))}
@@ -67,6 +68,7 @@ class Engine:
         self._lock = threading.RLock()
         self._executions: dict[str, Execution] = {}
         self._tokens = TokenBook()
+        self._threads = WorkThreads()
         self._redrive_tokens = redrive.ClientTokens()
 
     def start(
@@ -177,13 +179,18 @@ class Engine:
         return self._tokens.state_machine_of(token)
 
     def close(self) -> None:
-        """Stop whatever runs and forget everything."""
+        """Stop whatever runs and forget everything. Calls of tasks that are under way go on: see `join`."""
         for execution in self.executions():
             execution.abort()
         with self._lock:
             self._executions.clear()
         self._tokens.clear()
         self._redrive_tokens.clear()
+
+    def join(self) -> None:
+        """Wait until no thread works for an execution any more: the call of a task that was stopped or timed
+        out goes on until it is answered. Raises TimeoutError with the names of those that go on."""
+        self._threads.join()
 
     def _run_context(self, machine: StateMachine) -> RunContext:
         def start_child(record: Any, program: Any, input_value: Any) -> Execution:
@@ -192,7 +199,9 @@ class Engine:
         def announce(token: str, task: Any) -> None:
             self._tokens.announce(token, task, machine.arn)
 
-        return RunContext(pace=self._pace, announce_token=announce, start_child=start_child)
+        return RunContext(
+            pace=self._pace, announce_token=announce, start_child=start_child, threads=self._threads
+        )
 
     def _start_child(self, machine: StateMachine, record: Any, program: Any, input_value: Any) -> Execution:
         name = self._new_id()

@@ -166,7 +166,7 @@ class Execution:
             event_details=EventDetails(**details),
             update_source_event_id=False,
         )
-        threading.Thread(target=self._evaluate, name="states-execution", daemon=True).start()
+        self.run.threads.start("states-execution", self._evaluate)
 
     def _evaluate(self) -> None:
         try:

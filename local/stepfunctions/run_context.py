@@ -10,6 +10,7 @@ from typing import Any
 from moto.stepfunctions.parser.asl.eval.evaluation_details import AWSExecutionDetails
 
 from local.stepfunctions.pace import REAL_TIME, Pace
+from local.stepfunctions.work_threads import WorkThreads
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ def _nobody(_token: str, _task: Any) -> None:
 
 
 class RunContext:
-    """One execution (or map child) while it runs: its pace, its delays, and how to start its map children."""
+    """One execution (or map child) while it runs: its pace, its delays, how to start its map children, and
+    the threads that work for it."""
 
     def __init__(
         self,
@@ -51,8 +53,10 @@ class RunContext:
         pace: Pace = REAL_TIME,
         announce_token: Callable[[str, Any], None] | None = None,
         start_child: Callable[..., Any] | None = None,
+        threads: WorkThreads | None = None,
     ) -> None:
         self.pace = pace
+        self.threads = threads or WorkThreads()
         self.announce_token = announce_token or _nobody
         self.start_child: Callable[..., Any] = start_child or _no_children
         self.checkpoint: Checkpoint | None = None

@@ -22,7 +22,8 @@
   TimeoutSeconds and HeartbeatSeconds. `run.delays` has what was asked for.
 - `bench.events` has every entry taken by an event bus, `bench.connect_rule(pattern, target)` delivers the
   matching ones, those of Step Functions status changes included, to a function name or a callable.
-- Leaving the bench stops its executions, pumps and rules.
+- Leaving the bench stops its executions, pumps and rules, and waits until every call that is under way has
+  ended: none reaches into the bench that is opened next.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -141,16 +143,17 @@ class Workbench:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.call_faults.release()
-        for pump in self._pumps:
-            pump.stop()
-        self._bus.disconnect()
-        self.engine.close()
-        service_clients.use(None)
-        self._doorway.close()
-        self._sqs_delay.stop()
-        self._environment.stop()
-        self._moto.stop()
+        with ExitStack() as left:  # whatever fails, the process is as it was before
+            for close in (self._moto.stop, self._environment.stop, self._sqs_delay.stop):
+                left.callback(close)
+            left.callback(self._doorway.close)
+            left.callback(service_clients.use, None)
+            left.callback(self.engine.join)
+            left.callback(self.engine.close)
+            left.callback(self._bus.disconnect)
+            for pump in self._pumps:
+                left.callback(pump.stop)
+            self.call_faults.release()
 
     def update(self, definition: Path | str | Mapping[str, Any]) -> None:
         """UpdateStateMachine: executions that start from now on run this definition."""

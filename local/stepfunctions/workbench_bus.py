@@ -14,10 +14,10 @@ from typing import Any
 
 from moto.events.models import EventPattern
 
+from local.stepfunctions.work_threads import WorkThreads
+
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
-
-_LONGEST_DELIVERY_SECONDS = 30.0
 
 Event = dict[str, Any]
 Deliver = Callable[[Event], Any]
@@ -31,7 +31,7 @@ class Bus:
         self._lock = threading.Lock()
         self._events: list[Event] = []
         self._rules: list[tuple[Any, Deliver]] = []
-        self._deliveries: list[threading.Thread] = []
+        self._deliveries = WorkThreads()
 
     @property
     def events(self) -> list[Event]:
@@ -46,29 +46,19 @@ class Bus:
 
     def disconnect(self) -> None:
         """Deliver nothing more, and wait for what is being delivered: it must not reach into the bench
-        that is opened next."""
+        that is opened next. Raises TimeoutError when it goes on."""
         with self._lock:
             self._rules.clear()
-            deliveries, self._deliveries = self._deliveries, []
-        for delivery in deliveries:
-            delivery.join(_LONGEST_DELIVERY_SECONDS)
+        self._deliveries.join()
 
     def put(self, event: Event) -> None:
         """Take an event in the form a target gets it."""
         with self._lock:
             self._events.append(event)
-            rules = list(self._rules)
-        for pattern, deliver in rules:
-            if pattern.matches_event(event):
-                self._start(deliver, event)
+            for pattern, deliver in self._rules:
+                if pattern.matches_event(event):
+                    self._deliveries.start("workbench-rule", deliver, event)
         self._on_event()
-
-    def _start(self, deliver: Deliver, event: Event) -> None:
-        delivery = threading.Thread(target=deliver, args=(event,), name="workbench-rule", daemon=True)
-        with self._lock:
-            self._deliveries = [earlier for earlier in self._deliveries if earlier.is_alive()]
-            self._deliveries.append(delivery)
-            delivery.start()
 
     def put_entries(self, entries: list[dict[str, Any]]) -> None:
         """Take entries of PutEvents that the bus accepted, each with the EventId it was given."""

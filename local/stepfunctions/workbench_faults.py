@@ -36,13 +36,13 @@ class CallFaults:
         with self._lock:
             self._planned.clear()
 
-    def hang(self, call: Callable[[], Any]) -> Any:
-        """The fault of a service that does not answer before the bench is left."""
+    def hang(self, _call: Callable[[], Any]) -> Any:
+        """The fault of a service that does not answer before the bench is left, and then no more."""
         self._released.wait()
-        return call()
+        raise ConnectionError("the bench was left")
 
     def release(self) -> None:
-        """Let calls that hang go on."""
+        """Let calls that hang fail."""
         self._released.set()
 
     def meeting(self, client: Any) -> Any:

@@ -9,6 +9,7 @@ import json
 import threading
 from typing import Any
 
+from local.stepfunctions.work_threads import WorkThreads
 from local.stepfunctions.workbench_functions import Functions
 
 _IDLE_SECONDS = 0.01
@@ -35,22 +36,21 @@ class QueuePump:
         self._stopping = False
         attributes = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]
         self._queue_arn: str = attributes["QueueArn"]
-        self._thread = threading.Thread(target=self._pump, name=f"pump-{function}", daemon=True)
+        self._threads = WorkThreads()
 
     def start(self) -> None:
         """Begin to deliver."""
-        self._thread.start()
+        self._threads.start(f"pump-{self._function}", self._pump)
 
     def wake(self) -> None:
         """A message may have come."""
         self._wake.set()
 
     def stop(self) -> None:
-        """Deliver no more; the batch under way is finished."""
+        """Deliver no more; the batch under way is finished. Raises TimeoutError when it goes on."""
         self._stopping = True
         self._wake.set()
-        if self._thread is not threading.current_thread():
-            self._thread.join(timeout=10)
+        self._threads.join()
 
     def _pump(self) -> None:
         while not self._stopping:

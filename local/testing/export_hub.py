@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Self
 import boto3
 import pytest
 from botocore.loaders import Loader, create_loader
+from moto import mock_aws
 
 from common import aws_clients
 from healthlake_export import (
@@ -71,7 +73,7 @@ class ExportHub:
         self, monkeypatch: pytest.MonkeyPatch, definition: Path = DEFINITION, pace: Pace = QUICK
     ) -> None:
         self._monkeypatch = monkeypatch
-        self._atomic_writes = atomic_writes()
+        self._open = ExitStack()
         self._bench_is_open = Event()
         self.healthlake = HealthLakeServer(put_object=_put_object, on_event=self._on_job_event)
         # The same id every time, so that the definition is parsed once and not for every hub.
@@ -101,9 +103,16 @@ class ExportHub:
         self._monkeypatch.setenv("AWS_ENDPOINT_URL_HEALTHLAKE", self.healthlake.url)
         # Clients of every hub read the same models of services: most of what a first run takes.
         self._monkeypatch.setattr("botocore.session.create_loader", _loader)
-        self.healthlake.__enter__()
-        self.bench.__enter__()
-        self._atomic_writes.__enter__()
+        with ExitStack() as opening:
+            opening.callback(_forget)
+            # HealthLake's jobs write into moto's S3 until HealthLake is closed, after the bench.
+            for part in (mock_aws(), self.healthlake, atomic_writes(), self.bench):
+                opening.enter_context(part)
+            self._set_up()
+            self._open = opening.pop_all()
+        return self
+
+    def _set_up(self) -> None:
         queues = create_hub_resources()
         self.configure(**hub_environment(queues, self.datastore.datastore_id))
         self.bench.connect_queue(queues.start, "StartExportFunction", batch_size=1)
@@ -112,15 +121,11 @@ class ExportHub:
         self.bench.connect_rule(self._pattern(JOB_EVENTS), self._to_check_queue)
         self.bench.connect_rule(self._pattern(ENDED_EXECUTIONS), "CleanUpFailedRunFunction")
         self._bench_is_open.set()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.bench.__exit__(kind, error, trace)
-        self._atomic_writes.__exit__(kind, error, trace)
-        self.healthlake.__exit__(kind, error, trace)
-        _forget()
+        self._open.__exit__(kind, error, trace)
 
     def configure(self, **settings: str) -> None:
         """Set environment variables of the functions, as a deployment would."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -28,6 +29,15 @@ def held() -> Iterator[threading.Event]:
     event = threading.Event()
     yield event
     event.set()
+
+
+@contextmanager
+def released(held: threading.Event) -> Iterator[None]:
+    """Lets go what is held before the bench is left, which waits for it."""
+    try:
+        yield
+    finally:
+        held.set()
 
 
 def task(**fields: Any) -> dict[str, Any]:
@@ -106,7 +116,7 @@ def test_a_stop_ends_every_kind_of_state_at_once_and_no_catch_sees_it(
         calls.append(event)
         held.wait()
 
-    with Workbench(machine(LASTING_STATES[name]), {}, {"f": hold}) as bench:
+    with Workbench(machine(LASTING_STATES[name]), {}, {"f": hold}) as bench, released(held):
         run = bench.start({"items": [1, 2]})
         bench.wait_until(lambda: lasting(run, calls, name))
 
@@ -124,7 +134,10 @@ def test_the_timeout_of_the_state_machine_ends_every_kind_of_state_and_no_catch_
     name: str, held: threading.Event
 ) -> None:
     definition = machine(LASTING_STATES[name], TimeoutSeconds=10)
-    with Workbench(definition, {}, {"f": lambda event, context: held.wait()}, pace=FAST) as bench:
+    with (
+        Workbench(definition, {}, {"f": lambda event, context: held.wait()}, pace=FAST) as bench,
+        released(held),
+    ):
         run = bench.start({"items": [1, 2]}).wait(10)
 
         assert (run.status, run.error) == ("TIMED_OUT", None)

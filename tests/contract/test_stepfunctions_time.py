@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -61,6 +62,15 @@ def held() -> Iterator[threading.Event]:
     event.set()
 
 
+@contextmanager
+def released(held: threading.Event) -> Iterator[None]:
+    """Lets go what is held before the bench is left, which waits for it."""
+    try:
+        yield
+    finally:
+        held.set()
+
+
 def test_retry_intervals_grow_by_the_backoff_rate_from_the_first_interval() -> None:
     definition = retrying(IntervalSeconds=10, BackoffRate=3, MaxAttempts=4)
     assert intervals(run(definition, f=busy)) == [10, 30, 90, 270]
@@ -107,7 +117,11 @@ def test_each_visit_of_a_state_has_all_its_attempts() -> None:
 
 def test_a_task_over_its_timeout_fails_with_timeout(held: threading.Event) -> None:
     definition = {"StartAt": "First", "States": {"First": task(TimeoutSeconds=1)}}
-    done = run(definition, f=lambda event, context: held.wait())
+    with (
+        Workbench(definition, {}, {"f": lambda event, context: held.wait()}, pace=INSTANT) as bench,
+        released(held),
+    ):
+        done = bench.start().wait(A_HANG)
     assert (done.status, done.error) == ("FAILED", "States.Timeout")
     assert "TaskTimedOut" in [event["type"] for event in done.history]
 
@@ -138,7 +152,10 @@ def test_a_task_that_finishes_late_leaves_no_trace_in_the_history(held: threadin
 
 def test_a_timeout_is_taken_from_a_path(held: threading.Event) -> None:
     definition = {"StartAt": "First", "States": {"First": task(TimeoutSecondsPath="$.seconds")}}
-    with Workbench(definition, {}, {"f": lambda event, context: held.wait()}, pace=INSTANT) as bench:
+    with (
+        Workbench(definition, {}, {"f": lambda event, context: held.wait()}, pace=INSTANT) as bench,
+        released(held),
+    ):
         assert bench.start({"seconds": 1}).wait(A_HANG).error == "States.Timeout"
 
 
@@ -159,7 +176,10 @@ def test_an_execution_over_its_timeout_is_timed_out_with_its_map_children(held: 
             }
         },
     }
-    with Workbench(definition, {}, {"f": lambda event, context: held.wait()}, pace=INSTANT) as bench:
+    with (
+        Workbench(definition, {}, {"f": lambda event, context: held.wait()}, pace=INSTANT) as bench,
+        released(held),
+    ):
         done = bench.start({"items": [1, 2]}).wait(A_HANG)
         assert done.status == "TIMED_OUT"
         assert done.history[-1]["type"] == "ExecutionTimedOut"
@@ -182,7 +202,10 @@ def test_a_stop_does_not_wait_for_a_task_that_runs(held: threading.Event) -> Non
         entered.set()
         held.wait()
 
-    with Workbench({"StartAt": "First", "States": {"First": task()}}, {}, {"f": hold}) as bench:
+    with (
+        Workbench({"StartAt": "First", "States": {"First": task()}}, {}, {"f": hold}) as bench,
+        released(held),
+    ):
         run = bench.start()
         assert entered.wait(A_HANG)
         assert run.stop("Stopped").wait(A_HANG).error == "Stopped"

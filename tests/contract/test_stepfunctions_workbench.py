@@ -186,9 +186,31 @@ def test_leaving_the_bench_stops_executions_pumps_and_threads() -> None:
         bench.connect_queue(url, "take")
         run = bench.start()
     assert run.status == "ABORTED"
-    for thread in set(threading.enumerate()) - before:
-        thread.join(timeout=60)
-        assert not thread.is_alive()
+    assert set(threading.enumerate()) <= before
+
+
+def test_leaving_the_bench_waits_for_a_function_that_outlives_its_execution() -> None:
+    began = threading.Event()
+
+    def outlive(event: Any, context: Any) -> None:
+        began.set()
+        bench.runs[0].wait()
+        for number in range(50):
+            boto3.client("sqs").create_queue(QueueName=f"q{number}")
+
+    with Workbench(calling("outlive"), {}, {"outlive": outlive}) as bench:
+        run = bench.start()
+        assert began.wait(10)
+    assert run.status == "ABORTED"
+    assert [call.error for call in bench.calls("outlive")] == [None]
+
+
+def test_a_call_that_hangs_until_the_bench_is_left_is_never_made() -> None:
+    with Workbench(calling("echo"), {}, {"echo": lambda event, context: event}) as bench:
+        bench.call_faults.plan("Call", bench.call_faults.hang)
+        bench.start()
+        bench.wait_until(lambda: not bench.call_faults.left)
+    assert bench.calls("echo") == []
 
 
 def test_a_run_that_does_not_end_in_time_says_where_it_is() -> None:

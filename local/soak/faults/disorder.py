@@ -14,6 +14,7 @@ import boto3
 
 from healthlake_export.table_keys import state_key
 from local.soak.faults.mortal import Handler, Mortality
+from local.stepfunctions.work_threads import WorkThreads
 from local.testing.export_hub import ExportHub
 from local.testing.mocked_hub import REGION, TABLE
 
@@ -26,7 +27,7 @@ class Disorder:
     def __init__(self, seed: str, chance: float) -> None:
         self._random = Random(seed)  # noqa: S311
         self._lock = threading.Lock()
-        self._copies: list[threading.Thread] = []
+        self._copies = WorkThreads()
         self.chance = chance
 
     def of(self, handler: Handler) -> Handler:
@@ -36,21 +37,21 @@ class Disorder:
             with self._lock:
                 fate = self._random.random()
                 delay = max(0.0, self._random.uniform(-0.1, 0.1))
-            if fate < self.chance / 3:
-                time.sleep(delay)  # others overtake it
+                overtaken = fate < self.chance / 3
+                if not overtaken and fate < self.chance:
+                    self._copy(handler, event, context, delay)
+            if overtaken:
+                time.sleep(delay)
                 return {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}
-            if fate < self.chance:
-                self._copy(handler, event, context, delay)
             return handler(event, context)
 
         return deliver
 
-    def wait(self) -> None:
-        """Wait for copies that are still being handled."""
+    def end(self) -> None:
+        """Be orderly from now on, and wait for copies that are still being handled. Raises TimeoutError."""
         with self._lock:
-            copies, self._copies = self._copies, []
-        for copy in copies:
-            copy.join(30)
+            self.chance = 0.0
+        self._copies.join()
 
     def _copy(self, handler: Handler, event: Any, context: Any, delay: float) -> None:
         def handle() -> None:
@@ -58,10 +59,7 @@ class Disorder:
             with suppress(Exception):  # a copy that fails is a copy that was not delivered
                 handler(event, context)
 
-        thread = threading.Thread(target=handle, name="copy", daemon=True)
-        with self._lock:
-            self._copies.append(thread)
-        thread.start()
+        self._copies.start("copy", handle)
 
 
 def moody_bus(seed: str, chance: Callable[[], float]) -> Callable[[Mapping[str, Any]], str | None]:

@@ -73,12 +73,15 @@ class Episode:
         """Go through so many runs in bad weather, then let it clear up and judge."""
         for _ in range(4):
             self._writer.write(self._writer.draw())
-        with time_passing(self._hub, self._mortality):
-            for number in range(1, runs + 1):
-                weather = Weather.draw(self._random, only_changes=number > runs // 3)
-                told(f"run {number} of {runs}, HealthLake {weather.healthlake}")
-                self._go_through(weather)
-            self._clear_up()
+        try:
+            with time_passing(self._hub, self._mortality):
+                for number in range(1, runs + 1):
+                    weather = Weather.draw(self._random, only_changes=number > runs // 3)
+                    told(f"run {number} of {runs}, HealthLake {weather.healthlake}")
+                    self._go_through(weather)
+                self._clear_up()
+        finally:
+            self._end_the_weather()  # before the hub is closed, whatever happened
         self._outcome.ends.update(self._end_of(run) for run in self._hub.bench.runs)
         self._outcome.deaths = self._mortality.deaths
         self._outcome.events = len(self._hub.resource_events())
@@ -106,12 +109,9 @@ class Episode:
 
     def _clear_up(self) -> None:
         """No more faults, everything that runs comes to its end, and a run in good weather."""
-        self._mortality.chance = self._disorder.chance = self._refusals = 0.0
+        self._mortality.chance = self._refusals = 0.0
         self._hub.healthlake.faults.clear()
-        for timer in self._timers:
-            timer.join()
-        self._writer.wait()
-        self._disorder.wait()
+        self._end_the_weather()
         for run in self._hub.bench.runs:
             self._wait(run)
         for name in sorted(self._touched):  # with «advance» what HealthLake could not export is quarantined
@@ -124,6 +124,13 @@ class Episode:
             if run.error == "HeartbeatTimeout" and run.name not in self._redriven:
                 self._outcome.problems.append(f"nobody looked after the export of run {run.name}")
         self._settle()
+
+    def _end_the_weather(self) -> None:
+        """Wait for what was to happen later and beside."""
+        for timer in self._timers:
+            timer.join()
+        self._writer.wait()
+        self._disorder.end()
 
     def _settle(self) -> None:
         """Rules deliver a moment after the fact; what holds for good is judged."""

@@ -6,6 +6,7 @@ import threading
 from itertools import count
 from random import Random
 
+from local.stepfunctions.work_threads import WorkThreads
 from local.testing.export_hub import ExportHub
 
 TYPES = ("Patient", "Observation", "Condition")
@@ -21,7 +22,7 @@ class Writer:
         self._hub = hub
         self._random = Random(seed)  # noqa: S311
         self._lock = threading.Lock()
-        self._threads: list[threading.Thread] = []
+        self._threads = WorkThreads()
         self._numbers = count()
         self.versions: dict[Name, list[str]] = {}
 
@@ -53,12 +54,8 @@ class Writer:
                 stop.wait(pause)
                 self.write(name)
 
-        thread = threading.Thread(target=write_all, name="writer", daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        self._threads.start("writer", write_all)
 
     def wait(self) -> None:
-        """Wait until everything is written."""
-        for thread in self._threads:
-            thread.join(30)
-        self._threads.clear()
+        """Wait until everything is written. Raises TimeoutError."""
+        self._threads.join()

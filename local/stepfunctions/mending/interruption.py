@@ -111,7 +111,7 @@ def _eval_program(self: Any, env: Any) -> None:
         finally:
             finished.set()
 
-    threading.Thread(target=evaluate, name="states-program", daemon=True).start()
+    run_of(env).threads.start("states-program", evaluate)
     if not wait_unless_interrupted(env, finished, seconds):
         env.set_timed_out()
     if not env.is_frame():

@@ -74,12 +74,10 @@ class MapRun:
             self._count("total", len(self._inputs))
             self._count("pending", len(self._inputs))
         at_once = min(self._record.max_concurrency or CHILDREN_AT_ONCE, len(self._to_run))
-        threads = [
-            threading.Thread(target=self._work, name="states-map-child", daemon=True) for _ in range(at_once)
-        ]
         with woken_by_interruption(self._env, self.abort, when="left"):
-            for thread in threads:
-                thread.start()
+            threads = [
+                run_of(self._env).threads.start("states-map-child", self._work) for _ in range(at_once)
+            ]
             for thread in threads:
                 thread.join()
 

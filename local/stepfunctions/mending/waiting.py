@@ -90,7 +90,7 @@ def _evaluate_with_timeout(self: Any, env: Any) -> None:
             outcome["failure"] = failure
         done.set()
 
-    threading.Thread(target=evaluate, name="states-task", daemon=True).start()
+    run_of(env).threads.start("states-task", evaluate)
     in_time = wait_unless_interrupted(env, done, seconds)
     if not outcome:
         close_context(frame.event_history_context)
