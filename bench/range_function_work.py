@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from bench.same_table import DATASTORE_ID, RUN_ID
 from bench.stubbed_services import OWNER, FileS3, Table, stubbed_events
 from bench.timed_work import Prepare, Work, main
 from common.byte_spans import ByteSpans
@@ -171,9 +172,9 @@ def _keys(texts: ByteSpans) -> list[ResourceKeys]:
 
 def _run(*, events: bool) -> RunContext:
     return RunContext(
-        run_id="bench",
+        run_id=RUN_ID,
         execution_arn=OWNER,
-        datastore_id="0123456789abcdef0123456789abcdef",
+        datastore_id=DATASTORE_ID,
         mode="incremental",
         snapshot=False,
         events=events,

@@ -2,7 +2,7 @@
 and Zstandard's fastest level, as the hub does.
 
 Some make columns of everything (`typed`), which changes the digits of decimals and needs resources of one
-shape; others keep the text beside keys read out of it, as the hub does.
+shape; others keep the text as the hub does, beside five keys, or in the very table that the lake has.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from bench.same_table import orjson_same_table, polars_same_table
+from bench.same_table_duckdb import duckdb_same_table
 from bench.timed_work import Prepare, Work, main
 
 _KEYS = {
@@ -174,11 +176,14 @@ TOOLS: dict[str, Prepare] = {
     "pyarrow.json, typed": pyarrow_typed,
     "DuckDB COPY, typed": duckdb_typed,
     "DuckDB COPY, text and keys": duckdb_text,
+    "DuckDB COPY, the lake's table": duckdb_same_table,
     "polars sink, typed": polars_typed,
     "polars sink, text and keys": polars_text,
+    "polars sink, the lake's table": polars_same_table,
     "json + from_pylist, typed": json_typed,
     "orjson + from_pylist, typed": orjson_typed,
     "orjson + pyarrow, text and keys": orjson_text,
+    "orjson + pyarrow, the lake's table": orjson_same_table,
 }
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from bench import range_function
 from bench.fhir_data import BenchData, BenchInput
 from bench.tools import duckdb_text
 from bench.work_processes import WorkCase, measure
@@ -67,6 +68,22 @@ def test_work_that_may_fail_is_measured_once_and_says_why(given: BenchInput, tmp
 def test_work_that_may_not_fail_ends_the_benchmark(given: BenchInput, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="good lines only"):
         measure([case(broken(given), "parquet")], 2, ENVIRONMENT, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("tool", "has_them"),
+    [("DuckDB COPY, the lake's table", True), ("orjson + pyarrow, the lake's table", False)],
+)
+def test_tools_have_the_functions_variables_unless_these_slow_them_down(
+    tool: str, has_them: bool, tmp_path: Path
+) -> None:
+    data = BenchData(cache=tmp_path)
+    of_the_function = range_function._case(data, "mixed", "bench.range_function_work", "parquet", 1000)
+
+    found = range_function._case(data, "mixed", "bench.tools", tool, 1000)
+
+    assert "ARROW_DEFAULT_MEMORY_POOL" in of_the_function.variables
+    assert found.variables == (of_the_function.variables if has_them else {})
 
 
 def test_the_tool_that_is_said_to_keep_the_text_keeps_it(given: BenchInput, tmp_path: Path) -> None:
