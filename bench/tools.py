@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.same_table import orjson_same_table, polars_same_table
-from bench.same_table_duckdb import duckdb_same_table
+from bench.same_table_duckdb import duckdb_same_table, duckdb_tuned_same_table
 from bench.timed_work import Prepare, Work, main
 
 _KEYS = {
@@ -177,6 +177,7 @@ TOOLS: dict[str, Prepare] = {
     "DuckDB COPY, typed": duckdb_typed,
     "DuckDB COPY, text and keys": duckdb_text,
     "DuckDB COPY, the lake's table": duckdb_same_table,
+    "DuckDB COPY, the lake's table, tuned": duckdb_tuned_same_table,
     "polars sink, typed": polars_typed,
     "polars sink, text and keys": polars_text,
     "polars sink, the lake's table": polars_same_table,
