@@ -154,8 +154,13 @@ class RangeReport:
         return [one for one in self.side_by_side if one.case.kind == kind]
 
     def _best(self, ending: str, kind: str) -> float:
-        rates = [one.rate for one in self._of(kind) if one.case.work.endswith(ending)]
-        return max(rate for rate in rates if rate is not None)
+        tools = [one for one in self._of(kind) if one.case.work.endswith(ending)]
+        rates = [one.rate for one in tools if one.rate is not None]
+        if not rates:
+            raise RuntimeError(
+                f"on {kind} all fail: {', '.join(f'{one.case.work}: {one.failed}' for one in tools)}"
+            )
+        return max(rates)
 
     def _measured(self, work: str, kind: str) -> WorkMeasured:
         (found,) = [one for one in self._of(kind) if one.case.work == work]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -129,7 +130,8 @@ def run(case: WorkCase, environment: Mapping[str, str], folder: Path) -> list[di
     processes = []
     for number in range(case.processes):
         own = folder / str(number)
-        own.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(own, ignore_errors=True)  # what the case before this one has made
+        own.mkdir(parents=True)
         processes.append(
             subprocess.Popen(
                 [*command, str(own)],

@@ -117,6 +117,18 @@ def test_a_tool_that_fails_says_why_and_is_not_the_best() -> None:
     assert found.best_tool("mixed") == pytest.approx(40)
 
 
+def test_tools_that_all_fail_end_the_benchmark_with_their_reasons() -> None:
+    found = report()
+    for one in found.side_by_side:
+        if one.case.work.endswith("text and keys"):
+            one.failed = "OutOfMemory: too long"
+
+    with pytest.raises(
+        RuntimeError, match="Observation all fail: quick, text and keys: OutOfMemory: too long"
+    ):
+        found.table()
+
+
 def test_the_table_shows_every_case_and_the_document_every_sample() -> None:
     found = report()
     told = json.loads(json.dumps(found.document()))

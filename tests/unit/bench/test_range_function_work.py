@@ -93,3 +93,13 @@ def test_the_tool_that_is_said_to_keep_the_text_keeps_it(given: BenchInput, tmp_
     lines = given.path.read_text().splitlines()
     assert columns["resource"] == lines
     assert columns["id"] == [json.loads(line)["id"] for line in lines]
+
+
+def test_a_case_finds_nothing_of_the_one_before_it(given: BenchInput, tmp_path: Path) -> None:
+    tool = WorkCase(
+        given.kind, "bench.tools", "DuckDB COPY, the lake's table", given.path, given.size, given.path
+    )
+
+    found = measure([case(given, "parquet"), tool, case(given, "parquet")], 2, ENVIRONMENT, tmp_path)
+
+    assert [one.failed for one in found] == [None] * 3
