@@ -1,5 +1,5 @@
 """The lake's table, as one would make it with general tools: the same columns with the same values, a folder
-for each resource type, row groups as large where they are asked for, Zstandard's fastest level, one processor.
+for each resource type, row groups as large where asked for, Zstandard's fastest level, one processor.
 
 Each tool is told which types a file has and how long its lines are, for whoever exports a file knows that:
 finding it out takes no time of the work. The patients of a resource are found along the paths of the
