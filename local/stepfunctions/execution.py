@@ -125,21 +125,22 @@ class Execution:
         self._begin(HistoryEventType.ExecutionStarted, executionStartedEventDetails=details)
 
     def prepare_redrive(self, now: datetime.datetime) -> None:
-        """Be RUNNING again, at the state in which it ended unsuccessfully; `resume` lets it go on there.
+        """Be RUNNING again, at the state in which it ended unsuccessfully; `resume` lets it go on there. One
+        that was stopped before it had entered any begins anew.
 
         AWS documentation: "Restarting state machine executions with redrive in Step Functions".
         """
         self.finish()
-        checkpoint = self.run.checkpoint
-        assert checkpoint is not None, "an execution that is over has entered a state"
         self.redrive_count += 1
         self.redrive_date = now
         ended, self._env = self._env, self._environment()
         self._env.event_manager = ExecutionHistory(self.run, ended.event_manager.get_event_history())
         self._env.map_run_record_pool_manager = ended.map_run_record_pool_manager
-        self._env.states.reset(checkpoint.input)
-        setattr(self._env, RESUMES_AT, checkpoint.state)
-        self._env.next_state_name = checkpoint.state
+        checkpoint = self.run.checkpoint
+        if checkpoint is not None:
+            self._env.states.reset(checkpoint.input)
+            setattr(self._env, RESUMES_AT, checkpoint.state)
+        self._env.next_state_name = checkpoint.state if checkpoint else self._program.start_at.start_at_name
         self.run.resume()
         self.done.clear()
         self.stop_date = self.error = self.cause = None

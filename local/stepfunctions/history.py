@@ -29,7 +29,7 @@ class ExecutionHistory(EventManager):  # type: ignore[misc]
         self._closed = False
         self._history_event_list.extend(earlier)
         self._event_id_gen._next_id = len(earlier) + 1
-        self._goes_on_in_a_state = bool(earlier)
+        self._goes_on_in_a_state = run.checkpoint is not None and _is_inside(run.checkpoint.state, earlier)
 
     def add_event(  # type: ignore[no-untyped-def]
         self, context, event_type, event_details=None, timestamp=None, update_source_event_id=True
@@ -65,3 +65,12 @@ class ExecutionHistory(EventManager):  # type: ignore[misc]
     def close(self) -> None:
         """The last event has been written."""
         self._closed = True
+
+
+def _is_inside(state: str, events: Sequence[Any]) -> bool:
+    """Whether the state was entered and not left since. It was neither when a stop came just before it."""
+    for event in reversed(events):
+        for name, inside in (("stateEnteredEventDetails", True), ("stateExitedEventDetails", False)):
+            if (event.get(name) or {}).get("name") == state:
+                return inside
+    return False

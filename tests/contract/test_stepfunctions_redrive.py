@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from local.stepfunctions.errors import StepFunctionsError
 from local.stepfunctions.pace import Pace
+from local.stepfunctions.work_threads import WorkThreads
 from local.stepfunctions.workbench import Run, Workbench
 
 FAST = Pace(delays=0.0, timeouts=0.05)
@@ -390,6 +391,27 @@ def test_map_run_and_children_say_how_often_they_were_redriven(service: Service,
     assert redriven["executions"][0]["redriveCount"] == 1
 
 
+def test_an_execution_stopped_before_it_entered_a_state_begins_anew(
+    service: Service, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = opened(two_tasks())
+    stopped, start = threading.Event(), WorkThreads.start
+
+    def start_late(threads: WorkThreads, name: str, target: Callable[..., Any], *args: Any) -> Any:
+        late = name == "states-program"
+        return start(threads, name, lambda: (late and stopped.wait(10), target(*args)))
+
+    monkeypatch.setattr(WorkThreads, "start", start_late)
+    run = bench.start({"kept": 1}).stop()
+    stopped.set()
+    assert (run.wait(10).status, run.path) == ("ABORTED", [])
+
+    run.redrive().wait(10)
+
+    assert (run.status, run.path) == ("SUCCEEDED", ["First", "Second"])
+    assert run.output["kept"] == 1
+
+
 def test_a_child_is_not_redriven_by_itself(service: Service, opened: Open) -> None:
     bench = opened(each())
     service.broken.add(1)
@@ -465,7 +487,18 @@ def test_unlike_on_aws_a_parallel_state_runs_all_of_its_branches_again(
 ) -> None:
     branches = [{"StartAt": name, "States": {name: task(name, End=True)}} for name in ("first", "second")]
     both = {"Type": "Parallel", "Branches": branches, "End": True}
-    run = failed_once(opened({"StartAt": "Both", "States": {"Both": both}}), service)
+    bench, first_called = opened({"StartAt": "Both", "States": {"Both": both}}), threading.Event()
+
+    def second_after_first(event: Any, context: Any) -> Any:
+        if event["name"] == "second":
+            first_called.wait(10)  # or its branch might be stopped before its call
+        try:
+            return service(event, context)
+        finally:
+            first_called.set()
+
+    bench.functions["f"] = second_after_first
+    run = failed_once(bench, service)
 
     assert run.redrive().wait(10).status == "SUCCEEDED"
     assert sorted(service.calls) == ["first", "first", "second", "second"]
