@@ -4,7 +4,6 @@ documentation shows it, and as fast as it could be made."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,11 +16,11 @@ _LONGEST_LINE = 16 * MEBIBYTE
 
 
 def duckdb_same_table(given: Path, folder: Path) -> Work:
-    """DuckDB's COPY as its documentation shows it: one list of JSONPaths for what is looked up once, one with
-    wildcards for references that repeat, and the expression that finds the patient in a reference."""
+    """DuckDB's COPY as somebody writes it who has read its documentation: one list of JSONPaths, so that a
+    text is read once, and wildcards only within what that has found."""
     types = known_of(given).types
     options, target = _into(folder, types)
-    return _copied(_PLAIN_MACROS, _plain_query(given, types), target, options)
+    return _copied(_MACROS, _plain_query(given, types), target, options)
 
 
 def duckdb_tuned_same_table(given: Path, folder: Path) -> Work:
@@ -36,7 +35,7 @@ def duckdb_tuned_same_table(given: Path, folder: Path) -> Work:
     options += f", dictionary_size_limit 1, row_group_size_bytes {ROW_GROUP_BYTES}"
     # One thread keeps the order, and groups by size ask that it need not.
     setting = "set preserve_insertion_order = false"
-    return _copied((setting, *_TUNED_MACROS), _tuned_query(given, types), target, options)
+    return _copied((setting, *_MACROS), _tuned_query(given, types), target, options)
 
 
 def _into(folder: Path, types: Sequence[str]) -> tuple[str, Path]:
@@ -55,49 +54,16 @@ def _copied(first: Iterable[str], query: str, target: Path, options: str) -> Wor
     return lambda: connection.execute(f"copy ({query}) to '{target}' ({options})")
 
 
-_COMMON_MACROS = (
-    "create macro patients_of(rs) as list_transform(coalesce(rs, []), lambda r: patient_of(r))",
-    """create macro each_once(ids) as
-        list_filter(ids, lambda p, i: p is not null and list_position(ids, p) = i)""",
-)
-_PLAIN_MACROS = (
-    f"create macro patient_of(r) as nullif(regexp_extract(r, '{PATIENT}', 1), '')",
-    *_COMMON_MACROS,
-)
-_TUNED_MACROS = (
+_MACROS = (
     f"""create macro patient_of(r) as case
         when r like 'Patient/%' and r not like '%/%/%' and not contains(r, '?') and not contains(r, '#')
             and not contains(r, '|') then nullif(substr(r, 9), '')
         when contains(r, 'Patient/') then nullif(regexp_extract(r, '{PATIENT}', 1), '') end""",
-    *_COMMON_MACROS,
+    "create macro patients_of(rs) as list_transform(coalesce(rs, []), lambda r: patient_of(r))",
+    """create macro each_once(ids) as
+        list_filter(ids, lambda p, i: p is not null and list_position(ids, p) = i)""",
 )
-
-
-def _plain_query(given: Path, types: Sequence[str]) -> str:
-    """Keys, patients by type, rows."""
-    paths = {name: reference_paths(name) for name in types}
-    once = [path for path in dict.fromkeys(chain(*paths.values())) if "[]" not in path]
-    found = ["$.resourceType", "$.id", "$.meta.versionId", "$.meta.lastUpdated"]
-    found += [f"$.{path}.reference" for path in once]
-    key = {path: f"keys[{number}]" for number, path in enumerate(found, start=1)}
-
-    def patients(name: str) -> str:
-        own = ["[keys[2]]"] if name == "Patient" else []
-        others = (
-            f"patients_of(json_extract_string(json, '$.{path.replace('[]', '[*]')}.reference'))"
-            if "[]" in path
-            else f"[patient_of({key[f'$.{path}.reference']})]"
-            for path in paths[name]
-        )
-        return " || ".join([*own, *others]) or "[]"
-
-    return f"""
-        select keys[2] as id, keys[3] as version_id,
-            date_trunc('millisecond', try_cast(keys[4] as timestamptz)) as last_updated,
-            each_once({_by_type("keys[1]", {name: patients(name) for name in types})}) as patient_ids,
-            '{DATASTORE_ID}' as datastore_id, '{RUN_ID}' as run_id, json::varchar as resource
-            {", keys[1] as resource_type" if len(types) > 1 else ""}
-        from (select json, json_extract_string(json, {found}) as keys from {_lines(given)})"""
+"""An expression is dear: it is for references of uncommon shape alone."""
 
 
 def _lines(given: Path, more: str = "") -> str:
@@ -118,6 +84,29 @@ def _looked(path: str) -> _Looked:
     return _Looked(f"$.{top}", f"$[*]{rest.replace('[]', '[*]')}.reference")
 
 
+def _plain_query(given: Path, types: Sequence[str]) -> str:
+    """Keys, patients by type, rows."""
+    looked = {name: [_looked(path) for path in reference_paths(name)] for name in types}
+    found = ["$.resourceType", "$.id", "$.meta.versionId", "$.meta.lastUpdated"]
+    found += dict.fromkeys(one.path for ways in looked.values() for one in ways)
+    key = {path: f"keys[{number}]" for number, path in enumerate(found, start=1)}
+    patients = {}
+    for name, ways in looked.items():
+        own = [f"[{key['$.id']}]"] if name == "Patient" else []
+        patients[name] = " || ".join([*own, *(_patients(key[one.path], one.within) for one in ways)]) or "[]"
+
+    keys = (
+        f"select json_extract_string(json, {found}) as keys, json::varchar as resource from {_lines(given)}"
+    )
+    return f"""
+        select keys[2] as id, keys[3] as version_id,
+            date_trunc('millisecond', try_cast(keys[4] as timestamptz)) as last_updated,
+            each_once({_by_type("keys[1]", patients)}) as patient_ids,
+            '{DATASTORE_ID}' as datastore_id, '{RUN_ID}' as run_id, resource
+            {", keys[1] as resource_type" if len(types) > 1 else ""}
+        from ({keys})"""
+
+
 def _tuned_query(given: Path, types: Sequence[str]) -> str:
     """From the inside out: keys; the first reference, and whether others may name a patient; ids; rows."""
     looked = {name: [_looked(path) for path in reference_paths(name)] for name in types}
@@ -133,7 +122,7 @@ def _tuned_query(given: Path, types: Sequence[str]) -> str:
         first[name] = key[ways[0].path] if has_first else "null"
         others = ways[has_first:]
         more[name] = " or ".join(f"contains({key[one.path]}, 'Patient/')" for one in others) or "false"
-        lists = (_tuned_patients(key[one.path], one.within) for one in others)
+        lists = (_patients(key[one.path], one.within) for one in others)
         patients[name] = " || ".join(["[first]", *lists])
 
     lines = f"read_ndjson_objects('{given}', maximum_object_size={_LONGEST_LINE}, ignore_errors=true)"
@@ -159,7 +148,7 @@ def _tuned_query(given: Path, types: Sequence[str]) -> str:
         from ({ids})"""
 
 
-def _tuned_patients(key: str, within: str | None) -> str:
+def _patients(key: str, within: str | None) -> str:
     if within is None:
         return f"[patient_of({key})]"
     return f"patients_of(json_extract_string({key}, '{within}'))"

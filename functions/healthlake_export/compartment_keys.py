@@ -20,9 +20,9 @@ from healthlake_export.fhir_r4 import RESOURCE_TYPES
 from healthlake_export.loose_references import loosely_named_patients
 from healthlake_export.patient_compartment import patient_id, reference_paths
 from healthlake_export.resource_keys import (
-    SHORTEST_TOO_DEEP,
     Rejection,
     ResourceKeys,
+    is_any_too_deep,
     is_too_deep,
     is_utf8,
     read_keys,
@@ -85,10 +85,7 @@ class KeyReader:
             return None
         if len(keys) != len(texts):
             return None
-        for begin, end in zip(texts.begins, texts.ends, strict=True):
-            if end - begin >= SHORTEST_TOO_DEEP and is_too_deep(content, begin, end):
-                return None
-        return keys
+        return None if is_any_too_deep(content, texts.begins, texts.ends) else keys
 
 
 @cache

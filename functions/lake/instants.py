@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pyarrow as pa
 
@@ -30,7 +31,7 @@ def milliseconds(instants: Sequence[str | None]) -> pa.Array:
 def _are_in_common_years(instants: Sequence[str | None]) -> bool:
     """Whether no text can be of an instant that Arrow takes and Python does not: a reader that makes Python's
     out of a file's would fail for all of its rows."""
-    texts = [text for text in instants if text is not None]
+    texts = cast(Sequence[str], instants) if None not in instants else [text for text in instants if text]
     return not texts or (min(texts) > _AFTER_THE_FIRST_DAY and max(texts) < _BEFORE_THE_LAST_DAY)
 
 

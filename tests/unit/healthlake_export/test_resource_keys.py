@@ -10,6 +10,7 @@ from healthlake_export.resource_keys import (
     MAX_DEPTH,
     Rejection,
     ResourceKeys,
+    is_any_too_deep,
     is_too_deep,
     is_utf8,
     read_keys,
@@ -134,6 +135,9 @@ def test_the_fewest_bytes_that_nest_too_deeply_are_found(kind: str) -> None:
 def test_any_mix_of_lists_and_objects_is_too_deep_past_the_limit(levels: list[tuple[bytes, bytes]]) -> None:
     text = b"".join(begin for begin, _ in levels) + b"0" + b"".join(end for _, end in reversed(levels))
     assert is_too_deep(text) is (len(levels) > MAX_DEPTH)
+    assert is_any_too_deep(
+        b"{}" + text + b"{}", [0, 2, 2 + len(text)], [2, 2 + len(text), 4 + len(text)]
+    ) is (len(levels) > MAX_DEPTH)
 
 
 FILLING = b'"' + b"x" * 3000 + b'"'
@@ -147,7 +151,9 @@ def test_what_nests_too_deeply_is_found_wherever_it_stands(
 ) -> None:
     begin, end = NESTS[kind]
     levels = 1 + MAX_DEPTH // sum(begin.count(bracket) for bracket in (b"[", b"{"))
-    assert is_too_deep(around[0] + begin * levels + innermost + end * levels + around[1])
+    text = around[0] + begin * levels + innermost + end * levels + around[1]
+    assert is_too_deep(text)
+    assert is_any_too_deep(b"{}" + text, [0, 2], [2, 2 + len(text)])
 
 
 def test_brackets_in_strings_are_not_nesting() -> None:
