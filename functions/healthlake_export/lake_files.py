@@ -173,10 +173,11 @@ class _TypeFile:
         """Write what is held as a row group."""
         self._pack()
         if self._tables:
-            if self._writer is None:
-                self._writer = open_writer(self._upload, viewed_schema(), self._footers)
             rows = pa.concat_tables(_viewed(table) for table, _ in self._tables)
             self._tables = []
+            if self._writer is None:
+                row_bytes = self.held_bytes // rows.num_rows
+                self._writer = open_writer(self._upload, viewed_schema(), self._footers, row_bytes=row_bytes)
             self._writer.write_table(rows, row_group_size=rows.num_rows)
         self.held_bytes = 0
 

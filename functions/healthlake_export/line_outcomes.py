@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from healthlake_export import erasures
 from healthlake_export.change_events import ChangeEvent, event_id
@@ -22,6 +23,8 @@ from healthlake_export.ndjson import Line, LineBlock, OversizedLine
 from healthlake_export.published_ids import IdCollector, OverlapWindow, PublishedIds
 from healthlake_export.quarantine import Quarantine
 from healthlake_export.resource_keys import Rejection, ResourceKeys
+
+_META_LAST_UPDATED = attrgetter("meta.lastUpdated")
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ class LineOutcomes:
         return erasures.names(patient_ids(keys), self._erased) or erasures.refers(line.text, self._erased)
 
     def _keep_ids(self, texts: Sequence[bytes], keys: Sequence[ResourceKeys]) -> None:
-        if self._kept_ids is None or self._overlap.holds_none_of(map(_last_updated, keys)):
+        if self._kept_ids is None or self._overlap.holds_none_of(_instants(keys)):
             return
         for text, key in zip(texts, keys, strict=True):
             if self._overlap.holds(_last_updated(key)):
@@ -154,6 +157,14 @@ class LineOutcomes:
             if self._kept_ids is not None:
                 self._kept_ids.leave_out(change.identity)
         self._lake.leave_out(change.line.offset for change in changes)
+
+
+def _instants(keys: Sequence[ResourceKeys]) -> Iterable[str | None]:
+    """The lastUpdated of each, found in C where all have a meta."""
+    try:
+        return list(map(_META_LAST_UPDATED, keys))
+    except AttributeError:
+        return map(_last_updated, keys)
 
 
 def _last_updated(keys: ResourceKeys) -> str | None:
