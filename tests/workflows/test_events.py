@@ -82,8 +82,12 @@ def test_a_bus_that_takes_nothing_for_long_is_asked_again_by_the_retry_of_the_ra
     hub: Any, refusing: Any
 ) -> None:
     ids = put_patients(hub)
-    tries = RetryPolicy().tries
-    refusing(refusing_first(tries, "ThrottlingException"))
+
+    def refuse(entry: Mapping[str, Any]) -> str | None:
+        gave_up = bool(hub.bench.calls("ProcessRangeFunction"))
+        return "ThrottlingException" if is_about_a_resource(entry) and not gave_up else None
+
+    refusing(refuse)
 
     run = hub.run()
 
