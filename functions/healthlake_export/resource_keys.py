@@ -20,7 +20,7 @@ MAX_DEPTH = 800
 published here give up at about a thousand. The fewer are let through, the more lines are long enough to be
 looked at."""
 
-SHORTEST_TOO_DEEP = 2 * (MAX_DEPTH + 1)
+_SHORTEST_TOO_DEEP = 2 * (MAX_DEPTH + 1)
 """Bytes that so many levels take at least."""
 
 _LIST_BYTES = len("[]")
@@ -134,7 +134,7 @@ def is_any_too_deep(content: bytes, begins: Sequence[int], ends: Sequence[int]) 
     return any(
         is_too_deep(content, begin, end)
         for begin, end in zip(begins, ends, strict=True)
-        if end - begin >= SHORTEST_TOO_DEEP
+        if end - begin >= _SHORTEST_TOO_DEEP
         and end - begin + saved_by_a_list * count(b"[", begin, end - MAX_DEPTH) >= _DEEPEST_OBJECT_BYTES
     )
 
@@ -148,7 +148,7 @@ def is_too_deep(text: bytes, begin: int = 0, end: int | None = None) -> bool:
     """
     end = len(text) if end is None else end
     size = end - begin
-    if size < SHORTEST_TOO_DEEP:
+    if size < _SHORTEST_TOO_DEEP:
         return False
     opened = end - MAX_DEPTH  # behind the last bracket that opens as many close
     lists = text.count(b"[", begin, opened)

@@ -8,36 +8,18 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from local.stepfunctions.pace import Pace
 from local.stepfunctions.workbench import Run, Workbench, function_arn
+from local.testing.held_calls import released
 
 FAST = Pace(delays=0.0, timeouts=0.05)
 HOURS = 3600
 ALL = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Caught"}]
 MORE_THAN_HALF = "x" * 140_000
-
-
-@pytest.fixture
-def held() -> Iterator[threading.Event]:
-    """What the function waits for; set when the test is over."""
-    event = threading.Event()
-    yield event
-    event.set()
-
-
-@contextmanager
-def released(held: threading.Event) -> Iterator[None]:
-    """Lets go what is held before the bench is left, which waits for it."""
-    try:
-        yield
-    finally:
-        held.set()
 
 
 def task(**fields: Any) -> dict[str, Any]:

@@ -7,14 +7,13 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from local.stepfunctions.pace import Pace
 from local.stepfunctions.workbench import Run, Workbench
+from local.testing.held_calls import released
 
 INSTANT = Pace(delays=0.0, timeouts=0.05)
 HOURS = 3600
@@ -52,23 +51,6 @@ def run(definition: dict[str, Any], pace: Pace = INSTANT, **functions: Any) -> R
 
 def intervals(done: Run) -> list[float]:
     return [delay.seconds for delay in done.delays if delay.reason == "retry"]
-
-
-@pytest.fixture
-def held() -> Iterator[threading.Event]:
-    """An event for handlers to wait on, set when the test is over."""
-    event = threading.Event()
-    yield event
-    event.set()
-
-
-@contextmanager
-def released(held: threading.Event) -> Iterator[None]:
-    """Lets go what is held before the bench is left, which waits for it."""
-    try:
-        yield
-    finally:
-        held.set()
 
 
 def test_retry_intervals_grow_by_the_backoff_rate_from_the_first_interval() -> None:
