@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from operator import sub
 from typing import overload
 
@@ -29,6 +30,7 @@ class ByteSpans(Sequence[bytes]):
             return ByteSpans(self.content, self.begins[index], self.ends[index])
         return self.content[self.begins[index] : self.ends[index]]
 
+    @cached_property
     def lengths(self) -> list[int]:
         """How long each part is."""
         return list(map(sub, self.ends, self.begins))

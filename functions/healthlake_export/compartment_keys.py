@@ -85,7 +85,7 @@ class KeyReader:
             return None
         if len(keys) != len(texts):
             return None
-        return None if is_any_too_deep(content, texts.begins, texts.ends) else keys
+        return None if is_any_too_deep(texts) else keys
 
 
 @cache
@@ -123,8 +123,14 @@ def patient_columns(keys: Sequence[ResourceKeys]) -> tuple[list[str], array[int]
     if more:
         return _columns([_with_more(*one, more, known) for one in zip(first, keys, strict=True)])
     if all(first):
-        return first, array("i", range(len(first) + 1))
+        return first, _numbers(1 << len(first).bit_length())[: len(first) + 1]
     return list(filter(None, first)), array("i", accumulate(map(bool, first), initial=0))
+
+
+@cache
+def _numbers(count: int) -> array[int]:
+    """From zero on. Of few counts, to be cut: counting takes longer."""
+    return array("i", range(count))
 
 
 class _PatientIds(dict[str, str]):

@@ -7,6 +7,7 @@ type with the most text when there is too much to hold.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from healthlake_export.resource_keys import Meta, ResourceKeys
 from healthlake_export.run_context import RunContext
 from lake.fhir_files import export_date, file_key
 from lake.fhir_schema import FhirRows, viewed_schema
+from lake.instants import latest
 from lake.parquet_files import ROW_GROUP_BYTES, open_writer
 from lake.s3_upload import S3Upload
 
@@ -72,10 +74,15 @@ class LakeFiles:
         """Hold the row of a line, which `leave_out` may name by its offset."""
         self._file(keys.resourceType).hold(line.text, keys, line.offset)
 
-    def add_block(self, texts: ByteSpans, keys: Sequence[ResourceKeys]) -> None:
-        """Hold the rows of many lines, none of which will be left out."""
-        for resource_type, lines in _by_type(texts, keys).items():
+    def add_block(self, texts: ByteSpans, keys: Sequence[ResourceKeys]) -> datetime | None:
+        """Hold the rows of many lines, none of which will be left out. Returns the instant of the latest
+        version, cut to the millisecond; None when one has none."""
+        of_types = [
             self._file(resource_type).hold_block(*lines)
+            for resource_type, lines in _by_type(texts, keys).items()
+        ]
+        known = [instant for instant in of_types if instant is not None]
+        return max(known) if known and len(known) == len(of_types) else None
 
     def without(self, resource_type: str) -> None:
         """Take note of a line of this type that is no row. A try before this one may have had rows of the
@@ -147,11 +154,13 @@ class _TypeFile:
         if self._line_bytes >= _TABLE_BYTES:
             self._pack()
 
-    def hold_block(self, texts: ByteSpans, keys: Sequence[ResourceKeys]) -> None:
-        """Hold lines that will not be left out."""
+    def hold_block(self, texts: ByteSpans, keys: Sequence[ResourceKeys]) -> datetime | None:
+        """Hold lines that will not be left out; returns the instant of the latest version."""
         self._pack()
-        self._tables.append((self._table(texts, keys), ()))
-        self.held_bytes += sum(texts.lengths())
+        table = self._table(texts, keys)
+        self._tables.append((table, ()))
+        self.held_bytes += sum(texts.lengths)
+        return latest(table["last_updated"].chunk(0))
 
     def leave_out(self, offsets: frozenset[int]) -> bool:
         """Drop held rows; returns whether there were any."""

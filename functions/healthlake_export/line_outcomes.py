@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 
 from healthlake_export import erasures
 from healthlake_export.change_events import ChangeEvent, event_id
@@ -23,8 +22,6 @@ from healthlake_export.ndjson import Line, LineBlock, OversizedLine
 from healthlake_export.published_ids import IdCollector, OverlapWindow, PublishedIds
 from healthlake_export.quarantine import Quarantine
 from healthlake_export.resource_keys import Rejection, ResourceKeys
-
-_META_LAST_UPDATED = attrgetter("meta.lastUpdated")
 
 
 @dataclass(frozen=True)
@@ -94,8 +91,9 @@ class LineOutcomes:
                 self._take_line(line)
         elif self._only_rows:
             self.rows += len(keys)
-            self._lake.add_block(block.texts, keys)
-            self._keep_ids(block.texts, keys)
+            latest = self._lake.add_block(block.texts, keys)
+            if self._kept_ids is not None and not self._overlap.begins_after(latest):
+                self._keep_ids(self._kept_ids, block.texts, keys)
         else:
             for line, key in zip(block.lines(), keys, strict=True):
                 self._take_resource(line, key)
@@ -131,12 +129,10 @@ class LineOutcomes:
     def _is_of_erased(self, line: Line, keys: ResourceKeys) -> bool:
         return erasures.names(patient_ids(keys), self._erased) or erasures.refers(line.text, self._erased)
 
-    def _keep_ids(self, texts: Sequence[bytes], keys: Sequence[ResourceKeys]) -> None:
-        if self._kept_ids is None or self._overlap.holds_none_of(_instants(keys)):
-            return
+    def _keep_ids(self, kept: IdCollector, texts: Sequence[bytes], keys: Sequence[ResourceKeys]) -> None:
         for text, key in zip(texts, keys, strict=True):
             if self._overlap.holds(_last_updated(key)):
-                self._kept_ids.add(event_id(self._datastore_id, key, text))
+                kept.add(event_id(self._datastore_id, key, text))
 
     def _make_room(self, more: int = 0) -> None:
         """Write rows if so many bytes more cannot be held beside them. A row can be left out of the lake
@@ -157,14 +153,6 @@ class LineOutcomes:
             if self._kept_ids is not None:
                 self._kept_ids.leave_out(change.identity)
         self._lake.leave_out(change.line.offset for change in changes)
-
-
-def _instants(keys: Sequence[ResourceKeys]) -> Iterable[str | None]:
-    """The lastUpdated of each, found in C where all have a meta."""
-    try:
-        return list(map(_META_LAST_UPDATED, keys))
-    except AttributeError:
-        return map(_last_updated, keys)
 
 
 def _last_updated(keys: ResourceKeys) -> str | None:

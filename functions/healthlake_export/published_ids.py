@@ -18,6 +18,7 @@ from healthlake_export.change_events import EVENT_ID_BYTES
 
 _BLOCK_IDS = 65_536
 _ROUNDING = timedelta(seconds=1)
+_CUT = timedelta(milliseconds=1)
 
 
 def run_ids_key(run_id: str) -> str:
@@ -107,11 +108,12 @@ class OverlapWindow:
     def holds(self, last_updated: str | None) -> bool:
         """Whether a resource of this lastUpdated can come again. Exports bring resources without one
         every time, and an instant that cannot be read could be any."""
-        return not self.holds_none_of((last_updated,))
-
-    def holds_none_of(self, instants: Iterable[str | None]) -> bool:
-        """Whether `holds` says so of none of them, of which there has to be one."""
         try:
-            return max(map(datetime.fromisoformat, instants)) < self._from  # type: ignore[arg-type]
-        except (TypeError, ValueError):  # there is none, or it has no offset, or is no instant
-            return False
+            return last_updated is None or datetime.fromisoformat(last_updated) >= self._from
+        except (TypeError, ValueError):  # it has no offset, or is no instant
+            return True
+
+    def begins_after(self, latest: datetime | None) -> bool:
+        """Whether `holds` says no of resources of which the latest is this instant, cut to the millisecond;
+        None is one that is not known."""
+        return latest is not None and latest + _CUT <= self._from

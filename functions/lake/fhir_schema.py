@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
-from typing import Any
 
 import pyarrow as pa
 
@@ -49,13 +48,14 @@ def fhir_schema() -> pa.Schema:
 @dataclass(frozen=True)
 class FhirRows:
     """Rows, column by column, all as long. The patients of row n are those in `patients` from
-    `patient_offsets[n]` up to `patient_offsets[n + 1]`; `resources` are UTF-8 of more than twelve bytes."""
+    `patient_offsets[n]` up to `patient_offsets[n + 1]`, which are C ints; `resources` are UTF-8 of more than
+    twelve bytes."""
 
     ids: Sequence[str]
     version_ids: Sequence[str | None]
     last_updated: Sequence[str | None]
     patients: Sequence[str]
-    patient_offsets: Any
+    patient_offsets: array[int]
     resources: Sequence[bytes]
 
     def table(self, datastore_id: str, run_id: str) -> pa.Table:
@@ -63,7 +63,7 @@ class FhirRows:
         rows = len(self.ids)
         texts = _texts(self.resources)
         patients = pa.ListArray.from_arrays(
-            pa.array(self.patient_offsets, pa.int32()),
+            pa.Array.from_buffers(pa.int32(), rows + 1, [None, pa.py_buffer(self.patient_offsets)]),
             pa.array(self.patients, pa.string()),
             type=fhir_schema().field("patient_ids").type,
         )
@@ -105,7 +105,7 @@ def _views(texts: ByteSpans) -> pa.Array:
     Follows «Variable-size Binary View Layout» of the Arrow columnar format: length, first four bytes, number
     of the buffer and place in it, for texts of more than twelve bytes.
     """
-    rows, lengths = len(texts), texts.lengths()
+    rows, lengths = len(texts), texts.lengths
     parts = array("i", bytes(4 * _PARTS * rows))
     parts[0::_PARTS] = array("i", lengths)
     parts[1::_PARTS] = array("i", b"".join([texts.content[begin : begin + 4] for begin in texts.begins]))

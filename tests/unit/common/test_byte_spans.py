@@ -11,7 +11,7 @@ SPANS = ByteSpans(CONTENT, [0, 5, 13], [3, 8, 18])
 def test_parts_are_those_between_their_bounds() -> None:
     assert list(SPANS) == [b"one", b"two", b"three"]
     assert (len(SPANS), SPANS[1], SPANS[-1]) == (3, b"two", b"three")
-    assert SPANS.lengths() == [3, 3, 5]
+    assert SPANS.lengths == [3, 3, 5]
 
 
 def test_some_of_the_parts_lie_in_the_same_bytes() -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.byte_spans import ByteSpans
 from healthlake_export.resource_keys import (
     MAX_DEPTH,
     Rejection,
@@ -111,49 +112,60 @@ def test_many_brackets_that_do_not_nest_pass() -> None:
     assert keys_of(with_member(b'"a":[' + b",".join([b"[{}]"] * 1000) + b"]")).id == "p1"
 
 
-NESTS: dict[str, tuple[bytes, bytes]] = {
-    "lists": (b"[", b"]"),
-    "objects": (b'{"":', b"}"),
-    "lists in objects": (b'{"":[', b"]}"),
+LIST, OBJECT = (b"[", b"]"), (b'{"":', b"}")
+NESTS: dict[str, list[tuple[bytes, bytes]]] = {
+    "lists": [LIST],
+    "objects": [OBJECT],
+    "lists in objects": [OBJECT, LIST],
 }
 
 
+def nested(levels: list[tuple[bytes, bytes]], innermost: bytes) -> bytes:
+    return b"".join(begin for begin, _ in levels) + innermost + b"".join(end for _, end in reversed(levels))
+
+
+def is_found(text: bytes) -> bool:
+    """Both ways, of which one reads many texts and finds what the other does."""
+    spans = ByteSpans(b"{}" + text + b"{}", [0, 2, 2 + len(text)], [2, 2 + len(text), 4 + len(text)])
+    found = is_too_deep(text)
+    assert is_any_too_deep(spans) is found
+    return found
+
+
 @pytest.mark.parametrize("kind", NESTS)
-def test_the_fewest_bytes_that_nest_too_deeply_are_found(kind: str) -> None:
-    begin, end = NESTS[kind]
-    levels = sum(begin.count(bracket) for bracket in (b"[", b"{"))
-    just = -(-MAX_DEPTH // levels)
-    assert not is_too_deep(begin * (MAX_DEPTH // levels) + b"0" + end * (MAX_DEPTH // levels))
-    assert is_too_deep(begin * (just + 1) + b"0" + end * (just + 1))
+@pytest.mark.parametrize("innermost", [LIST, OBJECT, (b"{", b"}")])
+def test_the_fewest_bytes_that_nest_too_deeply_are_found(kind: str, innermost: tuple[bytes, bytes]) -> None:
+    levels = (NESTS[kind] * MAX_DEPTH)[:MAX_DEPTH]
+    value = b"0" if innermost is OBJECT else b""
+    assert not is_found(nested([*levels[1:], innermost], value))
+    assert is_found(nested([*levels, innermost], value))
 
 
 @given(
-    st.lists(
-        st.sampled_from([(b"[", b"]"), (b'{"":', b"}")]), min_size=MAX_DEPTH - 20, max_size=MAX_DEPTH + 20
-    )
+    st.lists(st.sampled_from([LIST, OBJECT]), min_size=MAX_DEPTH - 20, max_size=MAX_DEPTH + 20),
+    st.sampled_from([b"0", b"[]", b'"' + b"]}" * 400 + b'"']),
 )
-def test_any_mix_of_lists_and_objects_is_too_deep_past_the_limit(levels: list[tuple[bytes, bytes]]) -> None:
-    text = b"".join(begin for begin, _ in levels) + b"0" + b"".join(end for _, end in reversed(levels))
-    assert is_too_deep(text) is (len(levels) > MAX_DEPTH)
-    assert is_any_too_deep(
-        b"{}" + text + b"{}", [0, 2, 2 + len(text)], [2, 2 + len(text), 4 + len(text)]
-    ) is (len(levels) > MAX_DEPTH)
-
-
-FILLING = b'"' + b"x" * 3000 + b'"'
+def test_any_mix_of_lists_and_objects_is_too_deep_past_the_limit(
+    levels: list[tuple[bytes, bytes]], innermost: bytes
+) -> None:
+    depth = len(levels) + (innermost == b"[]")
+    assert is_found(nested(levels, innermost)) is (depth > MAX_DEPTH)
 
 
 @pytest.mark.parametrize("kind", NESTS)
-@pytest.mark.parametrize("around", [(b"[", b"," + FILLING + b"]"), (b"[" + FILLING + b",", b"]"), (b"", b"")])
-@pytest.mark.parametrize("innermost", [b"0", FILLING])
+@pytest.mark.parametrize("innermost", [b"0", b'"%b"' % (b"x" * 3000)])
+@given(
+    before=st.integers(0, 4 * MAX_DEPTH),
+    after=st.integers(0, 4 * MAX_DEPTH),
+    beside=st.integers(0, 150),
+    levels=st.integers(MAX_DEPTH - 2, MAX_DEPTH + 2),
+)
 def test_what_nests_too_deeply_is_found_wherever_it_stands(
-    kind: str, around: tuple[bytes, bytes], innermost: bytes
+    kind: str, innermost: bytes, before: int, after: int, beside: int, levels: int
 ) -> None:
-    begin, end = NESTS[kind]
-    levels = 1 + MAX_DEPTH // sum(begin.count(bracket) for bracket in (b"[", b"{"))
-    text = around[0] + begin * levels + innermost + end * levels + around[1]
-    assert is_too_deep(text)
-    assert is_any_too_deep(b"{}" + text, [0, 2], [2, 2 + len(text)])
+    chain = nested((NESTS[kind] * levels)[: levels - 1], innermost)
+    text = b'["%b",%b%b,"%b"]' % (b"x" * before, b"[]," * beside, chain, b"x" * after)
+    assert is_found(text) is (levels > MAX_DEPTH)
 
 
 def test_brackets_in_strings_are_not_nesting() -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lake.instants import milliseconds
+from lake.instants import latest, milliseconds
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -37,3 +37,12 @@ def test_an_instant_that_python_cannot_hold_is_null_so_that_readers_in_python_do
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z"])
 def test_the_first_and_the_last_instant_are_kept(text: str) -> None:
     assert milliseconds([text]).to_pylist() == [datetime.fromisoformat(text)]
+
+
+def test_the_latest_is_known_where_every_instant_is() -> None:
+    assert latest(milliseconds(["2026-11-20T12:00:00Z", "2026-11-20T12:00:00.0009Z"])) == NOON
+    assert latest(milliseconds(["1600-01-01T00:00:00Z", "2026-11-20T12:00:00Z"])) == NOON
+    assert latest(milliseconds(["2026-11-20T12:00:00Z", "2027-01-01T00:00:00Z"]).slice(0, 1)) == NOON
+    assert latest(milliseconds(["2026-11-20T12:00:00Z", None])) is None
+    assert latest(milliseconds(["2026-11-20T12:00:00Z", "soon"])) is None
+    assert latest(milliseconds([])) is None

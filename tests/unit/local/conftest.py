@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -166,7 +167,7 @@ class Written:
     def lake_file(self, run_id: str, index: int, rows: int) -> None:
         """A file of the lake with so many rows of patients."""
         texts = [b'{"resourceType":"Patient"}'] * rows
-        columns = FhirRows(["p"] * rows, ["1"] * rows, [None] * rows, [], [0] * (rows + 1), texts)
+        columns = FhirRows(["p"] * rows, ["1"] * rows, [None] * rows, [], array("i", [0] * (rows + 1)), texts)
         content = io.BytesIO()
         with open_writer(content, fhir_schema()) as writer:
             writer.write_table(columns.table(DATASTORE_ID, run_id))
