@@ -77,7 +77,7 @@ class LineOutcomes:
             self._take_line(part)
         else:
             self._reject(part, Rejection.TOO_LONG)
-        self._make_room()  # for the next line is read before it comes here
+        self._make_room(part.length)  # the next one is read before it comes here, and often is as long
 
     def finish(self) -> None:
         """Wait until the event of every row is accepted or refused; the counts are final then."""
@@ -134,7 +134,7 @@ class LineOutcomes:
             if self._overlap.holds(_last_updated(key)):
                 kept.add(event_id(self._datastore_id, key, text))
 
-    def _make_room(self, more: int = 0) -> None:
+    def _make_room(self, more: int) -> None:
         """Write rows if so many bytes more cannot be held beside them. A row can be left out of the lake
         until it is written: its event is accepted or refused by then."""
         if self._lake.is_full_with(more):
