@@ -13,6 +13,7 @@ from bench.same_table import DATASTORE_ID, RUN_ID
 from bench.stubbed_services import OWNER, FileS3, Table, stubbed_events
 from bench.timed_work import Prepare, Work, main
 from common.byte_spans import ByteSpans
+from common.retry_policy import RetryPolicy
 from common.units import MEBIBYTE
 from healthlake_export import process_range, range_processing
 from healthlake_export.byte_ranges import ExportedObject, cut_into_ranges
@@ -22,7 +23,6 @@ from healthlake_export.ndjson import LineBlock, RangeLines
 from healthlake_export.object_bytes import CHUNK_BYTES
 from healthlake_export.range_processing import RangeProcessor
 from healthlake_export.resource_keys import ResourceKeys
-from healthlake_export.retry_policy import RetryPolicy
 from healthlake_export.run_context import RunContext
 from healthlake_export.settings import ExportSettings
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from healthlake_export.conditional_writes import CONFLICT_POLICY, condition_holds
-from healthlake_export.retry_policy import RetryPolicy
+from common.conditional_writes import CONFLICT_POLICY, condition_holds
+from common.retry_policy import RetryPolicy
+from common.table_values import attribute, number
 from healthlake_export.table_keys import event_grant_key, granted_events_key
-from healthlake_export.table_values import attribute, number
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

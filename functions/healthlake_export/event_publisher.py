@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from common.refusals import naming_the_action
+from common.retry_policy import RetryPolicy
 from healthlake_export.change_events import MAX_BATCH_BYTES, ChangeEvent, PutEventsBatch
 from healthlake_export.errors import EventsNotAccepted
-from healthlake_export.retry_policy import RetryPolicy
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient

@@ -7,13 +7,14 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING
 
+from common.conditional_writes import CONFLICT_POLICY, condition_holds
 from common.names import camel_case
-from healthlake_export.conditional_writes import CONFLICT_POLICY, condition_holds, owned_by
+from common.retry_policy import RetryPolicy
+from common.table_values import attributes, plain
 from healthlake_export.errors import RunSuperseded
-from healthlake_export.retry_policy import RetryPolicy
 from healthlake_export.run_context import RunContext
+from healthlake_export.run_ownership import owned_by
 from healthlake_export.table_keys import ledger_key, ledger_partition, state_key
-from healthlake_export.table_values import attributes, plain
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -11,12 +11,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from common import aws_clients
 from common.errors import HubError
 from common.observability import lambda_entry, logger, presentable
+from common.retry_policy import RetryPolicy
 from common.time_limit import before_timeout
 from healthlake_export.byte_ranges import ByteRange
 from healthlake_export.errors import RangeTimedOut
 from healthlake_export.range_failures import RangeFailures
 from healthlake_export.range_processing import RangeProcessor
-from healthlake_export.retry_policy import RetryPolicy
 from healthlake_export.run_context import RunContext
 from healthlake_export.settings import export_settings
 

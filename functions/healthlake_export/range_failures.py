@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from common.errors import HubError
+from common.table_values import attributes, number, text
 from healthlake_export.table_keys import failure_key, ledger_key, ledger_partition
-from healthlake_export.table_values import attributes, number, text
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

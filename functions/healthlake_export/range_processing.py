@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from common.instants import format_instant
+from common.retry_policy import RetryPolicy
 from healthlake_export import erasures
 from healthlake_export.byte_ranges import ByteRange, ExportedObject
 from healthlake_export.change_events import CHANGED, EVENT_ID_BYTES, SNAPSHOT, ChangeEventFormat
@@ -22,7 +23,6 @@ from healthlake_export.object_bytes import ObjectBytes
 from healthlake_export.published_id_objects import load_ids, save_range_ids
 from healthlake_export.published_ids import IdCollector, OverlapWindow, PublishedIds
 from healthlake_export.quarantine import Quarantine
-from healthlake_export.retry_policy import RetryPolicy
 from healthlake_export.run_context import RunContext
 from healthlake_export.settings import ExportSettings
 

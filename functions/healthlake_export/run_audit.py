@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from common.table_values import attributes, plain
 from healthlake_export.run_context import RunContext, RunIdentity
 from healthlake_export.table_keys import run_key
-from healthlake_export.table_values import attributes, plain
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -17,13 +17,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from healthlake_export.conditional_writes import condition_holds, owned_by
+from common.conditional_writes import condition_holds
+from common.table_values import attribute
 from healthlake_export.datastore_state import DatastoreState
 from healthlake_export.run_audit import completed_run, read_run, run_that_begins, run_that_never_began
 from healthlake_export.run_context import RunContext, RunIdentity
+from healthlake_export.run_ownership import owned_by
 from healthlake_export.run_progress import NO_PROGRESS, RunProgress
 from healthlake_export.table_keys import outbox_key, outbox_partition, state_key
-from healthlake_export.table_values import attribute
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

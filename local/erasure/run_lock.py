@@ -13,8 +13,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from common.conditional_writes import condition_holds
 from common.instants import format_instant
-from healthlake_export.conditional_writes import condition_holds
 from healthlake_export.erasures import lock_owner
 from healthlake_export.table_keys import state_key
 

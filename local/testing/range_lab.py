@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
+from common.retry_policy import RetryPolicy
 from healthlake_export.byte_ranges import ByteRange, ExportedObject, cut_into_ranges
 from healthlake_export.change_events import event_id
 from healthlake_export.ledger import Ledger, LedgerItem
 from healthlake_export.range_processing import RangeProcessor
 from healthlake_export.reconciliation import Totals, reconcile
 from healthlake_export.resource_keys import ResourceKeys, read_keys
-from healthlake_export.retry_policy import RetryPolicy
 from healthlake_export.run_context import RunContext
 from healthlake_export.settings import ExportSettings
 from local.testing.fake_services import FakeBus, FakeS3, FakeTable

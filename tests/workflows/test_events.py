@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from common.retry_policy import RetryPolicy
 from healthlake_export import process_range
-from healthlake_export.retry_policy import RetryPolicy
 from local.testing.exported_content import export_instead, read_object
 from local.testing.range_lab import patient
 from local.testing.refusing_bus import Refusal, bus_refusing

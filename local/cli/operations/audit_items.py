@@ -9,8 +9,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from common.table_values import plain
 from healthlake_export.table_keys import run_key
-from healthlake_export.table_values import plain
 from local.cli.errors import CommandError
 
 # «BatchGetItem» of the Amazon DynamoDB API Reference: keys in a request.

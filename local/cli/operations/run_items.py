@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from common.table_values import plain
 from healthlake_export.errors import ReconciliationFailed
 from healthlake_export.ledger import LedgerItem
 from healthlake_export.reconciliation import require_outcomes
 from healthlake_export.table_keys import ledger_partition
-from healthlake_export.table_values import plain
 
 SUMMED = ("lines", "rows", "published", "batched", "repeated", "quarantined", "withheld")
 

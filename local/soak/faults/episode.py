@@ -20,7 +20,7 @@ from unittest.mock import patch
 import pytest
 from botocore.retries.standard import ExponentialBackoff
 
-from healthlake_export.retry_policy import RetryPolicy
+from common.retry_policy import RetryPolicy
 from local.soak.faults.disorder import Disorder, moody_bus, time_passing
 from local.soak.faults.mortal import Mortality, calls_watched
 from local.soak.faults.verdict import problems

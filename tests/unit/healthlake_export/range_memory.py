@@ -20,10 +20,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from common import aws_clients, observability
+from common.retry_policy import RetryPolicy
 from healthlake_export import process_range
 from healthlake_export.byte_ranges import ExportedObject, cut_into_ranges
 from healthlake_export.range_processing import RangeProcessor
-from healthlake_export.retry_policy import RetryPolicy
 from healthlake_export.run_context import RunContext
 from healthlake_export.settings import ExportSettings
 

@@ -7,11 +7,11 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from common.retry_policy import RetryPolicy
 from healthlake_export.change_events import Change, ChangeEvent
 from healthlake_export.errors import EventsNotAccepted
 from healthlake_export.event_publisher import IN_FLIGHT, EventPublisher, Outcome, send_events
 from healthlake_export.ndjson import LinePlace
-from healthlake_export.retry_policy import RetryPolicy
 
 Answer = Callable[[list[str]], dict[str, Any]]
 

@@ -4,8 +4,8 @@ from typing import Any, cast
 
 import pytest
 
+from common.retry_policy import RetryPolicy
 from healthlake_export.ledger import Ledger, LedgerItem
-from healthlake_export.retry_policy import RetryPolicy
 from local.testing.fake_services import FakeTable
 from local.testing.range_lab import ARN, KEY, RUN, Lab, patient
 

@@ -16,10 +16,10 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from common.table_values import attributes
 from healthlake_export.byte_ranges import ByteRange
 from healthlake_export.ledger import LedgerItem
 from healthlake_export.table_keys import ledger_key, run_key
-from healthlake_export.table_values import attributes
 from lake.fhir_files import export_date, file_key
 from lake.fhir_schema import FhirRows, fhir_schema
 from lake.parquet_files import open_writer

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from healthlake_export.conditional_writes import condition_holds
-from healthlake_export.retry_policy import RetryPolicy
+from common.conditional_writes import condition_holds
+from common.retry_policy import RetryPolicy
 
 
 def refusal(code: str, *reasons: str) -> ClientError:

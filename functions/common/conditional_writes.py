@@ -7,15 +7,10 @@ conflicts: a write that meets a transaction on the same item is refused, which t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from healthlake_export.retry_policy import RetryPolicy
-from healthlake_export.table_keys import state_key
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+from common.retry_policy import RetryPolicy
 
 CONFLICT_POLICY = RetryPolicy(tries=12, first_wait=0.05, longest_wait=2.0)
 
@@ -33,8 +28,8 @@ _FOR_NOW = frozenset(
 def condition_holds(write: Callable[[], object], policy: RetryPolicy = CONFLICT_POLICY) -> bool:
     """Make a conditional write or transaction; False when its condition did not hold.
 
-    Every child of the map checks the same state item, so conflicts are normal. After the last try the
-    refusal is let through.
+    Conflicts are normal where many check the same item, as every child of the export's map does. After the
+    last try the refusal is let through.
     """
     for failures in range(1, policy.tries + 1):
         try:
@@ -55,16 +50,3 @@ def _refusal_codes(error: ClientError) -> set[str]:
     """The error's code and, of a cancelled transaction, the codes of its reasons."""
     reasons = error.response.get("CancellationReasons", [])
     return {error.response["Error"]["Code"], *(reason.get("Code", "None") for reason in reasons)}
-
-
-def owned_by(table: str, datastore_id: str, execution_arn: str) -> TransactWriteItemTypeDef:
-    """The part of a transaction that refuses it unless the execution owns the run lock."""
-    return {
-        "ConditionCheck": {
-            "TableName": table,
-            "Key": state_key(datastore_id),
-            "ConditionExpression": "#owner = :owner",
-            "ExpressionAttributeNames": {"#owner": "owner"},
-            "ExpressionAttributeValues": {":owner": {"S": execution_arn}},
-        }
-    }
