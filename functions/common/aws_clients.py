@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_healthlake import HealthLakeClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
@@ -37,7 +38,17 @@ _CONFIG = Config(
 )
 
 
-_SERVICES = ("dynamodb", "events", "healthlake", "s3", "sqs", "stepfunctions")
+_SERVICES = (
+    "dynamodb",
+    "dynamodbstreams",
+    "events",
+    "healthlake",
+    "lambda",
+    "pipes",
+    "s3",
+    "sqs",
+    "stepfunctions",
+)
 
 _making = Lock()
 
@@ -100,6 +111,10 @@ def dynamodb() -> DynamoDBClient:
     return client
 
 
+def dynamodb_streams() -> Any:
+    return _client("dynamodbstreams")
+
+
 def events() -> EventBridgeClient:
     client: EventBridgeClient = _client("events")
     return client
@@ -108,6 +123,15 @@ def events() -> EventBridgeClient:
 def healthlake() -> HealthLakeClient:
     client: HealthLakeClient = _client("healthlake")
     return client
+
+
+def functions() -> LambdaClient:
+    client: LambdaClient = _client("lambda")
+    return client
+
+
+def pipes() -> Any:
+    return _client("pipes")
 
 
 def s3() -> S3Client:

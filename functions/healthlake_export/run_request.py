@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from common.errors import InvalidInput
+from common.input_fields import flag_field, name_field, require_known_fields
 from common.instants import parse_instant
 from healthlake_export.fhir_r4 import RESOURCE_TYPES
 
 _FIELDS = ("types", "since", "until", "full", "startedBy", "acceptErrors")
 _LONGEST_NAME = 64
-_NAME = re.compile(r"[\w.@:/ -]{1,64}", re.ASCII)
 
 SCHEDULE = "schedule"
 """What the template's schedule says of itself in `startedBy`."""
@@ -48,19 +47,14 @@ class RunRequest:
 
 def parse_run_request(request: Any) -> RunRequest:
     """The request in an execution's input; raises `InvalidInput` naming the field and what it takes."""
-    if not isinstance(request, dict):
-        raise InvalidInput("The input must be a JSON object, such as {}.")
-    unknown = sorted(str(name) for name in request if name not in _FIELDS)
-    if unknown:
-        name = unknown[0][:_LONGEST_NAME]
-        raise InvalidInput(f"The input has the unknown field {name!r}; known are {', '.join(_FIELDS)}.")
+    request = require_known_fields(request, _FIELDS)
     parsed = RunRequest(
         types=_types(request.get("types")),
         since=_instant("since", request.get("since")),
         until=_instant("until", request.get("until")),
-        full=_flag("full", request.get("full")),
-        started_by=_name("startedBy", request.get("startedBy")),
-        accept_errors=_flag("acceptErrors", request.get("acceptErrors")),
+        full=flag_field("full", request.get("full")),
+        started_by=name_field("startedBy", request.get("startedBy")),
+        accept_errors=flag_field("acceptErrors", request.get("acceptErrors")),
     )
     if parsed.full and (parsed.since or parsed.until):
         raise InvalidInput("The input asks for 'full' and for a window ('since' or 'until'): choose one.")
@@ -98,21 +92,3 @@ def _instant(name: str, value: Any) -> datetime | None:
         raise InvalidInput(
             f'The input\'s {name!r} must be a time with its offset, such as "2026-01-31T00:00:00Z".'
         ) from None
-
-
-def _name(field: str, value: Any) -> str:
-    if value is None:
-        return "unknown"
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise InvalidInput(
-            f"The input's {field!r} must be a name of at most 64 letters, digits, spaces and . _ @ : / -"
-        )
-    return value
-
-
-def _flag(name: str, value: Any) -> bool:
-    if value is None:
-        return False
-    if not isinstance(value, bool):
-        raise InvalidInput(f"The input's {name!r} must be true or false.")
-    return value

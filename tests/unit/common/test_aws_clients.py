@@ -46,10 +46,19 @@ def test_a_service_has_one_client_whichever_threads_ask(made: list[str]) -> None
 
 
 def test_every_service_has_a_client(made: list[str]) -> None:
-    clients = (aws_clients.dynamodb(), aws_clients.events(), aws_clients.healthlake(),
-               aws_clients.s3(), aws_clients.sqs(), aws_clients.stepfunctions())  # fmt: skip
-    names = [client.meta.service_model.service_name for client in clients]
-    assert made == names == ["dynamodb", "events", "healthlake", "s3", "sqs", "stepfunctions"]
+    factories = {
+        "dynamodb": aws_clients.dynamodb,
+        "dynamodbstreams": aws_clients.dynamodb_streams,
+        "events": aws_clients.events,
+        "healthlake": aws_clients.healthlake,
+        "lambda": aws_clients.functions,
+        "pipes": aws_clients.pipes,
+        "s3": aws_clients.s3,
+        "sqs": aws_clients.sqs,
+        "stepfunctions": aws_clients.stepfunctions,
+    }
+    services = [factory().meta.service_model.service_name for factory in factories.values()]
+    assert made == services == list(factories)
 
 
 def test_garbage_is_collected_as_before_once_a_client_is_made(made: list[str]) -> None:
