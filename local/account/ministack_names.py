@@ -49,7 +49,7 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
     # state machines: the store stays ministack's, executions do not
     "ministack.services.stepfunctions": ("handle_request", "_start_execution", "_state_machines"),
     # events, and resources of CloudFormation
-    "ministack.services.eventbridge": ("_dispatch_event",),
+    "ministack.services.eventbridge": ("_dispatch_event", "_dispatch_to_sqs"),
     "ministack.services.cloudformation.provisioners": ("_RESOURCE_HANDLERS", "_cw_metric_alarm_record"),
     # metrics and alarms, and what is measured
     "ministack.services.cloudwatch": (
@@ -67,7 +67,28 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "_store_datum",
         "record_metric",
     ),
-    "ministack.services.sqs": ("_queues", "_refresh_counts"),
+    # queues: moved messages, and one thread at a time
+    "ministack.services.sqs": (
+        "_Err",
+        "_HANDLERS",
+        "_QUERY_COMPAT_CODES",
+        "_act_send_message",
+        "_collect_msgs",
+        "_dlq_sweep",
+        "_ensure_msg_fields",
+        "_expire_retained",
+        "_get_q",
+        "_normalise",
+        "_p",
+        "_queue_by_arn",
+        "_queues",
+        "_queues_lock",
+        "_refresh_counts",
+        "_to_xml",
+        "_xml_resp",
+    ),
+    "ministack.services.kms": ("_resolve_key",),
+    "ministack.services.sns": ("_deliver_to_sqs",),
     # queries: workgroups and records stay ministack's, executions do not; tables and objects are read
     "ministack.services.athena": (
         "_executions",
@@ -77,7 +98,7 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "_workgroups",
     ),
     "ministack.services.glue": ("_batch_update_partition", "_databases", "_partitions", "_tables"),
-    "ministack.services.s3": ("_buckets", "_get_object_data", "_put_object"),
+    "ministack.services.s3": ("_buckets", "_deliver_event_to_sqs", "_get_object_data", "_put_object"),
 }
 
 

@@ -51,6 +51,7 @@ def register_parts(settings: AccountSettings) -> None:
         "stepfunctions": (settings.port,),
         "cloudwatch": (),
         "athena": (),
+        "sqs": (),
     }
     for part in settings.parts:
         import_module(f"local.{part}.registration").register(*arguments[part])

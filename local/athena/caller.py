@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from local.account.caller import Caller as AccountCaller
 from local.account.ministack_names import ministack
 from local.athena.catalog import AccountCatalog
 from local.athena.errors import QueryFailed
@@ -19,36 +20,8 @@ _KMS_KEY = "x-amz-server-side-encryption-aws-kms-key-id"
 
 
 @dataclass(frozen=True)
-class Caller:
-    """The user or role session that sent the request; without a key nobody is checked: the root user, or an
-    account that does not enforce policies."""
-
-    access_key: str
-    region: str
-    account_id: str
-
-    @classmethod
-    def of_this_request(cls) -> Caller:
-        """The caller of the request in whose context this is called."""
-        responses = ministack("ministack.core.responses")
-        enforced = bool(ministack("ministack.app").AUTH)
-        verified: str = ministack("ministack.core.iam_evaluator")._verified_key.get()
-        return cls(verified if enforced else "", responses.get_region(), responses.get_account_id())
-
-    def denied(self, action: str, resource: str) -> str | None:
-        """What Athena says where no policy lets the caller do it, or None where one does."""
-        if not self.access_key:
-            return None
-        found = ministack("ministack.core.iam_evaluator").enforce(
-            self.access_key, action, action.split(":")[0], self.region, resource_arn=resource
-        )
-        if found is None:
-            return None
-        who = getattr(found, "principal_arn", "") or self.access_key
-        return (
-            f"User: {who} is not authorized to perform: {action} on resource: {resource} "
-            f"because no identity-based policy allows the {action} action"
-        )
+class Caller(AccountCaller):
+    """Whoever asks, and the tables that are asked about."""
 
     def glue_arns(self, database: str, table: str) -> Iterable[str]:
         """Catalog, database and table."""

@@ -22,8 +22,10 @@
   TimeoutSeconds and HeartbeatSeconds. `run.delays` has what was asked for.
 - `bench.events` has every entry taken by an event bus, `bench.connect_rule(pattern, target)` delivers the
   matching ones, those of Step Functions status changes included, to a function name or a callable.
-- Leaving the bench stops its executions, pumps and rules, and waits until every call that is under way has
-  ended: none reaches into the bench that is opened next.
+- `bench.moves` runs SQS message-move tasks, at the pace's delays: `moves.pause()` keeps them RUNNING until
+  `moves.resume()`, `moves.wait(arn)` waits for the end of a queue's.
+- Leaving the bench stops its executions, moves, pumps and rules, and waits until every call that is under way
+  has ended: none reaches into the bench that is opened next.
 """
 
 from __future__ import annotations
@@ -45,6 +47,8 @@ import boto3
 from moto import mock_aws
 from moto.sqs.models import Message
 
+from local.sqs import moto_queues
+from local.sqs.moving import MoveTasks
 from local.stepfunctions import api
 from local.stepfunctions.engine import Engine
 from local.stepfunctions.execution import Execution, StateMachine, parse_definition
@@ -118,8 +122,12 @@ class Workbench:
         self._runner = Functions(self.functions, region=REGION, account=ACCOUNT, on_call=self._notice)
         self._changed = threading.Condition()
         self._bus = Bus(self._notice)
+        self.moves = MoveTasks(moto_queues.MotoQueues(), pace=pace.delays, on_move=self._wake_pumps)
         self._doorway = Doorway(
-            states=self._states, on_events=self._bus.put_entries, on_message=self._wake_pumps
+            states=self._states,
+            moves=moto_queues.answering(self.moves),
+            on_events=self._bus.put_entries,
+            on_message=self._wake_pumps,
         )
         self._ambient = service_clients.AmbientClients()
         self.call_faults = CallFaults()
@@ -133,6 +141,7 @@ class Workbench:
         parse_definition(text)
 
     def __enter__(self) -> Workbench:
+        moto_queues.install()
         self._moto.start()
         self._environment.start()
         self._sqs_delay.start()
@@ -148,6 +157,8 @@ class Workbench:
                 left.callback(close)
             left.callback(self._doorway.close)
             left.callback(service_clients.use, None)
+            left.callback(self.moves.join)
+            left.callback(self.moves.reset)
             left.callback(self.engine.join)
             left.callback(self.engine.close)
             left.callback(self._bus.disconnect)

@@ -1,8 +1,8 @@
 """The one place where requests of boto3 clients pass on their way into moto, while a workbench is open.
 
-Step Functions requests go to the bench's engine instead; entries put on event buses and sent messages are
-noticed; requests to services whose in-memory stores check and write in two steps are let through one at a
-time.
+Step Functions requests go to the bench's engine instead, those about message-move tasks to what the bench
+runs them with; entries put on event buses and sent messages are noticed; requests to services whose in-memory
+stores check and write in two steps are let through one at a time.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from moto.core.models import botocore_stubber
@@ -31,10 +31,12 @@ class Doorway:
         self,
         *,
         states: Callable[[str, dict[str, Any]], Answer],
+        moves: Mapping[str, Callable[[dict[str, Any]], Answer]],
         on_events: Callable[[list[dict[str, Any]]], None],
         on_message: Callable[[], None],
     ) -> None:
         self._states = states
+        self._moves = moves
         self._on_events = on_events
         self._on_message = on_message
         self._lock = threading.RLock()
@@ -55,6 +57,8 @@ class Doorway:
         service, action = _service(request.url), _action(request.headers)
         if service == "states":
             return self._states(action, _body(request))
+        if service == "sqs" and action in self._moves:
+            return self._moves[action](_body(request))
         if service in _ONE_AT_A_TIME:
             with self._lock:
                 return self._behind(request)

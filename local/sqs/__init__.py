@@ -1,0 +1,1 @@
+"""SQS message-move tasks, which neither ministack nor moto has."""
