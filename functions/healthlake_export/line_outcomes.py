@@ -69,7 +69,7 @@ class LineOutcomes:
 
     def take(self, part: LineBlock | Line | OversizedLine) -> None:
         """Decide about lines."""
-        self._make_room(part.length)
+        self.make_room(part.length)
         self.line_bytes += part.length
         if isinstance(part, LineBlock):
             self._take_block(part)
@@ -77,7 +77,14 @@ class LineOutcomes:
             self._take_line(part)
         else:
             self._reject(part, Rejection.TOO_LONG)
-        self._make_room(part.length)  # the next one is read before it comes here, and often is as long
+
+    def make_room(self, more: int) -> None:
+        """Write rows if so many bytes more cannot be held beside them. A row can be left out of the lake
+        until it is written: its event is accepted or refused by then."""
+        if self._lake.is_full_with(more):
+            if self._publisher is not None:
+                self._give_up(self._publisher.settle())
+            self._lake.make_room(more)
 
     def finish(self) -> None:
         """Wait until the event of every row is accepted or refused; the counts are final then."""
@@ -133,14 +140,6 @@ class LineOutcomes:
         for text, key in zip(texts, keys, strict=True):
             if self._overlap.holds(_last_updated(key)):
                 kept.add(event_id(self._datastore_id, key, text))
-
-    def _make_room(self, more: int) -> None:
-        """Write rows if so many bytes more cannot be held beside them. A row can be left out of the lake
-        until it is written: its event is accepted or refused by then."""
-        if self._lake.is_full_with(more):
-            if self._publisher is not None:
-                self._give_up(self._publisher.settle())
-            self._lake.make_room(more)
 
     def _give_up(self, refused: Iterable[ChangeEvent]) -> None:
         changes = [change for event in refused for change in event.changes]

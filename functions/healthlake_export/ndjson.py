@@ -119,6 +119,11 @@ class RangeLines:
             if self.lines_end_at >= self._end:
                 return
 
+    @property
+    def ahead(self) -> int:
+        """Bytes of the range behind the lines that were given."""
+        return max(self._end - (self.lines_end_at or self._start), 0)
+
     def _owns(self, block: LineBlock) -> bool:
         """Whether the last of these lines starts in the range, and with it all of them."""
         return block.offset + block.texts.begins[-1] - block.texts.begins[0] < self._end

@@ -114,6 +114,6 @@ class OverlapWindow:
             return True
 
     def begins_after(self, latest: datetime | None) -> bool:
-        """Whether `holds` says no of resources of which the latest is this instant, cut to the millisecond;
-        None is one that is not known."""
-        return latest is not None and latest + _CUT <= self._from
+        """Whether it is certain that `holds` says no of resources of which the latest is this instant, cut to
+        the millisecond; None is one that is not known."""
+        return latest is not None and latest <= self._from - _CUT

@@ -90,6 +90,8 @@ class RangeProcessor:
         )
         for part in lines.blocks():
             outcomes.take(part)
+            # The next one is read before it is taken, and mostly is as long.
+            outcomes.make_room(min(part.length, lines.ahead))
             del part  # it may be as long as the next one, and both would be held
         outcomes.finish()
         quarantined = quarantine.close()

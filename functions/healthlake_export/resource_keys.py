@@ -148,10 +148,11 @@ def is_too_deep(text: bytes, begin: int = 0, end: int | None = None) -> bool:
     """Whether `text` from `begin` to `end`, which has to be valid JSON, nests deeper than `MAX_DEPTH`.
 
     The decoder's own limit differs between Python versions. Counting brackets is quick, but on long texts
-    it takes half as long as decoding: only closing ones are counted, and none of the first `_UNREAD` bytes.
-    If the deepest place is among those, each level takes two of them, or one and a bracket that is counted.
-    If it is behind them, every level's closing bracket is too: a list's is counted, and an object takes
-    five bytes, or is counted as well. What is still in doubt is read bracket by bracket.
+    takes nearly as long as decoding: only closing ones are counted, and none of the first `_UNREAD` bytes.
+    If the deepest place is among those, each level takes two of them, but for lists that end behind them:
+    where those are few, that makes `MAX_DEPTH` levels at most, and where they are many, all are counted. If
+    it is behind them, every level's closing bracket is too: a list's is counted, and an object takes five
+    bytes, or is counted as well. What is still in doubt is read bracket by bracket.
     """
     end = len(text) if end is None else end
     size = end - begin

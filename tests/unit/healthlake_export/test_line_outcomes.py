@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +16,8 @@ from healthlake_export import lake_files as range_files
 from healthlake_export import object_bytes
 from healthlake_export.ledger import LedgerItem
 from healthlake_export.run_context import RunContext
-from local.testing.lake_rows import SILENT, lake_files
-from local.testing.range_lab import Lab
+from local.testing.lake_rows import SILENT, exported_lab, lake_files
+from local.testing.range_lab import Lab, patient
 
 # Ids of another run: that there are some makes a run look at every line.
 ONE_BY_ONE = replace(SILENT, previous_ids="runs/run-0/ids")
@@ -31,6 +32,7 @@ INSTANTS = (
     "2020-01-01T00:00:00",
     "0001-01-01T00:00:00+14:00",
     "9999-12-31T23:59:59-14:00",
+    "9999-12-31T23:59:59.999Z",
     "1 January",
     "",
 )
@@ -86,3 +88,59 @@ def test_ids_that_come_again_are_kept_of_blocks_too(instant: str) -> None:
     ]
     content = b"\n".join(texts) + b"\n"
     assert outcome(content, 1 << 20, SILENT) == outcome(content, 1 << 20, ONE_BY_ONE)
+
+
+def test_ids_that_come_again_are_kept_of_a_block_in_which_one_type_is_old() -> None:
+    content = b"".join(
+        json.dumps({"resourceType": kind, "id": "1", "meta": {"lastUpdated": instant}}).encode() + b"\n"
+        for kind, instant in [
+            ("Patient", INSTANTS[4]),
+            ("Observation", INSTANTS[0]),
+            ("Encounter", INSTANTS[4]),
+        ]
+    )
+    assert outcome(content, 1 << 20, SILENT) == outcome(content, 1 << 20, ONE_BY_ONE)
+
+
+@pytest.fixture
+def chunks_before_groups(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], list[int]]:
+    """Runs a range in chunks of 1,000 bytes and row groups of 4,000, and returns how many chunks had been
+    read when each group was written."""
+    monkeypatch.setattr(object_bytes, "CHUNK_BYTES", 1_000)
+    monkeypatch.setattr(range_files, "ROW_GROUP_BYTES", 4_000)
+    read: list[object] = []
+    written: list[int] = []
+    read_chunk, write_group = object_bytes.ObjectBytes.read, range_files._TypeFile.write
+
+    def note_chunk(self: object_bytes.ObjectBytes, *place: int) -> bytes:
+        read.append(place)
+        return read_chunk(self, *place)
+
+    def note_group(self: range_files._TypeFile) -> None:
+        written.append(len(read))
+        write_group(self)
+
+    monkeypatch.setattr(object_bytes.ObjectBytes, "read", note_chunk)
+    monkeypatch.setattr(range_files._TypeFile, "write", note_group)
+
+    def process(content: bytes) -> list[int]:
+        exported_lab(content)
+        return written
+
+    return process
+
+
+def test_a_row_group_is_written_before_the_chunk_is_read_that_would_not_fit(
+    chunks_before_groups: Callable[[bytes], list[int]],
+) -> None:
+    lines = b"".join(patient(number) + b"\n" for number in range(100))
+    assert chunks_before_groups(lines[:8_500])[:2] == [4, 8]
+
+
+@pytest.mark.parametrize("last", [b"", b"\n"])
+def test_the_last_line_is_in_the_row_group_of_those_before_it(
+    last: bytes, chunks_before_groups: Callable[[bytes], list[int]]
+) -> None:
+    lines = b"\n".join(patient(number) for number in range(100, 135)) + last
+    assert 3_500 < len(lines) < 4_000
+    assert chunks_before_groups(lines) == [4]

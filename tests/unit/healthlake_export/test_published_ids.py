@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.instants import parse_instant
 from healthlake_export import published_ids
 from healthlake_export.published_ids import (
     IdCollector,
@@ -82,6 +83,23 @@ def test_ids_split_into_sixteen_bytes_each() -> None:
 )
 def test_the_overlap_holds_what_the_next_run_may_see_again(last_updated: str | None, held: bool) -> None:
     assert OverlapWindow("2026-11-20T10:00:00.000Z", 120).holds(last_updated) is held
+
+
+@pytest.mark.parametrize(
+    ("latest", "certain"),
+    [
+        ("2026-11-20T09:57:58.999Z", True),
+        ("2026-11-20T09:57:59.000Z", False),  # cut, it may be half a millisecond later
+        ("2026-11-20T09:57:59.001Z", False),
+        ("9999-12-31T23:59:59.999Z", False),
+        (None, False),
+    ],
+)
+def test_the_overlap_begins_after_what_is_earlier_however_it_was_cut(
+    latest: str | None, certain: bool
+) -> None:
+    overlap = OverlapWindow("2026-11-20T10:00:00.000500Z", 120)
+    assert overlap.begins_after(None if latest is None else parse_instant(latest)) is certain
 
 
 def test_keys_are_derived_from_run_and_range() -> None:
