@@ -1,0 +1,156 @@
+"""Redrives a queue message by message: each is counted, sent back and deleted, in this order, or goes to
+quarantine and is deleted, in this order. Whenever it stops, a message is in its queue, where it belongs or in
+quarantine, and one that may be in two places counts once.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from common.errors import HubError
+from common.observability import logger, presentable
+from dlq_redrive.aws_failures import named_failure
+from dlq_redrive.dead_letter import DeadLetter, DeadLetterQueue
+from dlq_redrive.dead_letter_quarantine import DeadLetterQuarantine, QuarantinedLetter
+from dlq_redrive.errors import RedriveThrottled
+from dlq_redrive.message_identity import message_identity
+from dlq_redrive.pace import Pace
+from dlq_redrive.quarantine_reasons import Reason
+from dlq_redrive.queue_calls import receive, release
+from dlq_redrive.redrive_counts import RedriveCounts, Redrives
+from dlq_redrive.redrive_decision import Decider, Left
+from dlq_redrive.redrive_tally import Tally
+from dlq_redrive.senders import Sender
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+VISIBILITY_SECONDS = 300
+"""How long what was received stays hidden from others. What has returned stays so for this long too, so that
+the next calls do not meet it."""
+
+_BATCH_SECONDS = VISIBILITY_SECONDS / 2
+"""No message of a batch is begun later than this, so that none is visible again while it is handled."""
+
+MOST_MESSAGES = 1000
+"""Messages that one call takes up at most."""
+
+
+@dataclass
+class CountedRedrive:
+    """One call of the redrive of a queue. `seconds_left` says how long it may go on."""
+
+    queue: DeadLetterQueue
+    sqs: SQSClient
+    counts: RedriveCounts
+    quarantine: DeadLetterQuarantine
+    sender: Sender
+    decider: Decider
+    pace: Pace
+    clock: Callable[[], datetime]
+    seconds_left: Callable[[], float]
+    tally: Tally = field(default_factory=Tally)
+    most_messages: int = MOST_MESSAGES
+    _failed: list[DeadLetter] = field(default_factory=list, init=False)
+    _first_failure: HubError | None = field(default=None, init=False)
+    _must_stop: bool = field(default=False, init=False)
+
+    def run(self) -> Tally:
+        """Take up messages until there are none, the time ends, or a service says «not now».
+
+        Raises the first failure under its name when nothing at all could be moved; else failures are counts.
+        """
+        moved, taken_up = self.tally.moved, self.tally.received
+        try:
+            while self._may_go_on() and self.tally.received - taken_up < self.most_messages:
+                letters = receive(self.sqs, self.queue, VISIBILITY_SECONDS, attempt=str(uuid.uuid4()))
+                self.tally.emptied = not letters
+                if not letters:
+                    break
+                self._handle(letters)
+        finally:
+            release(self.sqs, self.queue, self._failed)
+        if self._first_failure is not None and self.tally.moved == moved:
+            raise self._first_failure
+        return self.tally
+
+    def _may_go_on(self) -> bool:
+        return not self._must_stop and self.seconds_left() > 0
+
+    def _handle(self, letters: list[DeadLetter]) -> None:
+        """Handle a batch in its order. A group stops at its first message that stays, since what follows it
+        must not overtake it."""
+        stopped: set[str] = set()
+        ends = self.seconds_left() - _BATCH_SECONDS
+        for letter in letters:
+            in_order = letter.group_id if self.queue.fifo else None
+            if in_order in stopped or not self._may_go_on() or self.seconds_left() < ends:
+                self._failed.append(letter)
+                continue
+            self.tally.received += 1
+            if not self._settled(letter) and in_order is not None:
+                stopped.add(in_order)
+
+    def _settled(self, letter: DeadLetter) -> bool:
+        """Whether the message has left the queue."""
+        try:
+            return self._redrive(letter)
+        except HubError as error:
+            failure = error
+        except (ClientError, BotoCoreError) as error:
+            failure = named_failure(error)
+        except Exception as error:  # a message that breaks the code must not keep the others from their way
+            failure = presentable(error)
+        name = type(failure).__name__
+        logger().warning("message left", message_id=letter.message_id, error=name, reason=str(failure))
+        self.tally.fail(name)
+        self._failed.append(letter)
+        self._first_failure = self._first_failure or failure
+        self._must_stop = self._must_stop or isinstance(failure, RedriveThrottled)
+        return False
+
+    def _redrive(self, letter: DeadLetter) -> bool:
+        identity = message_identity(self.queue.arn, self.queue.kind, letter)
+        redrives = self.counts.read(identity)
+        decision: Any = self.decider.decide(letter, redrives, self.clock())
+        if decision is Left.RETURNED:
+            self.tally.returned += 1
+            return False
+        if not isinstance(decision, Reason):
+            decision = self._send(decision, letter, identity)
+        if isinstance(decision, Reason):
+            self._quarantine(letter, identity, redrives, decision)
+        else:
+            self._delete(letter)
+            self.tally.redriven += 1
+        return True
+
+    def _send(self, way: Any, letter: DeadLetter, identity: str) -> Reason | None:
+        """Count the redrive of a message and send it back; why it goes to quarantine, if it does."""
+        number = self.counts.count(
+            identity,
+            letter.message_id,
+            most=self.decider.max_redrives,
+            now=self.clock(),
+            failed_at=letter.failed_at(self.queue.kind),
+        )
+        if number is None:
+            return Reason.REDRIVEN_TOO_OFTEN
+        self.pace.wait()
+        return self.sender.send(way, letter, identity, number)
+
+    def _quarantine(self, letter: DeadLetter, identity: str, redrives: Redrives, reason: Reason) -> None:
+        self.quarantine.put(
+            QuarantinedLetter.of(self.queue, letter, identity, redrives, reason, self.clock())
+        )
+        self._delete(letter)
+        self.tally.quarantine(reason.value)
+
+    def _delete(self, letter: DeadLetter) -> None:
+        self.sqs.delete_message(QueueUrl=self.queue.url, ReceiptHandle=letter.receipt_handle)

@@ -1,0 +1,29 @@
+"""Errors of the redrive workflow. The state machine matches them by class name."""
+
+from __future__ import annotations
+
+from common.errors import HubError
+
+
+class RedriveThrottled(HubError):
+    """A service answered «not now» after the SDK's own retries. Worth another try."""
+
+
+class RedriveDenied(HubError):
+    """A permission is missing; the message names the operation and, where it is told, the action."""
+
+
+class KeyDenied(HubError):
+    """The key of an encrypted queue or target cannot be used: no permission, disabled or gone."""
+
+
+class QueueGone(HubError):
+    """A queue does not exist any more."""
+
+
+class TargetGone(HubError):
+    """What a message is bound for does not exist: a function, a state machine, a pipe."""
+
+
+class TargetRefused(HubError):
+    """A target was reached and did not take what was sent back; the message says which and how."""

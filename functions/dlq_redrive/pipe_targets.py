@@ -1,0 +1,57 @@
+"""What a pipe would do with records: its enrichment, then its target.
+
+Follows «DescribePipe» of the Amazon EventBridge Pipes API Reference and «Amazon EventBridge Pipes concepts»
+of the Amazon EventBridge User Guide. A pipe that rewrites its input by a template, or whose target is of
+another kind than these, cannot be stood in for, and what it failed on goes to quarantine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dlq_redrive.arns import is_fifo, parse_arn
+
+_SERVICES = ("lambda", "sqs", "events")
+
+
+@dataclass(frozen=True)
+class PipeTarget:
+    """Where a pipe leads: a function that enriches, if any, and a function, standard queue or bus."""
+
+    arn: str
+    enrichment: str | None = None
+    event_source: str | None = None
+    detail_type: str | None = None
+
+    @property
+    def service(self) -> str:
+        """The target's service."""
+        found = parse_arn(self.arn)
+        return "" if found is None else found.service
+
+
+def read_pipe(described: Mapping[str, Any]) -> PipeTarget | None:
+    """The target in an answer of DescribePipe; None when it cannot be stood in for."""
+    parameters = described.get("TargetParameters", {})
+    bus = parameters.get("EventBridgeEventBusParameters", {})
+    enrichment = described.get("Enrichment") or None
+    rewrites = parameters.get("InputTemplate") or described.get("EnrichmentParameters", {}).get(
+        "InputTemplate"
+    )
+    target = PipeTarget(described["Target"], enrichment, bus.get("Source"), bus.get("DetailType"))
+    if rewrites or target.service not in _SERVICES or is_fifo(target.arn):
+        return None
+    if enrichment is not None and getattr(parse_arn(enrichment), "service", "") != "lambda":
+        return None
+    return None if target.service == "events" and not (target.event_source and target.detail_type) else target
+
+
+def enriched(answer: bytes) -> list[Any]:
+    """What an enrichment answered, one element for each event; what is no list is one event."""
+    found = json.loads(answer)
+    if found is None:
+        return []
+    return found if isinstance(found, list) else [found]

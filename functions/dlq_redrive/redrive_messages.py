@@ -1,0 +1,83 @@
+"""Redrives a bounded number of messages of one queue, one by one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from common import aws_clients
+from common.observability import count, lambda_entry, logger
+from dlq_redrive.arns import Home
+from dlq_redrive.counted_redrive import CountedRedrive
+from dlq_redrive.dead_letter_quarantine import DeadLetterQuarantine
+from dlq_redrive.pace import Pace
+from dlq_redrive.queue_plan import QueuePlan
+from dlq_redrive.redrive_counts import RedriveCounts
+from dlq_redrive.redrive_decision import Decider
+from dlq_redrive.redrive_tally import Tally
+from dlq_redrive.senders import Clients, Sender
+from dlq_redrive.settings import RedriveSettings, redrive_settings
+from dlq_redrive.ways_back import Ways
+
+_LAST_SECONDS = 20.0
+"""What the message that is in hand when the time ends may still take."""
+
+
+def redrive_messages(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Called by the redrive workflow, again and again, with `{"execution", "queue", "totals"}`: the name of
+    the execution, the plan of a queue, and what the call before returned, or null.
+
+    Returns the counts since the execution began, `{received, redriven, quarantined, returned, failed,
+    emptied, failures, reasons}`, and `more`: whether another call may move messages. Raises
+    `RedriveThrottled`, `RedriveDenied`, `KeyDenied`, `QueueGone`, `TargetGone`, `TargetRefused` or
+    `AwsCallFailed` when the call could move nothing; then all messages are where they were.
+    """
+    settings = redrive_settings()
+    plan = QueuePlan.from_state(event["queue"])
+    home = Home.of_function(context.invoked_function_arn)
+    before = Tally.going_on_from(event.get("totals"))
+    moved, quarantined = before.moved, before.quarantined
+    tally = _redrive(settings, plan, home, event["execution"], before, context).run()
+    count(DeadLettersRedriven=tally.moved - moved - (tally.quarantined - quarantined))
+    count(DeadLettersQuarantined=tally.quarantined - quarantined)
+    result = tally.to_result()
+    logger().info("messages redriven", queue=plan.queue.name, execution=event["execution"], **result)
+    return {**result, "more": not tally.emptied and tally.moved > moved}
+
+
+def _redrive(
+    settings: RedriveSettings,
+    plan: QueuePlan,
+    home: Home,
+    execution: str,
+    tally: Tally,
+    context: LambdaContext,
+) -> CountedRedrive:
+    queue = plan.queue
+    sqs, dynamodb = aws_clients.sqs(), aws_clients.dynamodb()
+    clients = Clients(
+        sqs=sqs,
+        events=aws_clients.events(),
+        functions=aws_clients.functions(),
+        executions=aws_clients.stepfunctions(),
+        streams=aws_clients.dynamodb_streams(),
+        pipes=aws_clients.pipes(),
+    )
+    ways = Ways(queue, home, settings.bus, plan.destination_arn)
+    return CountedRedrive(
+        queue=queue,
+        sqs=sqs,
+        counts=RedriveCounts(dynamodb, settings.table, queue.name, execution),
+        quarantine=DeadLetterQuarantine(aws_clients.s3(), settings.bucket),
+        sender=Sender(clients, queue),
+        decider=Decider(ways, plan.max_redrives, settings.quarantine_after, execution),
+        pace=Pace(plan.messages_per_second),
+        clock=lambda: datetime.now(UTC),
+        seconds_left=lambda: context.get_remaining_time_in_millis() / 1000 - _LAST_SECONDS,
+        tally=tally,
+    )
+
+
+lambda_handler = lambda_entry(redrive_messages)
