@@ -22,6 +22,7 @@ from moto.sqs.exceptions import SQSException
 from moto.sqs.models import Queue, SQSBackend, sqs_backends
 from moto.sqs.responses import SQSResponse
 
+from local.sqs import moto_counts
 from local.sqs.move_tasks import NO_QUEUE, MoveFailed, MoveRefused, QueueFacts
 from local.sqs.moving import MoveTasks, Waiting
 from local.stepfunctions.patching import original, replace
@@ -99,6 +100,7 @@ def answering(tasks: MoveTasks) -> Mapping[str, Callable[[Mapping[str, Any]], An
 def install() -> None:
     """Let dead messages know where they came from, and one thread at a time change queues; doing it again
     changes nothing. Raises PrivateNameMissingError when moto lacks a name that is replaced."""
+    moto_counts.install()
     replace(Queue, "add_message", _holding(_add_message))
     replace(SQSBackend, "receive_message", _receive)
     replace(SQSResponse, "receive_message", _showing_origins)

@@ -39,6 +39,7 @@ NO_ORIGIN = "CouldNotDetermineMessageSource"
 DENIED = "AccessDenied"
 KEY_DENIED = "KMS.AccessDeniedException"
 TOOK_TOO_LONG = "TaskTimedOut"
+BROKEN = "InternalError"
 
 _ARN = re.compile(r"arn:[^:]+:sqs:[^:]+:\d{12}:[^:/]+")
 _STEPS_PER_SECOND = 50

@@ -7,6 +7,7 @@ process ends both.
 from __future__ import annotations
 
 import contextvars
+import logging
 import threading
 import time
 import uuid
@@ -18,6 +19,8 @@ from typing import Any, Protocol
 from local.sqs import move_tasks as rules
 from local.sqs.move_tasks import MoveFailed, MoveRefused, MoveRequest, MoveTask, QueueFacts
 from local.stepfunctions.work_threads import WorkThreads
+
+logger = logging.getLogger("local.sqs")
 
 Denied = Callable[[str, str], str | None]
 """Told an action and a resource: why whoever started the task may not do it, or None."""
@@ -186,6 +189,10 @@ class MoveTasks:
         try:
             while self._step(task_id, run):
                 pass
+        except Exception:
+            # a task that nobody works on must not keep the queue from having another
+            logger.exception("a message-move task broke off")
+            self._end(task_id, rules.FAILED, rules.BROKEN)
         finally:
             with self._lock:
                 self._runs.pop(task_id, None)
@@ -201,7 +208,7 @@ class MoveTasks:
             return self._end(task_id, rules.CANCELLED)
         if self._clock() - task.started / 1000 >= rules.LONGEST_SECONDS:
             return self._end(task_id, rules.FAILED, rules.TOOK_TOO_LONG)
-        count, seconds = task.step()
+        begun, (count, seconds) = time.monotonic(), task.step()
         left = count if self.arrivals_too else min(count, task.to_move - task.moved)
         try:
             moved = self._move_some(task, run.denied, left)
@@ -209,7 +216,7 @@ class MoveTasks:
             return self._end(task_id, rules.FAILED, failure.reason)
         if moved < left or (not self.arrivals_too and task.moved + moved >= task.to_move):
             return self._end(task_id, rules.COMPLETED)
-        run.stop.wait(seconds * self._pace)
+        run.stop.wait(max(0.0, seconds * self._pace - (time.monotonic() - begun)))
         return True
 
     def _wait_while_paused(self, run: _Run) -> None:
