@@ -14,9 +14,12 @@ from local.testing.metric_reader import STACK, metrics_of_alarm, nobody_sends, s
 from local.testing.template_reader import Expanded, references, statements, text
 
 
+MOST_METRICS = 10
+
+
 def findings(expanded: Expanded, own: set[str]) -> list[str]:
     """What is wrong with the alarms, one line each."""
-    rules = (_deaf, _mute, _without_words, _badly_timed)
+    rules = (_deaf, _mute, _without_words, _badly_timed, _overloaded)
     alarms = expanded.of_type("AWS::CloudWatch::Alarm")
     found = [
         fault
@@ -59,6 +62,12 @@ def _badly_timed(name: str, alarm: Mapping[str, Any], *_: object) -> Iterator[st
             yield f"{name} has a period that CloudWatch refuses"
 
 
+def _overloaded(name: str, alarm: Mapping[str, Any], *_: object) -> Iterator[str]:
+    """Amazon CloudWatch User Guide, «Limits that apply to alarms based on metric math expressions»."""
+    if len(metrics_of_alarm(alarm)) > MOST_METRICS:
+        yield f"{name} adds up more metrics than CloudWatch takes"
+
+
 def _unwatched(expanded: Expanded) -> Iterator[str]:
     """Queues that take failures without an alarm of their own, and functions that may be throttled unseen."""
     watched = [
@@ -71,7 +80,12 @@ def _unwatched(expanded: Expanded) -> Iterator[str]:
         tagged = any(tag["Key"] == "redrive-kind" for tag in queue.get("Tags", []))
         if watched.count(name) != tagged:
             yield f"{name} has {watched.count(name)} alarms"
-    throttled = references(expanded.properties("FunctionsThrottledAlarm"))
+    throttled = {
+        resource
+        for alarm in expanded.of_type("AWS::CloudWatch::Alarm").values()
+        if {metric.name for metric in metrics_of_alarm(alarm)} == {"Throttles"}
+        for resource in references(alarm)
+    }
     for name in expanded.of_type("AWS::Lambda::Function").keys() - throttled:
         yield f"{name} may be throttled unseen"
 
@@ -95,10 +109,11 @@ def test_metrics_of_two_stacks_are_kept_apart(template: dict[str, Any]) -> None:
     assert text(variables["POWERTOOLS_SERVICE_NAME"]) == STACK
 
 
-def test_every_ending_of_a_run_that_is_no_success_sets_off_the_alarm_on_failed_runs(
-    expanded: Expanded,
+@pytest.mark.parametrize("alarm_name", ["ExportFailedAlarm", "RedriveFailedAlarm"])
+def test_every_ending_that_is_no_success_sets_off_the_alarm_on_failed_executions(
+    expanded: Expanded, alarm_name: str
 ) -> None:
-    alarm = expanded.properties("ExportFailedAlarm")
+    alarm = expanded.properties(alarm_name)
     assert {metric.name for metric in metrics_of_alarm(alarm)} == {
         "ExecutionsFailed",
         "ExecutionsTimedOut",
@@ -173,6 +188,9 @@ def _without(resource: str) -> Callable[[dict[str, Any]], None]:
 
 
 OTHER_DIMENSION = [{"Name": "Service", "Value": {"Ref": "AWS::StackName"}}]
+A_METRIC = {
+    "MetricStat": {"Period": 300, "Metric": {"Namespace": "AWS/Events", "MetricName": "ThrottledRules"}}
+}
 A_TOPIC = [{"Name": "QueueName", "Value": {"Ref": "AlarmTopic"}}]
 
 
@@ -216,6 +234,10 @@ A_TOPIC = [{"Name": "QueueName", "Value": {"Ref": "AlarmTopic"}}]
         (
             _change("FunctionsThrottledAlarm", "Metrics", []),
             "PlanRangesFunction may be throttled unseen",
+        ),
+        (
+            _change("FunctionsThrottledAlarm", "Metrics", [A_METRIC] * 11),
+            "FunctionsThrottledAlarm adds up more metrics than CloudWatch takes",
         ),
     ],
 )
