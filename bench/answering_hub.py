@@ -1,6 +1,7 @@
 """AWS as the functions meet it in the run that the sample events tell of, without the work that it does.
 
-Every call has its answer ready, and nothing changes: each start of a function finds the same run.
+Every call has its answer ready, and nothing changes: each start of a function finds the same run and the same
+dead letter.
 """
 
 from __future__ import annotations
@@ -8,15 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from healthlake_export.ledger import LedgerItem
 from healthlake_export.task_callbacks import attempt_of
+from local.testing.mocked_hub import STACK
 from local.testing.run_of_noon import FIRST_ID, JOB, PATIENTS, PATIENTS_KEY, SECOND_ID, STORE
 from local.testing.sample_events import sample
 
@@ -24,7 +27,9 @@ HOST = "127.0.0.1"
 RUN = "run-of-noon"
 EXECUTION = f"arn:aws:states:us-east-1:123456789012:execution:healthlake-hub-export:{RUN}"
 TASK_TOKEN = "AQCEAAAAKgAAAAMAAAAAAAAAAeTaskTokenOfTheRunOfNoon"  # noqa: S105
-RANGE = sample("range_of_patients")["range"]
+RANGE = sample("healthlake_export/range_of_patients")["range"]
+DEAD_LETTERS = sample("dlq_redrive/dead_letters_planned")["queue"]
+_DEAD_LETTER = "e2d6d2d5-0c2a-4d0f-9c4f-3a1f0e4d8b11"
 
 OBJECTS: Mapping[str, bytes] = {
     PATIENTS_KEY: PATIENTS,
@@ -68,6 +73,7 @@ class Hub:
     """What the services answer; `phase` is how far the run's export is."""
 
     phase: str
+    _deleted: threading.Event = field(default_factory=threading.Event)
 
     def answer(self, method: str, target: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """The answer to a request: `target` is the operation of services that name it in a header."""
@@ -85,17 +91,38 @@ class Hub:
             return self._dynamodb(operation, request)
         if operation == "PutEvents":
             return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"} for _ in request["Entries"]]}
-        if operation == "SendMessage":
-            digest = hashlib.md5(request["MessageBody"].encode(), usedforsecurity=False).hexdigest()
-            return {"MessageId": "1", "MD5OfMessageBody": digest}
+        if service == "AmazonSQS":
+            return self._sqs(operation, request)
         if operation == "DescribeExecution":
             return {"executionArn": EXECUTION, "status": "ABORTED", "startDate": 1772366400.0}
         return {"ExportJobPropertiesList": []} if operation == "ListFHIRExportJobs" else {}
 
+    def _sqs(self, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """After the dead letter was deleted the queue is empty once, and has it again for the next start."""
+        if operation == "SendMessage":
+            digest = hashlib.md5(request["MessageBody"].encode(), usedforsecurity=False).hexdigest()
+            return {"MessageId": "1", "MD5OfMessageBody": digest}
+        if operation == "ListQueues":
+            return {"QueueUrls": [DEAD_LETTERS["queueUrl"]]}
+        if operation == "ListQueueTags":
+            return {"Tags": {"redrive-kind": "sqs", "aws:cloudformation:stack-name": STACK}}
+        if operation == "GetQueueAttributes":
+            return {"Attributes": {"QueueArn": DEAD_LETTERS["queueArn"], "ApproximateNumberOfMessages": "1"}}
+        if operation == "DeleteMessage":
+            self._deleted.set()
+        if operation != "ReceiveMessage":
+            return {}
+        if self._deleted.is_set():
+            self._deleted.clear()
+            return {}
+        return {"Messages": [_dead_letter()]}
+
     def _dynamodb(self, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
         if operation == "GetItem":
-            is_state = request["Key"]["sk"]["S"] == "STATE"
-            return {"Item": self._state()} if is_state else {}
+            key = request["Key"]["sk"]["S"]
+            if key.startswith("MESSAGE#"):
+                return {"Item": {"redrives": {"N": "1"}, "messageIds": {"L": [{"S": _DEAD_LETTER}]}}}
+            return {"Item": self._state()} if key == "STATE" else {}
         if operation != "Query":
             return {}
         asked = json.dumps(request["ExpressionAttributeValues"])
@@ -111,6 +138,17 @@ class Hub:
         if self.phase == "EXPORTING":
             attributes |= {**_ALREADY_STARTED, "attempt": attempt_of(TASK_TOKEN), "taskToken": TASK_TOKEN}
         return {name: {"S": value} for name, value in attributes.items()}
+
+
+def _dead_letter() -> Mapping[str, Any]:
+    body, sent = json.dumps({"executionArn": EXECUTION, "attempt": 1}), str(round(time.time() * 1000))
+    return {
+        "MessageId": _DEAD_LETTER,
+        "ReceiptHandle": "1",
+        "Body": body,
+        "MD5OfBody": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
+        "Attributes": {"SentTimestamp": sent, "ApproximateFirstReceiveTimestamp": sent},
+    }
 
 
 def _export_job(method: str) -> Mapping[str, Any]:

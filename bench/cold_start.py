@@ -94,7 +94,7 @@ def phase_of(function: Function) -> str:
 
 def _starts(runtime: Runtime, function: Function, hub: Mapping[str, str]) -> Iterator[Case]:
     """The starts of a function: without tracing, with it, and with it as Lambda has it at first."""
-    event = EVENTS / "healthlake_export" / f"{SAMPLES[function.name][0]}.json"
+    event = EVENTS / f"{SAMPLES[function.name][0]}.json"
     command = [str(runtime.python), "-c", FUNCTION, function.handler, str(event)]
     untraced = {**hub, "PYTHONPATH": runtime.compiled.path(function), "POWERTOOLS_TRACE_DISABLED": "true"}
     traced = {**untraced, "POWERTOOLS_TRACE_DISABLED": "false"}

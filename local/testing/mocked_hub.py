@@ -19,6 +19,7 @@ BUCKET = "hub-bucket"
 LAKE_BUCKET = "hub-lake"
 TABLE = "hub"
 BUS = "hub-events"
+STACK = "hub"
 
 CREDENTIALS: Mapping[str, str] = MappingProxyType(
     {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
@@ -78,4 +79,9 @@ def hub_environment(queues: HubQueues, datastore_id: str = DATASTORE_ID) -> dict
         "FIRST_CHECK_DELAY_SECONDS": "15",
         "MAX_CHECK_DELAY_SECONDS": "300",
         "START_EXPIRY_SECONDS": "90",
+        "STACK_NAME": STACK,
+        "MAX_REDRIVES": "3",
+        "REDRIVE_MESSAGES_PER_SECOND": "50",
+        "REDRIVE_COOL_DOWN_HOURS": "24",
+        "QUARANTINE_DEAD_LETTERS_AFTER_DAYS": "10",
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 EVENTS = Path(__file__).parents[2] / "events"
 
-SAMPLES: Mapping[str, tuple[str, ...]] = {
+_EXPORT: Mapping[str, tuple[str, ...]] = {
     "AcquireRunLockFunction": ("schedule_fired", "replay_requested", "request_with_unknown_field"),
     "StartExportFunction": ("run_waits_for_export",),
     "CheckExportFunction": ("check_is_due", "job_reported_completed"),
@@ -20,9 +20,25 @@ SAMPLES: Mapping[str, tuple[str, ...]] = {
     "PublishRunEventsFunction": ("run_is_complete",),
     "CleanUpFailedRunFunction": ("execution_was_stopped", "range_could_not_be_processed"),
 }
-"""Names of the files of each function, without `.json`."""
+_REDRIVE: Mapping[str, tuple[str, ...]] = {
+    "PlanRedriveFunction": (
+        "daily_look_fired",
+        "alarm_went_off",
+        "redrive_requested",
+        "dry_run_requested",
+        "redrive_with_unknown_field",
+    ),
+    "RedriveMessagesFunction": ("dead_letters_planned",),
+}
+
+SAMPLES: Mapping[str, tuple[str, ...]] = {
+    function: tuple(f"{folder}/{name}" for name in names)
+    for folder, functions in (("healthlake_export", _EXPORT), ("dlq_redrive", _REDRIVE))
+    for function, names in functions.items()
+}
+"""Paths of the files of each function below `events/`, without `.json`."""
 
 
 def sample(name: str) -> Any:
-    """The sample event of this name."""
-    return json.loads((EVENTS / "healthlake_export" / f"{name}.json").read_text(encoding="utf-8"))
+    """The sample event of a function, by its path."""
+    return json.loads((EVENTS / f"{name}.json").read_text(encoding="utf-8"))

@@ -31,7 +31,7 @@ from local.cli.sam import account_variables, local_environment, sam_environment
 if TYPE_CHECKING:
     from tests.e2e.conftest import Hub
 
-EVENTS = Path(__file__).parents[2] / "events" / "healthlake_export"
+EVENTS = Path(__file__).parents[2] / "events"
 HOST_SEEN_FROM_CONTAINERS = "host.docker.internal"
 NO_RUNTIME = re.compile(r"Running AWS SAM projects locally requires .*")
 TIMED_OUT = re.compile(r"Function '.*' timed out after \d+ seconds")
@@ -86,21 +86,27 @@ def acquired(mode: str) -> Judge:
 # The samples are of a run that the deployed stack does not know. In this order: what takes the run lock is
 # followed by what releases it.
 SAMPLES: list[tuple[str, str, Judge]] = [
-    ("AcquireRunLockFunction", "request_with_unknown_field", refused("InvalidInput")),
-    ("StartExportFunction", "run_waits_for_export", failed_items(1)),
-    ("CheckExportFunction", "check_is_due", failed_items(0)),
-    ("CheckExportFunction", "job_reported_completed", failed_items(0)),
-    ("PlanRangesFunction", "export_completed", refused("HealthLakeRefused")),
-    ("PlanRangesFunction", "export_completed_with_errors", refused("HealthLakeRefused")),
-    ("ProcessRangeFunction", "range_of_patients", refused("RunSuperseded")),
-    ("ReconcileRunFunction", "ranges_processed", refused("AwsCallFailed")),
-    ("ReconcileRunFunction", "nothing_was_exported", returned({"lines": 0})),
-    ("AdvanceWatermarkFunction", "run_was_reconciled", refused("RunSuperseded")),
-    ("AcquireRunLockFunction", "schedule_fired", has("run")),
-    ("CleanUpFailedRunFunction", "execution_was_stopped", returned({"outcome": "FAILED"})),
-    ("CleanUpFailedRunFunction", "range_could_not_be_processed", has("outcome")),
-    ("PublishRunEventsFunction", "run_is_complete", has("published")),
-    ("AcquireRunLockFunction", "replay_requested", acquired("replay")),
+    ("AcquireRunLockFunction", "healthlake_export/request_with_unknown_field", refused("InvalidInput")),
+    ("StartExportFunction", "healthlake_export/run_waits_for_export", failed_items(1)),
+    ("CheckExportFunction", "healthlake_export/check_is_due", failed_items(0)),
+    ("CheckExportFunction", "healthlake_export/job_reported_completed", failed_items(0)),
+    ("PlanRangesFunction", "healthlake_export/export_completed", refused("HealthLakeRefused")),
+    ("PlanRangesFunction", "healthlake_export/export_completed_with_errors", refused("HealthLakeRefused")),
+    ("ProcessRangeFunction", "healthlake_export/range_of_patients", refused("RunSuperseded")),
+    ("ReconcileRunFunction", "healthlake_export/ranges_processed", refused("AwsCallFailed")),
+    ("ReconcileRunFunction", "healthlake_export/nothing_was_exported", returned({"lines": 0})),
+    ("AdvanceWatermarkFunction", "healthlake_export/run_was_reconciled", refused("RunSuperseded")),
+    ("AcquireRunLockFunction", "healthlake_export/schedule_fired", has("run")),
+    ("CleanUpFailedRunFunction", "healthlake_export/execution_was_stopped", returned({"outcome": "FAILED"})),
+    ("CleanUpFailedRunFunction", "healthlake_export/range_could_not_be_processed", has("outcome")),
+    ("PublishRunEventsFunction", "healthlake_export/run_is_complete", has("published")),
+    ("AcquireRunLockFunction", "healthlake_export/replay_requested", acquired("replay")),
+    ("PlanRedriveFunction", "dlq_redrive/daily_look_fired", returned({"dryRun": False})),
+    ("PlanRedriveFunction", "dlq_redrive/dry_run_requested", returned({"dryRun": True})),
+    ("PlanRedriveFunction", "dlq_redrive/alarm_went_off", refused("InvalidInput")),
+    ("PlanRedriveFunction", "dlq_redrive/redrive_requested", refused("InvalidInput")),
+    ("PlanRedriveFunction", "dlq_redrive/redrive_with_unknown_field", refused("InvalidInput")),
+    ("RedriveMessagesFunction", "dlq_redrive/dead_letters_planned", refused("QueueGone")),
 ]
 
 
@@ -257,7 +263,7 @@ def lock_released(hub: "Hub") -> Iterator[None]:
     yield
     function = stack.functions(hub.account, hub.stack_name)["CleanUpFailedRunFunction"]
     for event in ("schedule_fired", "replay_requested"):
-        arn = json.loads((EVENTS / f"{event}.json").read_bytes())["execution"]["arn"]
+        arn = json.loads((EVENTS / "healthlake_export" / f"{event}.json").read_bytes())["execution"]["arn"]
         payload = json.dumps({"executionArn": arn, "failure": {"Error": "Test"}}).encode()
         client(hub.account, "lambda").invoke(FunctionName=function, Payload=payload)
 
@@ -272,7 +278,8 @@ def test_every_sample_event_runs_in_the_runtimes_image(
 
 
 def test_every_sample_event_has_its_judge() -> None:
-    assert sorted(event for _, event, _ in SAMPLES) == sorted(path.stem for path in EVENTS.glob("*.json"))
+    samples = [path.relative_to(EVENTS).with_suffix("").as_posix() for path in EVENTS.rglob("*.json")]
+    assert sorted(event for _, event, _ in SAMPLES) == sorted(samples)
 
 
 RAISED = json.dumps(

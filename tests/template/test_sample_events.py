@@ -64,6 +64,11 @@ STATUS_CHANGE = {
 # AWS HealthLake Developer Guide, "Amazon EventBridge events for HealthLake": export jobs.
 EXPORT_JOB = {"jobId", "submitTime", "datastoreId", "outputDataConfig"}
 
+# Amazon CloudWatch User Guide, "Alarm events and EventBridge": a single metric alarm.
+ALARM = {"alarmName", "configuration", "previousState", "state"}
+
+DETAILS = {"aws.states": STATUS_CHANGE, "aws.healthlake": EXPORT_JOB, "aws.cloudwatch": ALARM}
+
 Sample = tuple[str, Any]
 
 
@@ -84,9 +89,11 @@ def _messages() -> list[tuple[str, dict[str, Any]]]:
 
 
 def _bus_events() -> list[Sample]:
-    direct = [(name, event) for name, event in _samples() if "detail-type" in event]
+    """Events that a function gets, in a message or not, and those that are the input of an execution."""
+    samples = _samples()
+    inputs = [(name, event["request"]) for name, event in samples if "request" in event]
     queued = [(name, json.loads(record["body"])) for name, record in _messages()]
-    return direct + [(name, body) for name, body in queued if "detail-type" in body]
+    return [(name, event) for name, event in [*samples, *inputs, *queued] if "detail-type" in event]
 
 
 def test_every_function_has_samples_and_every_sample_a_function(template: dict[str, Any]) -> None:
@@ -95,7 +102,7 @@ def test_every_function_has_samples_and_every_sample_a_function(template: dict[s
     }
     assert set(SAMPLES) == functions
     assert all(SAMPLES.values())
-    listed = sorted(f"healthlake_export/{name}.json" for names in SAMPLES.values() for name in names)
+    listed = sorted(f"{name}.json" for names in SAMPLES.values() for name in names)
     assert listed == [name for name, _ in _samples()]
 
 
@@ -146,12 +153,11 @@ def test_a_message_has_what_lambda_gives_for_sqs(name: str, record: dict[str, An
 def test_an_event_has_what_eventbridge_sends(name: str, event: dict[str, Any]) -> None:
     assert event.keys() == BUS_EVENT
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", event["time"])
-    expected = {"aws.states": STATUS_CHANGE, "aws.healthlake": EXPORT_JOB}[event["source"]]
-    assert event["detail"].keys() == expected
+    assert event["detail"].keys() == DETAILS[event["source"]]
 
 
 def test_an_event_of_each_source_is_among_the_samples() -> None:
-    assert {event["source"] for _, event in _bus_events()} == {"aws.states", "aws.healthlake"}
+    assert {event["source"] for _, event in _bus_events()} == DETAILS.keys()
 
 
 def test_samples_match_the_rules_that_would_bring_them(expanded: Expanded) -> None:

@@ -16,6 +16,7 @@ from bench.cold_start_report import BARE, TRACED, UNCOMPILED, ColdStarts
 from bench.lambda_packages import ROOT, Function, Modules, Runtime, functions
 from bench.measuring import Case, Measured, Sample
 from common import aws_clients
+from dlq_redrive.settings import redrive_settings
 from healthlake_export.settings import export_settings
 from local.testing.sample_events import SAMPLES, sample
 from local.testing.template_reader import read
@@ -45,10 +46,12 @@ def test_a_function_finds_what_its_sample_event_tells_of(
         monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "true")
         aws_clients.forget_clients()
         export_settings.cache_clear()
+        redrive_settings.cache_clear()
         handler = getattr(importlib.import_module(module), name)
         answer = handler(sample(SAMPLES[function.name][0]), lambda_context)
     aws_clients.forget_clients()
     export_settings.cache_clear()
+    redrive_settings.cache_clear()
     assert not (isinstance(answer, dict) and answer.get("batchItemFailures"))
 
 
