@@ -65,7 +65,6 @@ def test_more_than_a_fifth_is_what_it_takes_to_have_returned(
 
 
 def test_a_message_without_a_way_back_waits_in_quarantine(redrive: RedriveHub) -> None:
-    dead, _ = redrive.pair()
     rule = redrive.queue("rule", kind="rule")
     redrive.send(rule, ["nobody knows for whom"])
 
