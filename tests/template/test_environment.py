@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from common.errors import InvalidSetting
+from dlq_redrive.settings import RedriveSettings
 from healthlake_export.settings import ExportSettings
 from local.testing.mocked_hub import HubQueues, hub_environment
 
@@ -47,9 +48,15 @@ def parameters_by_variable(
     }
 
 
+def _read(environment: Mapping[str, str]) -> None:
+    """Everything that the functions of the two workflows read; raises InvalidSetting."""
+    ExportSettings.read(environment)
+    RedriveSettings.read(environment)
+
+
 def _accepts(name: str, value: object) -> bool:
     try:
-        ExportSettings.read({**SOUND, name: str(value)})
+        _read({**SOUND, name: str(value)})
     except InvalidSetting:
         return False
     return True
@@ -57,7 +64,7 @@ def _accepts(name: str, value: object) -> bool:
 
 def test_the_template_sets_what_the_functions_read_and_nothing_else(variables: dict[str, Any]) -> None:
     environment = Recorded(SOUND)
-    ExportSettings.read(environment)
+    _read(environment)
     assert environment.asked == set(variables)
 
 
@@ -66,7 +73,7 @@ def test_the_tests_run_with_the_variables_that_the_template_sets(variables: dict
 
 
 def test_no_function_has_settings_of_its_own(template: dict[str, Any]) -> None:
-    """The first state checks the environment of all: that holds only while it is one. How memory is allocated
+    """The first state checks the environment of its workflow: that holds only while it is one. How memory is allocated
     is no setting of the hub."""
     own = [
         (name, variable)
@@ -117,4 +124,4 @@ def test_what_the_template_writes_out_is_readable(variables: dict[str, Any]) -> 
 @pytest.mark.parametrize("name", sorted(SOUND))
 def test_a_missing_variable_is_an_error_that_names_it(name: str) -> None:
     with pytest.raises(InvalidSetting, match=f" {name} "):
-        ExportSettings.read({**SOUND, name: ""})
+        _read({**SOUND, name: ""})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import inspect
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,8 +16,9 @@ import pytest
 from local.testing.state_machine_reader import placeholders, states
 from local.testing.template_reader import Expanded, references, text
 
-# Actions that may be given on every resource, because their services name none.
-WITHOUT_A_RESOURCE = ("logs:", "xray:")
+# Services and actions that may be given on every resource, because there is none to name.
+SERVICES_WITHOUT_A_RESOURCE = ("logs:", "xray:")
+ACTIONS_WITHOUT_A_RESOURCE = {"sqs:ListQueues"}
 
 # What SAM adds to the roles of functions: logs, traces, and reading the queue of an event source.
 MANAGED_POLICIES = {
@@ -24,6 +26,10 @@ MANAGED_POLICIES = {
     "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess",
     "arn:aws:iam::aws:policy/service-role/AWSLambdaSQSQueueExecutionRole",
 }
+
+
+# A handler is a function of that name, or one that is framed under it.
+_HANDLER = re.compile(r"^(def lambda_handler\(|lambda_handler = )", re.MULTILINE)
 
 
 def written_functions(template: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -41,11 +47,15 @@ def too_much(expanded: Expanded) -> Iterator[str]:
             for action in one.actions:
                 if action == "*" or action.endswith(":*"):
                     yield f"{role} may do {action}"
-                if "*" in one.resources and not action.startswith(WITHOUT_A_RESOURCE):
+                if "*" in one.resources and not _names_no_resource(action):
                     yield f"{role} may do {action} on everything"
         for policy in expanded.properties(role).get("ManagedPolicyArns", []):
             if text(policy) not in MANAGED_POLICIES:
                 yield f"{role} has the managed policy {text(policy)}"
+
+
+def _names_no_resource(action: str) -> bool:
+    return action.startswith(SERVICES_WITHOUT_A_RESOURCE) or action in ACTIONS_WITHOUT_A_RESOURCE
 
 
 def test_every_function_is_described(template: dict[str, Any]) -> None:
@@ -74,7 +84,7 @@ def test_every_module_with_a_handler_is_deployed(template: dict[str, Any], root:
     with_handler = {
         ".".join(path.relative_to(functions).with_suffix("").parts)
         for path in functions.rglob("*.py")
-        if "def lambda_handler(" in path.read_text(encoding="utf-8")
+        if _HANDLER.search(path.read_text(encoding="utf-8"))
     }
     assert with_handler == deployed
 
@@ -160,6 +170,10 @@ def test_the_state_that_calls_a_function_waits_longer_than_it_may_run(
         ({"Effect": "Allow", "Action": "*", "Resource": {"Ref": "HubTable"}}, "may do *"),
         ({"Effect": "Allow", "Action": ["s3:*"], "Resource": {"Ref": "HubBucket"}}, "may do s3:*"),
         ({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}, "may do s3:GetObject on everything"),
+        (
+            {"Effect": "Allow", "Action": "sqs:ListQueueTags", "Resource": "*"},
+            "may do sqs:ListQueueTags on everything",
+        ),
     ],
 )
 def test_a_right_that_is_too_wide_is_found(

@@ -191,6 +191,7 @@ def test_everything_is_kept_as_long_as_a_parameter_says(expanded: Expanded) -> N
         ("HubBucket", "exports/"): "${ExportRetentionDays}",
         ("HubBucket", "runs/"): "${RunFileRetentionDays}",
         ("HubBucket", "quarantine/"): "if QuarantineExpires then ${QuarantineRetentionDays} else 36500",
+        ("HubBucket", "dead-letters/"): ("if DeadLettersExpire then ${DeadLetterRetentionDays} else 36500"),
         ("LakeBucket", "fhir/"): "if LakeExpires then ${LakeRetentionDays} else 36500",
         ("QueryResultsBucket", "results/"): "${QueryResultRetentionDays}",
         ("AuditTrailBucket", None): "${AuditRetentionDays}",
@@ -201,13 +202,14 @@ def test_everything_is_kept_as_long_as_a_parameter_says(expanded: Expanded) -> N
     ("bucket", "condition", "parameter"),
     [
         ("HubBucket", "QuarantineExpires", "QuarantineRetentionDays"),
+        ("HubBucket", "DeadLettersExpire", "DeadLetterRetentionDays"),
         ("LakeBucket", "LakeExpires", "LakeRetentionDays"),
     ],
 )
 def test_quarantine_and_rows_expire_only_where_somebody_asked(
     template: dict[str, Any], expanded: Expanded, bucket: str, condition: str, parameter: str
 ) -> None:
-    """A line in quarantine waits for a person; a row may be the latest that there is of a resource."""
+    """A line or a message in quarantine waits for a person; a row may be the latest that there is of a resource."""
     assert template["Parameters"][parameter]["Default"] == 0
     zero = {"Fn::Equals": [{"Ref": parameter}, "0"]}
     assert template["Conditions"][condition] == {"Fn::Not": [zero]}
@@ -275,6 +277,10 @@ def _shared_role(resources: dict[str, Any]) -> None:
         (
             _statement_dropped("ExportJobEventsQueuePolicy", "OnlyOverTls"),
             "CheckExportQueue can be reached over plain HTTP",
+        ),
+        (
+            _statement_dropped("RedriveAlarmQueuePolicy", "OnlyOverTls"),
+            "RedriveAlarmDeadLetterQueue can be reached over plain HTTP",
         ),
         (_second_policy, "EventBusDeadLetterQueue has 2 policies"),
         (_open_bucket, "HubBucketPolicy lets in *"),

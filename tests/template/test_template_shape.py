@@ -102,7 +102,7 @@ def test_every_parameter_refuses_nonsense(template: dict[str, Any]) -> None:
     """A schedule expression is checked by Scheduler itself."""
     bounds = {"AllowedValues", "AllowedPattern", "MinValue"}
     unbounded = [name for name, one in template["Parameters"].items() if not bounds & one.keys()]
-    assert unbounded == ["ExportSchedule"]
+    assert unbounded == ["ExportSchedule", "RedriveScheduleExpression"]
 
 
 def test_every_default_is_allowed(template: dict[str, Any]) -> None:
@@ -130,6 +130,9 @@ def test_every_domain_has_a_banner(template_file: Path) -> None:
         "Export workflow",
         "Export workflow",
         "Export workflow",
+        "Redrive workflow",
+        "Redrive workflow",
+        "Redrive workflow",
         "Operations",
     ]
 
@@ -170,6 +173,7 @@ def test_what_holds_data_survives_the_stack(template: dict[str, Any]) -> None:
 def test_the_outputs_are_those_that_others_rely_on(template: dict[str, Any]) -> None:
     assert set(template["Outputs"]) == {
         "ExportStateMachineArn",
+        "RedriveStateMachineArn",
         "HubBucketName",
         "LakeBucketName",
         "LakeDatabaseName",
