@@ -1,25 +1,38 @@
-"""The runbook has a word for every error that a run can fail with."""
+"""The runbook has a word for every error that an execution fails with, and every reason of a quarantine."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-import healthlake_export.errors  # noqa: F401  its classes are looked up by their base
+import dlq_redrive.errors  # noqa: F401  its classes are looked up by their base
+import healthlake_export.errors  # noqa: F401  and so are these
 from common.errors import HubError
+from dlq_redrive.quarantine_reasons import Reason
 from healthlake_export.failure_reason import EXPLAINED, failure_reason
 from local.testing.state_machine_edges import retried_errors
+from local.testing.state_machine_reader import states
 
 ROW = re.compile(r"^\| (`[^|]+`) \| ", re.MULTILINE)
 
 
-def errors_told(runbook: str) -> set[str]:
-    """The errors in the first column of the table in *export-failed*; three dots stand for any ending."""
-    section = runbook.split("\n### export-failed\n", 1)[1].split("\n### ", 1)[0]
+@dataclass(frozen=True)
+class Errors:
+    """The errors of a workflow, and those that a section of the runbook has a row for."""
+
+    raised: set[str]
+    told: set[str]
+
+
+def names_told(runbook: str, alarm: str) -> set[str]:
+    """The names in the first column of the table in a section; three dots stand for any ending."""
+    section = runbook.split(f"\n### {alarm}\n", 1)[1].split("\n### ", 1)[0]
     return {name for cell in ROW.findall(section) for name in re.findall(r"`([^`]+)`", cell)}
 
 
@@ -29,30 +42,68 @@ def untold(errors: set[str], told: set[str]) -> list[str]:
     return sorted(name for name in errors - told if not name.startswith(beginnings))
 
 
-def _own_errors(base: type[HubError] = HubError) -> Iterator[str]:
+def _own_errors(domain: str, base: type[HubError] = HubError) -> Iterator[str]:
     for error in base.__subclasses__():
-        if not error.routine:
+        if not error.routine and error.__module__.partition(".")[0] in ("common", domain):
             yield error.__name__
-        yield from _own_errors(error)
+        yield from _own_errors(domain, error)
+
+
+def _named_by_states(machine: Mapping[str, Any]) -> Iterator[str]:
+    """Errors that a state gives a failure, or that an execution fails with."""
+    for placed in states(machine):
+        for given in (
+            placed.definition,
+            *(placed.definition.get(one, {}) for one in ("Parameters", "Result")),
+        ):
+            if isinstance(given, Mapping) and "Error" in given:
+                yield given["Error"]
 
 
 @pytest.fixture
-def errors(root: Path) -> set[str]:
+def runbook(root: Path) -> str:
+    return (root / "docs" / "runbook.md").read_text(encoding="utf-8")
+
+
+def _machine(root: Path, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(
+        (root / "statemachines" / f"{name}.asl.json").read_text(encoding="utf-8")
+    )
+    return found
+
+
+@pytest.fixture
+def of_export(root: Path, runbook: str) -> Errors:
     """Errors of the hub's own, those that are explained, and those that states are tried again for."""
-    machine = json.loads((root / "statemachines" / "healthlake_export.asl.json").read_text(encoding="utf-8"))
-    named = {one.error for one in retried_errors(machine)} | set(EXPLAINED)
-    return {failure_reason({"Error": name}).error for name in named} | set(_own_errors())
+    named = {one.error for one in retried_errors(_machine(root, "healthlake_export"))} | set(EXPLAINED)
+    own = set(_own_errors("healthlake_export"))
+    raised = {failure_reason({"Error": name}).error for name in named} | own
+    return Errors(raised, names_told(runbook, "export-failed"))
 
 
 @pytest.fixture
-def told(root: Path) -> set[str]:
-    return errors_told((root / "docs" / "runbook.md").read_text(encoding="utf-8"))
+def of_redrive(root: Path, runbook: str) -> Errors:
+    """Errors of the hub's own, those that states name, and those that states are tried again for."""
+    machine = _machine(root, "dlq_redrive")
+    tried = {one.error for one in retried_errors(machine)}
+    raised = tried | set(_named_by_states(machine)) | set(_own_errors("dlq_redrive"))
+    return Errors(raised, names_told(runbook, "redrive-failed"))
 
 
-def test_every_error_that_a_run_can_fail_with_stands_in_the_runbook(errors: set[str], told: set[str]) -> None:
-    assert untold(errors, told) == []
+def test_every_error_that_a_run_can_fail_with_stands_in_the_runbook(of_export: Errors) -> None:
+    assert untold(of_export.raised, of_export.told) == []
 
 
-def test_an_error_without_a_row_is_found(errors: set[str], told: set[str]) -> None:
-    assert untold(errors, told - {"Timeout", "SQS..."})[:1] == ["SQS.AmazonSQSException"]
-    assert "Timeout" in untold(errors, told - {"Timeout"})
+def test_every_error_that_a_redrive_can_fail_with_stands_in_the_runbook(of_redrive: Errors) -> None:
+    assert {"ReturnedToDeadLetterQueue", "MoveTaskFailed", "MessagesLeft", "QueueGone"} <= of_redrive.raised
+    assert untold(of_redrive.raised, of_redrive.told) == []
+
+
+def test_every_reason_of_a_quarantined_dead_letter_stands_in_the_runbook(runbook: str) -> None:
+    assert names_told(runbook, "dead-letters-quarantined") == {reason.value for reason in Reason}
+
+
+def test_an_error_without_a_row_is_found(of_export: Errors, of_redrive: Errors) -> None:
+    assert untold(of_export.raised, of_export.told - {"Timeout", "SQS..."})[:1] == ["SQS.AmazonSQSException"]
+    assert "Timeout" in untold(of_export.raised, of_export.told - {"Timeout"})
+    assert untold(of_redrive.raised, of_redrive.told - {"TargetGone"}) == ["TargetGone"]
