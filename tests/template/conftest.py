@@ -19,7 +19,10 @@ from local.cli.sam import sam_environment
 from local.testing.template_reader import Expanded, expand, read
 
 ROOT = Path(__file__).parents[2]
-STATE_MACHINES = sorted((ROOT / "statemachines").glob("*.asl.json"))
+_DEFINITION = ".asl.json"
+STATE_MACHINES = sorted(
+    path.name.removesuffix(_DEFINITION) for path in (ROOT / "statemachines").glob(f"*{_DEFINITION}")
+)
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,10 @@ def expanded(_template: dict[str, Any]) -> Expanded:
     return expand(_template, ROOT)
 
 
-@pytest.fixture(params=STATE_MACHINES, ids=lambda path: path.name.partition(".")[0])
+@pytest.fixture(params=STATE_MACHINES)
 def machine(request: pytest.FixtureRequest, template: dict[str, Any]) -> DeployedMachine:
-    """Each state machine file in turn."""
-    path: Path = request.param
+    """Each state machine file in turn, or the one that a test names."""
+    path = ROOT / "statemachines" / f"{request.param}{_DEFINITION}"
     owners = {
         resource["Properties"]["DefinitionS3Location"]: name
         for name, resource in template["Resources"].items()

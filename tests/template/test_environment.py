@@ -73,8 +73,8 @@ def test_the_tests_run_with_the_variables_that_the_template_sets(variables: dict
 
 
 def test_no_function_has_settings_of_its_own(template: dict[str, Any]) -> None:
-    """The first state checks the environment of its workflow: that holds only while it is one. How memory is allocated
-    is no setting of the hub."""
+    """The first state of a workflow checks what all of its functions read: that holds only while there is one
+    environment. How memory is allocated is no setting of the hub."""
     own = [
         (name, variable)
         for name, one in template["Resources"].items()

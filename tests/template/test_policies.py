@@ -209,7 +209,8 @@ def test_everything_is_kept_as_long_as_a_parameter_says(expanded: Expanded) -> N
 def test_quarantine_and_rows_expire_only_where_somebody_asked(
     template: dict[str, Any], expanded: Expanded, bucket: str, condition: str, parameter: str
 ) -> None:
-    """A line or a message in quarantine waits for a person; a row may be the latest that there is of a resource."""
+    """A line or message in quarantine waits for a person; a row may be the latest that there is of a
+    resource."""
     assert template["Parameters"][parameter]["Default"] == 0
     zero = {"Fn::Equals": [{"Ref": parameter}, "0"]}
     assert template["Conditions"][condition] == {"Fn::Not": [zero]}

@@ -13,6 +13,32 @@ from local.testing.state_machine_reader import PlacedState, placeholders, states
 from local.testing.template_reader import Expanded, text
 
 Call = tuple[str, str]
+_Calls = Callable[[Mapping[str, Any], Any, Expanded], Iterator[Call]]
+
+# Every action that the states of a machine call.
+ACTIONS: Mapping[str, tuple[str, ...]] = {
+    "healthlake_export": (
+        "lambda:InvokeFunction",
+        "sqs:SendMessage",
+        "dynamodb:GetItem",
+        "s3:GetObject",
+        "states:StartExecution",
+        "states:DescribeExecution",
+        "states:StopExecution",
+    ),
+    "dlq_redrive": (
+        "lambda:InvokeFunction",
+        "sqs:StartMessageMoveTask",
+        "sqs:ListMessageMoveTasks",
+        "sqs:ReceiveMessage",
+        "sqs:SendMessage",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "dynamodb:GetItem",
+        "dynamodb:UpdateItem",
+        "states:DescribeExecution",
+    ),
+}
 
 # What a role needs beside the calls of its states, with the reason why no resource is named.
 WITHOUT_A_RESOURCE: Mapping[str, str] = {
@@ -66,20 +92,45 @@ def _send(parameters: Mapping[str, Any], machine: Any, _: Expanded) -> Iterator[
     yield "sqs:SendMessage", f"${{{queue}.Arn}}"
 
 
-def _get_item(parameters: Mapping[str, Any], machine: Any, _: Expanded) -> Iterator[Call]:
-    table = text(_supplied(parameters["TableName"], machine)).removeprefix("${").removesuffix("}")
-    yield "dynamodb:GetItem", f"${{{table}.Arn}}"
+def _item(action: str) -> _Calls:
+    def called(parameters: Mapping[str, Any], machine: Any, _: Expanded) -> Iterator[Call]:
+        table = text(_supplied(parameters["TableName"], machine)).removeprefix("${").removesuffix("}")
+        yield action, f"${{{table}.Arn}}"
+
+    return called
+
+
+def _any_queue(*actions: str) -> _Calls:
+    """Queues that are found by their tags: any of the stack, by the names that CloudFormation gives them.
+
+    What a task for messages needs follows "Amazon SQS API permissions: Actions and resource reference" of the
+    Amazon SQS Developer Guide: SQS receives, sends and deletes in the name of whoever asks for the move.
+    """
+
+    def called(parameters: Mapping[str, Any], _: Any, __: Expanded) -> Iterator[Call]:
+        assert all(name.endswith(".$") for name in parameters if name.startswith(("Queue", "Source")))
+        yield from ((action, _arn("sqs", "${AWS::StackName}-*")) for action in actions)
+
+    return called
 
 
 def _describe(_: Mapping[str, Any], machine: Any, expanded: Expanded) -> Iterator[Call]:
     yield "states:DescribeExecution", _arn("states", f"execution:{_machine_name(machine, expanded)}:*")
 
 
-_INTEGRATIONS: Mapping[str, Callable[[Mapping[str, Any], Any, Expanded], Iterator[Call]]] = {
+_OF_MOVE_TASKS = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+
+_INTEGRATIONS: Mapping[str, _Calls] = {
     "lambda:invoke": _invoke,
     "sqs:sendMessage": _send,
-    "dynamodb:getItem": _get_item,
+    "dynamodb:getItem": _item("dynamodb:GetItem"),
+    "dynamodb:updateItem": _item("dynamodb:UpdateItem"),
     "aws-sdk:sfn:describeExecution": _describe,
+    "aws-sdk:sqs:getQueueAttributes": _any_queue("sqs:GetQueueAttributes"),
+    "aws-sdk:sqs:listMessageMoveTasks": _any_queue("sqs:ListMessageMoveTasks", *_OF_MOVE_TASKS),
+    "aws-sdk:sqs:startMessageMoveTask": _any_queue(
+        "sqs:StartMessageMoveTask", "sqs:SendMessage", *_OF_MOVE_TASKS
+    ),
 }
 
 
@@ -138,17 +189,17 @@ def test_executions_and_children_are_standard_ones(machine: Any, expanded: Expan
         assert processor.get("ExecutionType", "STANDARD") == "STANDARD", placed.name
 
 
+@pytest.mark.parametrize(("machine", "actions"), ACTIONS.items(), indirect=["machine"])
+def test_the_states_call_nothing_that_is_not_named_here(
+    machine: Any, expanded: Expanded, actions: tuple[str, ...]
+) -> None:
+    assert {action for action, _ in calls(machine, expanded)} == set(actions)
+
+
 @pytest.mark.parametrize(
-    "action",
-    [
-        "lambda:InvokeFunction",
-        "sqs:SendMessage",
-        "dynamodb:GetItem",
-        "s3:GetObject",
-        "states:StartExecution",
-        "states:DescribeExecution",
-        "states:StopExecution",
-    ],
+    ("machine", "action"),
+    [(name, action) for name, actions in ACTIONS.items() for action in actions],
+    indirect=["machine"],
 )
 def test_a_missing_permission_is_found(machine: Any, expanded: Expanded, action: str) -> None:
     """The same comparison as above, with one right taken away."""

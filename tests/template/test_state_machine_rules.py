@@ -13,21 +13,37 @@ from local.testing.state_machine_reader import PlacedState, placeholders, states
 
 Machine = dict[str, Any]
 
+EXPORT, REDRIVE = "healthlake_export", "dlq_redrive"
+
 # A Task without a Catch of States.ALL, and why.
 UNCAUGHT: Mapping[str, str] = {
     "Process Range": "a child of the map: its failure is the map's, whose own Catch leads to the clean-up"
 }
 
-# What the validators let pass and Step Functions refuses: paths and intrinsic functions that are none.
-_STEP = r"(\.[A-Za-z_]\w*|\[(\d+|'[^']+')\])"
-_PATH = re.compile(rf"\${_STEP}*")
-_CONTEXT_PATH = re.compile(
-    r"\$\$\.(Execution\.(Id|Name|StartTime|RoleArn|RedriveCount)|State\.(EnteredTime|Name|RetryCount)"
-    rf"|StateMachine\.(Id|Name)|Task\.Token|Map\.Item\.Index|(Execution\.Input|Map\.Item\.Value){_STEP}*)"
+# What the validators let pass and Step Functions refuses: paths and intrinsic functions that are none. A
+# reference path leads to one node; other paths may lead to every element of a list, by `[*]` ("Using JSONPath
+# paths", AWS Step Functions Developer Guide).
+_STEP = r"(?:\.[A-Za-z_]\w*|\[(?:\d+|'[^']+')\])"
+_STEPS = rf"(?:{_STEP}|\[\*\])"
+_PATH = rf"\${_STEPS}*"
+_CONTEXT_PATH = (
+    r"\$\$\.(?:Execution\.(?:Id|Name|StartTime|RoleArn|RedriveCount)|State\.(?:EnteredTime|Name|RetryCount)"
+    r"|StateMachine\.(?:Id|Name)|Task\.Token|Map\.Item\.Index"
+    rf"|(?:Execution\.Input|Map\.Item\.Value){_STEP}*)"
 )
+_REFERENCE_PATH = re.compile(rf"{_CONTEXT_PATH}|\${_STEP}*")
+_ANY_PATH = re.compile(rf"{_CONTEXT_PATH}|{_PATH}")
+
+# "Intrinsic functions for JSONPath states in Step Functions": their names, their arguments, and how many of
+# them one field may have.
+_VALUE = rf"(?:{_CONTEXT_PATH}|{_PATH}|'(?:[^'\\]|\\.)*'|-?\d+(?:\.\d+)?|true|false|null)"
 _INTRINSIC = re.compile(
-    r"States\.(Format|StringToJson|JsonToString|Array\w*|JsonMerge|Math\w+|Hash|UUID)\((.*)\)"
+    r"States\.(?:Array(?:Partition|Contains|Range|GetItem|Length|Unique)?|Base64(?:En|De)code|Format|Hash"
+    r"|JsonMerge|JsonToString|StringToJson|StringSplit|Math(?:Add|Random)|UUID)"
+    rf"\(\s*(?:{_VALUE}(?:\s*,\s*{_VALUE})*)?\s*\)"
 )
+_MOST_INTRINSICS = 10
+_DONE = "null"
 
 _WORDS_WITHOUT_CAPITALS = {"a", "an", "and", "by", "for", "from", "in", "of", "on", "or", "the", "to"}
 
@@ -86,7 +102,7 @@ def _catches(placed: PlacedState) -> Iterator[str]:
 
 def _paths(placed: PlacedState) -> Iterator[str]:
     for field, value in _looked_up(placed.definition):
-        if not _is_path(value):
+        if not _is_right(field, value):
             yield f"{field} is neither a path nor an intrinsic function: {value}"
 
 
@@ -103,10 +119,28 @@ def _looked_up(value: Any) -> Iterator[tuple[str, str]]:
                 yield from _looked_up(inner)
 
 
+def _is_right(field: str, value: str) -> bool:
+    """Whether a field may be looked up so: templates by any path or intrinsic function, the fields that name
+    an error by intrinsic functions too ("Fail workflow state"), input and output by any path."""
+    if field.endswith(".$"):
+        return _is_path(value)
+    if field in ("ErrorPath", "CausePath") and _is_intrinsic(value):
+        return True
+    paths = _ANY_PATH if field in ("InputPath", "OutputPath") else _REFERENCE_PATH
+    return bool(paths.fullmatch(value))
+
+
 def _is_path(value: str) -> bool:
-    if found := _INTRINSIC.fullmatch(value):
-        return all(not one.strip().startswith("$") or _is_path(one.strip()) for one in found[2].split(","))
-    return bool(_PATH.fullmatch(value) or _CONTEXT_PATH.fullmatch(value))
+    return bool(_ANY_PATH.fullmatch(value)) or _is_intrinsic(value)
+
+
+def _is_intrinsic(value: str) -> bool:
+    """Whether it is an intrinsic function of paths, constants and other ones: the innermost goes first."""
+    for _ in range(_MOST_INTRINSICS):
+        value, found = _INTRINSIC.subn(_DONE, value, count=1)
+        if not found or value == _DONE:
+            return bool(found)
+    return False
 
 
 def test_the_definition_follows_every_house_rule(machine: Any) -> None:
@@ -114,9 +148,48 @@ def test_the_definition_follows_every_house_rule(machine: Any) -> None:
 
 
 def test_only_children_of_a_map_go_without_a_catch(machine: Any) -> None:
-    uncaught = [placed for placed in states(machine.definition) if placed.name in UNCAUGHT]
-    assert uncaught
-    assert all(placed.inside for placed in uncaught)
+    assert all(placed.inside for placed in states(machine.definition) if placed.name in UNCAUGHT)
+
+
+@pytest.mark.parametrize("machine", [EXPORT], indirect=True)
+def test_no_state_that_goes_without_a_catch_is_named_in_vain(machine: Any) -> None:
+    assert set(UNCAUGHT) <= {placed.name for placed in states(machine.definition)}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "$",
+        "$.queues[*].outcome",
+        "$$.Execution.Input.queueArn",
+        "States.UUID()",
+        "States.StringToJson('${SettleSeconds}')",
+        "States.Format('{}, it\\'s {}', $.a, States.JsonToString($.b))",
+        "States.MathAdd(States.MathAdd($.a, 1), States.StringToJson($.b['c d']))",
+    ],
+)
+def test_a_value_that_aws_documents_is_let_through(value: str) -> None:
+    assert _is_path(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "queues",
+        "$.queues[?]",
+        "$..outcome",
+        "$$.Map.Item.Key",
+        "null",
+        "States.Add($.a, $.b)",
+        "States.MathAdd($.a $.b)",
+        "States.MathAdd($.a, States.Sum($.b, $.c))",
+        "States.MathAdd($.a, States.MathAdd($.b, $.c)",
+        "States.Format('{}, $.a)",
+        "States.Array(" * 11 + "$.a" + ")" * 11,
+    ],
+)
+def test_a_value_that_aws_does_not_document_is_not(value: str) -> None:
+    assert not _is_path(value)
 
 
 def test_every_substitution_is_supplied_and_none_is_superfluous(machine: Any) -> None:
@@ -136,9 +209,18 @@ def test_every_function_task_names_its_function_and_reads_the_payload_only(machi
             )
 
 
+def _machine_of(machine: Machine, state: str) -> dict[str, Any]:
+    """The states that a state stands among, of the machine itself or of a map in it."""
+    if state in machine["States"]:
+        return machine["States"]
+    inner = [one["ItemProcessor"] for one in machine["States"].values() if "ItemProcessor" in one]
+    (found,) = [one["States"] for one in inner if state in one["States"]]
+    return found
+
+
 def _drop(state: str, *path: str | int) -> Callable[[Machine], None]:
     def apply(machine: Machine) -> None:
-        target: Any = machine["States"][state]
+        target: Any = _machine_of(machine, state)[state]
         for step in path[:-1]:
             target = target[step]
         del target[path[-1]]
@@ -149,7 +231,7 @@ def _drop(state: str, *path: str | int) -> Callable[[Machine], None]:
 def _set(state: str, *path_and_value: Any) -> Callable[[Machine], None]:
     def apply(machine: Machine) -> None:
         *path, last, value = path_and_value
-        target: Any = machine["States"][state]
+        target: Any = _machine_of(machine, state)[state]
         for step in path:
             target = target[step]
         target[last] = value
@@ -159,46 +241,93 @@ def _set(state: str, *path_and_value: Any) -> Callable[[Machine], None]:
 
 def _rename(old: str, new: str) -> Callable[[Machine], None]:
     def apply(machine: Machine) -> None:
-        machine["States"][new] = machine["States"].pop(old)
+        siblings = _machine_of(machine, old)
+        siblings[new] = siblings.pop(old)
 
     return apply
 
 
 @pytest.mark.parametrize(
-    ("breaking", "finding"),
+    ("machine", "breaking", "finding"),
     [
-        (_rename("Plan Ranges", "Plan ranges"), "Plan ranges: the name is not in Title Case"),
-        (_rename("Was Anything Exported?", "Anything Exported"), "Anything Exported: a Choice asks"),
-        (_rename("Plan Ranges", "Plan Ranges?"), "Plan Ranges?: a Choice asks"),
-        (_drop("Export Failed", "Comment"), "Export Failed: no Comment"),
-        (_drop("Plan Ranges", "TimeoutSeconds"), "Plan Ranges: neither TimeoutSeconds"),
-        (_drop("Wait For Export", "HeartbeatSeconds"), "Wait For Export: a callback needs both"),
-        (_drop("Process Export Files", "MaxConcurrencyPath"), "Process Export Files: the map's concurrency"),
-        (_drop("Plan Ranges", "Retry"), "Plan Ranges: no Retry"),
-        (_drop("Plan Ranges", "Retry", 0, "MaxDelaySeconds"), "Plan Ranges: a Retry without MaxDelaySeconds"),
-        (_drop("Plan Ranges", "Retry", 0, "MaxAttempts"), "Plan Ranges: a Retry without MaxAttempts"),
+        (EXPORT, _rename("Plan Ranges", "Plan ranges"), "Plan ranges: the name is not in Title Case"),
+        (EXPORT, _rename("Was Anything Exported?", "Anything Exported"), "Anything Exported: a Choice asks"),
+        (EXPORT, _rename("Plan Ranges", "Plan Ranges?"), "Plan Ranges?: a Choice asks"),
+        (EXPORT, _drop("Export Failed", "Comment"), "Export Failed: no Comment"),
+        (EXPORT, _drop("Plan Ranges", "TimeoutSeconds"), "Plan Ranges: neither TimeoutSeconds"),
+        (EXPORT, _drop("Wait For Export", "HeartbeatSeconds"), "Wait For Export: a callback needs both"),
         (
+            EXPORT,
+            _drop("Process Export Files", "MaxConcurrencyPath"),
+            "Process Export Files: the map's concurrency",
+        ),
+        (EXPORT, _drop("Plan Ranges", "Retry"), "Plan Ranges: no Retry"),
+        (
+            EXPORT,
+            _drop("Plan Ranges", "Retry", 0, "MaxDelaySeconds"),
+            "Plan Ranges: a Retry without MaxDelaySeconds",
+        ),
+        (EXPORT, _drop("Plan Ranges", "Retry", 0, "MaxAttempts"), "Plan Ranges: a Retry without MaxAttempts"),
+        (
+            EXPORT,
             _set("Plan Ranges", "Retry", 0, "JitterStrategy", "NONE"),
             "Plan Ranges: a Retry without full jitter",
         ),
         (
+            EXPORT,
             _set("Plan Ranges", "Retry", 0, "ErrorEquals", ["States.ALL"]),
             "Plan Ranges: a Retry that does not",
         ),
-        (_drop("Plan Ranges", "Catch"), "Plan Ranges: no Catch of States.ALL"),
-        (_set("Plan Ranges", "Parameters", "Payload", "run.$", "run"), "Plan Ranges: run.$ is neither"),
-        (_set("Plan Ranges", "Parameters", "Payload", "run.$", "$$.Executions.Id"), "Plan Ranges: run.$ is"),
-        (_set("Explain Refusal", "Parameters", "detail.$", "States.Parse($.a)"), "Explain Refusal: detail.$"),
+        (EXPORT, _drop("Plan Ranges", "Catch"), "Plan Ranges: no Catch of States.ALL"),
         (
+            EXPORT,
+            _set("Plan Ranges", "Parameters", "Payload", "run.$", "run"),
+            "Plan Ranges: run.$ is neither",
+        ),
+        (
+            EXPORT,
+            _set("Plan Ranges", "Parameters", "Payload", "run.$", "$$.Executions.Id"),
+            "Plan Ranges: run.$ is",
+        ),
+        (
+            EXPORT,
+            _set("Explain Refusal", "Parameters", "detail.$", "States.Parse($.a)"),
+            "Explain Refusal: detail.$",
+        ),
+        (
+            EXPORT,
             _set("Explain Refusal", "Parameters", "detail.$", "States.StringToJson($.[)"),
             "Explain Refusal: det",
         ),
         (
+            EXPORT,
             _set("Was Anything Exported?", "Choices", 0, "Variable", "plan"),
             "Was Anything Exported?: Variable",
         ),
-        (_drop("Process Export Files", "Catch"), "Process Export Files: no Catch of States.ALL"),
+        (EXPORT, _drop("Process Export Files", "Catch"), "Process Export Files: no Catch of States.ALL"),
+        (REDRIVE, _rename("Is There More To Redrive?", "Is There More?!"), "Is There More?!: a Choice asks"),
+        (REDRIVE, _drop("Redrive Each Queue", "MaxConcurrency"), "Redrive Each Queue: the map's concurrency"),
+        (REDRIVE, _drop("Redrive Each Queue", "Catch"), "Redrive Each Queue: no Catch of States.ALL"),
+        (REDRIVE, _drop("Redrive Messages", "Catch"), "Redrive Messages: no Catch of States.ALL"),
+        (REDRIVE, _drop("Start The Move Task", "TimeoutSeconds"), "Start The Move Task: neither"),
+        (REDRIVE, _drop("Look Again", "Retry"), "Look Again: no Retry"),
+        (
+            REDRIVE,
+            _set("Wait Longer", "Parameters", "seconds.$", "States.MathAdd(States.Twice($.a), 1)"),
+            "Wait Longer: seconds.$ is neither",
+        ),
+        (
+            REDRIVE,
+            _set("Wait For The Move Task", "SecondsPath", "$.waits[*].seconds"),
+            "Wait For The Move Task: SecondsPath is neither",
+        ),
+        (
+            REDRIVE,
+            _set("Wait For The Move Task", "SecondsPath", "States.MathAdd($.wait.seconds, 1)"),
+            "Wait For The Move Task: SecondsPath is neither",
+        ),
     ],
+    indirect=["machine"],
 )
 def test_each_rule_finds_a_definition_that_breaks_it(
     machine: Any, breaking: Callable[[Machine], None], finding: str
