@@ -4,10 +4,14 @@ One object in the hub's bucket for each message, `dead-letters/<queue name>/<ide
 that writing it again changes nothing:
 
     {"queue", "queueArn", "kind", "messageId", "identity", "body", "messageAttributes", "attributes",
-     "firstFailedAt", "lastFailedAt", "redrives", "history", "reason", "quarantinedAt"}
+     "firstFailedAt", "lastFailedAt", "redrives", "history", "reason", "quarantinedAt", "edits", "returned"}
 
 `messageAttributes` are as SQS gives them, with binary values in base64; `attributes` are SQS's own (when it
 was sent, its group, where it died). Instants are in UTC. Keys hold hashes and ids only.
+
+The last two are there only once a person has changed the body, or asked for the message to be sent back:
+`edits` has the bodies before, each with when it was changed and by whom, `returned` who claimed the message
+and when, and `sentAt` as soon as it is known to be sent.
 """
 
 from __future__ import annotations
@@ -54,6 +58,8 @@ class QuarantinedLetter:
     history: tuple[Mapping[str, str], ...]
     reason: str
     quarantined_at: str
+    edits: tuple[Mapping[str, str], ...] = field(default=(), repr=False)
+    returned: Mapping[str, str] | None = None
 
     @classmethod
     def of(
@@ -110,6 +116,8 @@ class QuarantinedLetter:
             "history": [dict(entry) for entry in self.history],
             "reason": self.reason,
             "quarantinedAt": self.quarantined_at,
+            **({"edits": [dict(edit) for edit in self.edits]} if self.edits else {}),
+            **({"returned": dict(self.returned)} if self.returned is not None else {}),
         }
         return json.dumps(facts, indent=2).encode()
 
@@ -133,13 +141,20 @@ class QuarantinedLetter:
                 history=tuple(facts["history"]),
                 reason=_text(facts["reason"]),
                 quarantined_at=_text(facts["quarantinedAt"]),
+                edits=tuple(_texts(edit) for edit in facts.get("edits", ())),
+                returned=_texts(facts["returned"]) if "returned" in facts else None,
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise InvalidInput("The object holds no dead letter as quarantine writes them.") from None
 
-    def with_body(self, body: str) -> QuarantinedLetter:
-        """The same letter with another body, under the same key."""
-        return replace(self, body=body)
+    def edited(self, body: str, by: str, now: datetime) -> QuarantinedLetter:
+        """The same letter with another body, under the same key; the body before it is kept beside it."""
+        edit = {"at": format_instant(now), "by": by, "body": self.body}
+        return replace(self, body=body, edits=(*self.edits, edit))
+
+    def claimed(self, claim: Mapping[str, str] | None) -> QuarantinedLetter:
+        """The same letter, claimed by whoever sends it back, or by nobody."""
+        return replace(self, returned=claim)
 
     def to_letter(self) -> DeadLetter:
         """The message, to be sent back; it has no receipt any more."""
@@ -211,6 +226,10 @@ def _read(attribute: Mapping[str, Any]) -> dict[str, Any]:
         name: base64.b64decode(value, validate=True) if name == "BinaryValue" else value
         for name, value in attribute.items()
     }
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: _text(value) for name, value in values.items()}
 
 
 def _text(value: object) -> str:

@@ -23,6 +23,7 @@ from local.cli.output import Output
 from local.cli.parsing import Parser, positive
 from local.cli.project import Project, command_line
 from local.cli.query import add_query
+from local.cli.redrive.options import add_redrive
 from local.cli.refusals import refusal
 
 Command = Callable[[Project, Output, argparse.Namespace], int]
@@ -135,6 +136,7 @@ def parser(more: Sequence[Commands] = ()) -> argparse.ArgumentParser:
         add_query,
         add_compact,
         add_erase,
+        add_redrive,
         *more,
     ):
         define(add)

@@ -20,7 +20,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     shown = _help(capsys)
 
     account = ("up", "down", "status", "load", "export", "invoke", "logs", "demo")
-    operations = ("runs", "run", "ledger", "quarantine", "state", "resume", "variables")
+    operations = ("runs", "run", "ledger", "quarantine", "state", "resume", "variables", "redrive")
     assert all(f" {name} " in shown for name in (*account, *operations))
 
 

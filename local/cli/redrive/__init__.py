@@ -1,0 +1,1 @@
+"""`redrive`: dead letters sent back by the hub's workflow, and those in quarantine one by one."""

@@ -1,0 +1,201 @@
+"""One dead letter sent back out of quarantine, once however often that is asked.
+
+In this order: the object is claimed by a conditional write, the message is sent, the object says so, the
+object is deleted. Of two that ask at once one gets the claim. A kill after the claim leaves an object that is
+claimed and not known to be sent. Asking again then
+
+- starts the same execution under the same name, which Step Functions does once («StartExecution», AWS Step
+  Functions API Reference: names stay taken for 90 days),
+- sends to a FIFO queue under the same deduplication id, while SQS drops a copy («Using the message
+  deduplication ID in Amazon SQS», Amazon SQS Developer Guide: five minutes),
+- and is refused for everything else, such as a standard queue, since nothing tells whether it was sent: a
+  person looks whether the consumer has it, and then sends it once more or discards it.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ParamValidationError,
+)
+
+from common.errors import HubError
+from common.instants import format_instant, parse_instant
+from dlq_redrive.arns import is_fifo
+from dlq_redrive.aws_failures import named_failure
+from dlq_redrive.dead_letter_quarantine import QuarantinedLetter
+from dlq_redrive.message_identity import message_identity
+from dlq_redrive.quarantine_reasons import Reason
+from dlq_redrive.senders import Sender
+from dlq_redrive.ways_back import ToQueue, ToStateMachine, WayBack, Ways
+from local.cli.errors import CommandError
+from local.cli.project import command_line
+from local.cli.redrive.quarantined import Found, Quarantined, no_such_letter
+
+_DEDUPLICATED = timedelta(minutes=4)
+"""A minute less than SQS drops copies for, since clocks differ."""
+
+_NOT_SENT = (ConnectTimeoutError, EndpointConnectionError, NoCredentialsError, ParamValidationError)
+_SERVER_ERROR = 500
+_TIMEOUT = 408
+
+
+class Outcome(StrEnum):
+    """What became of a dead letter that was to be returned."""
+
+    RETURNED = "RETURNED"
+    RETURNED_BEFORE = "RETURNED_BEFORE"
+
+
+class CallRefused(CommandError):
+    """A call was refused for sure; the next message of the queue would meet the same."""
+
+
+@dataclass(frozen=True)
+class Returned:
+    """What became of a dead letter, and when it was sent, in UTC; whether its object is gone."""
+
+    outcome: Outcome
+    sent_at: str
+    removed: bool = True
+
+
+@dataclass(frozen=True)
+class Route:
+    """How the messages of one queue are sent back."""
+
+    ways: Ways
+    sender: Sender
+
+
+@dataclass(frozen=True)
+class Returner:
+    """Sends dead letters back. `again` sends one, too, that a return before may have sent."""
+
+    quarantined: Quarantined
+    route: Callable[[QuarantinedLetter], Route]
+    caller: str
+    clock: Callable[[], datetime]
+    new_id: Callable[[], str]
+    again: bool = False
+
+    def give_back(self, key: str) -> Returned:
+        """Send a dead letter to where it belongs; raises CommandError when it was not sent, or when nobody
+        can tell."""
+        found = self.quarantined.find(key)
+        if found is None:
+            return self._returned_before(key)
+        claim = found.letter.returned
+        if claim is not None and "sentAt" in claim:
+            return Returned(Outcome.RETURNED_BEFORE, claim["sentAt"], self.quarantined.remove(found))
+        route = self.route(found.letter)
+        way = route.ways.back(found.letter.to_letter(), self.clock())
+        if isinstance(way, Reason):
+            raise _no_way_back(key, way)
+        if claim is not None and not (self.again or self._is_sent_once(way, claim)):
+            raise _may_be_sent(key, claim)
+        claimed = self._claim(found)
+        self._send(route.sender, way, claimed)
+        return self._finish(claimed)
+
+    def _returned_before(self, key: str) -> Returned:
+        removed = self.quarantined.removed(key)
+        if removed is None:
+            raise no_such_letter(key)
+        if removed.returned is None or "sentAt" not in removed.returned:
+            raise CommandError(f"The dead letter {key} was deleted and never returned.")
+        return Returned(Outcome.RETURNED_BEFORE, removed.returned["sentAt"])
+
+    def _is_sent_once(self, way: WayBack, claim: Mapping[str, str]) -> bool:
+        """Whether what is sent again now cannot arrive twice."""
+        if isinstance(way, ToStateMachine):
+            return True
+        to_fifo = isinstance(way, ToQueue) and is_fifo(way.queue_arn)
+        return to_fifo and self.clock() - parse_instant(claim["at"]) < _DEDUPLICATED
+
+    def _claim(self, found: Found) -> Found:
+        before = found.letter.returned
+        # a claim that is taken over keeps its time, from which SQS counts
+        at = before["at"] if before is not None and not self.again else format_instant(self.clock())
+        claim = {"at": at, "by": self.caller, "claim": self.new_id()}
+        claimed = self.quarantined.replace(found, found.letter.claimed(claim))
+        if claimed is None:
+            raise CommandError(
+                f"Somebody else returns, edits or discards {found.letter.key} now; it was not sent.",
+                "Look again, then try again.",
+            )
+        return claimed
+
+    def _send(self, sender: Sender, way: WayBack, claimed: Found) -> None:
+        """Send the message, or give the claim back when it was not sent for sure."""
+        letter = claimed.letter
+        try:
+            reason = sender.send(way, letter.to_letter(), _sent_as(way, letter), letter.redrives + 1)
+        except (HubError, ClientError, BotoCoreError) as error:
+            why = str(error if isinstance(error, HubError) else named_failure(error))
+            if not _was_refused(error):
+                raise _may_be_sent(letter.key, letter.returned or {}, why) from None
+            failure: CommandError = CallRefused(f"{letter.key} was not sent. {why}", _MEND)
+        else:
+            if reason is None:
+                return
+            failure = _no_way_back(letter.key, reason)
+        self.quarantined.replace(claimed, letter.claimed(None))
+        raise failure
+
+    def _finish(self, claimed: Found) -> Returned:
+        """Have the object say that it was sent, and delete it; one that another return has taken over is
+        for that one to end."""
+        letter = claimed.letter
+        sent_at = format_instant(self.clock())
+        claim = {**(letter.returned or {}), "sentAt": sent_at}
+        marked = self.quarantined.replace(claimed, letter.claimed(claim))
+        removed = marked is not None and self.quarantined.remove(marked)
+        return Returned(Outcome.RETURNED, sent_at, removed or self.quarantined.find(letter.key) is None)
+
+
+_MEND = "Mend what the error names, then return it again."
+
+
+def _sent_as(way: WayBack, letter: QuarantinedLetter) -> str:
+    """What makes two sends of it one: for an execution the message as it is now, which may have been edited;
+    for a queue the message that died, since another one that is just like it is a message of its own."""
+    if isinstance(way, ToStateMachine):
+        return message_identity(letter.queue_arn, letter.kind, letter.to_letter())
+    return hashlib.sha256(f"{letter.identity} {letter.message_id}".encode()).hexdigest()
+
+
+def _was_refused(error: HubError | ClientError | BotoCoreError) -> bool:
+    """Whether the call did nothing for sure: a service answered with a refusal, or was never reached."""
+    if isinstance(error, HubError):
+        return True
+    if isinstance(error, BotoCoreError):
+        return isinstance(error, _NOT_SENT)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_ERROR)
+    return status < _SERVER_ERROR and status != _TIMEOUT
+
+
+def _may_be_sent(key: str, claim: Mapping[str, str], why: str = "") -> CommandError:
+    begun = f"A return of {key} was begun at {claim.get('at')} by {claim.get('by')} and not seen to end"
+    return CommandError(
+        f"{begun}: the message may have been sent. {why}".rstrip(),
+        "If the consumer has it, `redrive discard` it; if not, `redrive return --again` sends it once more.",
+    )
+
+
+def _no_way_back(key: str, reason: Reason) -> CommandError:
+    what = f"{key} has no way back: {reason.value}."
+    if reason in (Reason.SOURCE_UNKNOWN, Reason.SEVERAL_SOURCES, Reason.FUNCTION_UNKNOWN):
+        return CommandError(what, "Say where to with --destination.")
+    todo = (
+        f"`{command_line()} redrive edit` can mend what it says, `{command_line()} redrive discard` ends it."
+    )
+    return CommandError(what, todo)
