@@ -23,6 +23,7 @@ Faults = Mapping[str, Sequence[Fault]]
 MAP = "Redrive Each Queue"
 _SECONDS = 60.0
 _WAITING = "Wait For The Move Task"
+_BETWEEN_LOOKS = ("Was It A Long Wait?", "Wait Longer")
 _LONG_WAITS = 9
 
 
@@ -38,8 +39,9 @@ class Journey:
 
     @property
     def ways(self) -> tuple[str, ...]:
-        """The states in the order in which they were entered first: waits take as many looks as they take."""
-        return tuple(dict.fromkeys(self.path))
+        """The states in the order in which they were entered first, without those between two looks: a move
+        task takes as many looks as it takes."""
+        return tuple(state for state in dict.fromkeys(self.path) if state not in _BETWEEN_LOOKS)
 
     @property
     def edges(self) -> set[Edge]:
