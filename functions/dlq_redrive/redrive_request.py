@@ -10,7 +10,7 @@ from common.errors import InvalidInput
 from common.input_fields import flag_field, name_field, number_field, require_known_fields
 from dlq_redrive.arns import Arn, Home, is_fifo, parse_arn
 
-_FIELDS = (
+FIELDS = (
     "queueArn",
     "mode",
     "destinationArn",
@@ -19,6 +19,8 @@ _FIELDS = (
     "dryRun",
     "startedBy",
 )
+"""What an input may have."""
+
 BULK, COUNTED = "bulk", "counted"
 _MODES = (BULK, COUNTED)
 
@@ -52,7 +54,7 @@ def parse_redrive_request(request: Any, home: Home) -> RedriveRequest:
     """
     if isinstance(request, dict) and request.get("detail-type") == _ALARM:
         return RedriveRequest(queue_arn=_queue_of_alarm(request, home), started_by="alarm")
-    request = require_known_fields(request, _FIELDS)
+    request = require_known_fields(request, FIELDS)
     parsed = RedriveRequest(
         queue_arn=_queue("queueArn", request.get("queueArn"), home),
         mode=_mode(request.get("mode")),

@@ -7,9 +7,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 from samcli.commands.deploy.deploy_context import DeployContext
 
+from dlq_redrive import redrive_request
+from dlq_redrive.dead_letter import KINDS
 from local.testing.metric_reader import metrics_of_alarm, sent_by
+from local.testing.state_machine_reader import states
 from local.testing.template_reader import Expanded
 
 ROOT = Path(__file__).parents[2]
@@ -62,9 +66,74 @@ def _transitions(machine: dict[str, Any], *, exported: bool) -> int:
     return entered
 
 
+def _machine(name: str) -> dict[str, Any]:
+    path = ROOT / "statemachines" / f"{name}.asl.json"
+    machine: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return machine
+
+
+def _diagram(title: str) -> str:
+    """The first drawing after a heading."""
+    return f"\n{README}".split(f"\n{title}\n", 1)[1].split("```\n", 2)[1]
+
+
+def _titles(diagram: str) -> list[str]:
+    """What is written as names of states are: words with a capital each, two of them at least."""
+    found = re.findall(r"[A-Z][\w']*(?: [A-Z][\w']*)+", diagram)
+    return [title for title in found if title != "Step Functions"]
+
+
+DIAGRAMS = {"healthlake_export": "# healthlake-hub", "dlq_redrive": "## Dead letters"}
+
+
+@pytest.mark.parametrize(("machine", "title"), DIAGRAMS.items())
+def test_the_diagram_of_a_workflow_names_its_states_and_no_others(machine: str, title: str) -> None:
+    names = {placed.name for placed in states(_machine(machine))}
+    shown = _titles(_diagram(title))
+    assert shown
+    assert [name for name in shown if name not in names] == []
+
+
+def test_the_diagram_of_the_export_has_the_work_of_a_run_in_its_order() -> None:
+    machine = _machine("healthlake_export")
+    name, work = machine["StartAt"], []
+    while machine["States"][name]["Type"] != "Succeed":
+        state = machine["States"][name]
+        work += [name] if state["Type"] in ("Task", "Map") else []
+        name = state["Choices"][0]["Next"] if state["Type"] == "Choice" else state["Next"]
+    assert _titles(_diagram(DIAGRAMS["healthlake_export"])) == work
+
+
+def test_the_diagram_of_the_redrive_has_everything_that_works_waits_or_ends() -> None:
+    diagram = _diagram(DIAGRAMS["dlq_redrive"])
+    kinds = ("Task", "Map", "Wait", "Succeed", "Fail")
+    placed = [one for one in states(_machine("dlq_redrive")) if one.kind in kinds]
+    assert [one.name for one in placed if one.name not in diagram] == []
+
+
+def test_every_ending_of_a_redrive_stands_in_the_readme_with_its_status() -> None:
+    section = README.split("\n## Dead letters\n", 1)[1].split("\n## ", 1)[0]
+    told = dict(re.findall(r"^\| \*(.+?)\* \| (succeeded|failed) \|", section, re.MULTILINE))
+    statuses = {"Succeed": "succeeded", "Fail": "failed"}
+    endings = [one for one in states(_machine("dlq_redrive")) if one.kind in statuses]
+    assert told == {one.name: statuses[one.kind] for one in endings}
+
+
+def test_every_field_of_a_redrives_input_stands_in_the_readme() -> None:
+    section = README.split("\n## Dead letters\n", 1)[1].split("\n## ", 1)[0]
+    table = section.split("| input | default |", 1)[1].split("\n\n", 1)[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(redrive_request.FIELDS)
+
+
+def test_the_way_back_of_every_kind_of_dead_letter_stands_in_the_readme() -> None:
+    section = README.split("\n## Dead letters\n", 1)[1].split("\n## ", 1)[0]
+    table = section.split("| kind | who feeds it |", 1)[1].split("\n\n", 1)[0]
+    told = re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in table.splitlines()[2:]))
+    assert sorted(told) == sorted(KINDS)
+
+
 def test_state_transitions_are_counted_right() -> None:
-    text = (ROOT / "statemachines" / "healthlake_export.asl.json").read_text(encoding="utf-8")
-    machine = json.loads(text)
+    machine = _machine("healthlake_export")
     idle, busy = (_transitions(machine, exported=exported) for exported in (False, True))
     child = machine["States"]["Process Export Files"]["ItemProcessor"]
     assert f"a run in which nothing changed | {idle} state transitions" in README
