@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from local.testing.state_machine_reader import placeholders, states
-from local.testing.template_reader import Expanded, references, text
+from local.testing.template_reader import Expanded, Statement, references, text
 
 # Services and actions that may be given on every resource, because there is none to name.
 SERVICES_WITHOUT_A_RESOURCE = ("logs:", "xray:")
@@ -43,7 +43,7 @@ def written_functions(template: Mapping[str, Any]) -> dict[str, Mapping[str, Any
 def too_much(expanded: Expanded) -> Iterator[str]:
     """Every right of a role that is wider than it has to be."""
     for role in expanded.of_type("AWS::IAM::Role"):
-        for one in expanded.granted(role):
+        for one in _allowances(role, expanded):
             for action in one.actions:
                 if action == "*" or action.endswith(":*"):
                     yield f"{role} may do {action}"
@@ -52,6 +52,10 @@ def too_much(expanded: Expanded) -> Iterator[str]:
         for policy in expanded.properties(role).get("ManagedPolicyArns", []):
             if text(policy) not in MANAGED_POLICIES:
                 yield f"{role} has the managed policy {text(policy)}"
+
+
+def _allowances(role: str, expanded: Expanded) -> list[Statement]:
+    return [one for one in expanded.granted(role) if one.effect == "Allow"]
 
 
 def _names_no_resource(action: str) -> bool:

@@ -155,6 +155,7 @@ def _granted(machine: Any, expanded: Expanded) -> set[Call]:
     return {
         (action, resource)
         for one in expanded.granted(_role(machine))
+        if one.effect == "Allow"
         for action in one.actions
         for resource in one.resources
     }

@@ -1,0 +1,96 @@
+"""Rights that are given for names, not for resources, end where another stack begins.
+
+CloudFormation names a queue or a function by stack, resource and a suffix of letters and digits, with a dash
+between them («Resource custom naming», AWS CloudFormation Template Reference). `hub-*` therefore also matches
+what a stack `hub-prod` of the same account has.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+
+from local.testing.template_reader import Expanded, text
+
+BY_NAME = "${AWS::StackName}-*"
+
+# What follows the name of the stack, for each service that rights are given by name for.
+OWN = {"sqs": "Dead-1A2b3C", "lambda": "Function-1A2b3C", "states": "export"}
+FIFO = "Dead-1A2b3C.fifo"
+
+
+def rights_by_name(expanded: Expanded) -> Iterator[tuple[str, str, str]]:
+    """Role, action and resource of every right that is given for whatever has a name of the stack."""
+    for role in expanded.of_type("AWS::IAM::Role"):
+        for one in expanded.granted(role):
+            if one.effect == "Allow":
+                yield from (
+                    (role, action, resource)
+                    for action in one.actions
+                    for resource in one.resources
+                    if resource.endswith(BY_NAME)
+                )
+
+
+def may(expanded: Expanded, role: str, action: str, resource: str) -> bool:
+    """Whether a role may do something: it is allowed, and nothing refuses it."""
+    effects = {
+        one.effect
+        for one in expanded.granted(role)
+        if any(fnmatchcase(action, named) for named in one.actions)
+        and any(fnmatchcase(resource, named) for named in one.resources)
+    }
+    return effects == {"Allow"}
+
+
+def reaching_too_far(expanded: Expanded) -> list[str]:
+    """Rights that cover something of a stack whose name begins as this one's."""
+    return [
+        f"{role} may do {action} in another stack"
+        for role, action, resource in rights_by_name(expanded)
+        for other in ("prod", "prod-eu")
+        if may(expanded, role, action, _named(resource, f"{other}-{OWN[action.partition(':')[0]]}"))
+    ]
+
+
+def _named(resource: str, name: str) -> str:
+    return resource.removesuffix("*") + name
+
+
+def test_no_right_covers_what_another_stack_has(expanded: Expanded) -> None:
+    assert reaching_too_far(expanded) == []
+
+
+def test_every_right_by_name_covers_what_the_stack_has(expanded: Expanded) -> None:
+    rights = list(rights_by_name(expanded))
+    assert {action.partition(":")[0] for _, action, _ in rights} == set(OWN)
+    for role, action, resource in rights:
+        service = action.partition(":")[0]
+        for own in (OWN[service], FIFO if service == "sqs" else OWN[service]):
+            assert may(expanded, role, action, _named(resource, own)), (role, action)
+
+
+def test_what_rights_are_given_by_name_for_is_named_so(expanded: Expanded) -> None:
+    """Another name of its own, with a dash or without the stack's, would be refused or not covered."""
+    generated = {"AWS::SQS::Queue": "QueueName", "AWS::Lambda::Function": "FunctionName"}
+    for kind, field in generated.items():
+        assert [name for name, one in expanded.of_type(kind).items() if field in one] == []
+    for name, machine in expanded.of_type("AWS::StepFunctions::StateMachine").items():
+        assert re.fullmatch(r"\$\{AWS::StackName\}-[a-z]+", text(machine["StateMachineName"])), name
+
+
+@pytest.mark.parametrize(
+    "role", ["PlanRedriveFunctionRole", "RedriveMessagesFunctionRole", "RedriveStateMachineRole"]
+)
+def test_a_right_that_reaches_too_far_is_found(expanded: Expanded, role: str) -> None:
+    resources = copy.deepcopy(dict(expanded.resources))
+    policies: list[Any] = resources[role]["Properties"]["Policies"]
+    for policy in policies:
+        document = policy["PolicyDocument"]
+        document["Statement"] = [one for one in document["Statement"] if one["Effect"] != "Deny"]
+    assert f"{role} may do sqs:ReceiveMessage in another stack" in reaching_too_far(Expanded(resources))
