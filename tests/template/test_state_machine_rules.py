@@ -209,18 +209,17 @@ def test_every_function_task_names_its_function_and_reads_the_payload_only(machi
             )
 
 
-def _machine_of(machine: Machine, state: str) -> dict[str, Any]:
+def _among(machine: Machine, state: str) -> Machine:
     """The states that a state stands among, of the machine itself or of a map in it."""
-    if state in machine["States"]:
-        return machine["States"]
-    inner = [one["ItemProcessor"] for one in machine["States"].values() if "ItemProcessor" in one]
-    (found,) = [one["States"] for one in inner if state in one["States"]]
-    return found
+    maps = [one["ItemProcessor"] for one in machine["States"].values() if "ItemProcessor" in one]
+    (found,) = [one["States"] for one in (machine, *maps) if state in one["States"]]
+    siblings: Machine = found
+    return siblings
 
 
 def _drop(state: str, *path: str | int) -> Callable[[Machine], None]:
     def apply(machine: Machine) -> None:
-        target: Any = _machine_of(machine, state)[state]
+        target: Any = _among(machine, state)[state]
         for step in path[:-1]:
             target = target[step]
         del target[path[-1]]
@@ -231,7 +230,7 @@ def _drop(state: str, *path: str | int) -> Callable[[Machine], None]:
 def _set(state: str, *path_and_value: Any) -> Callable[[Machine], None]:
     def apply(machine: Machine) -> None:
         *path, last, value = path_and_value
-        target: Any = _machine_of(machine, state)[state]
+        target: Any = _among(machine, state)[state]
         for step in path:
             target = target[step]
         target[last] = value
@@ -241,7 +240,7 @@ def _set(state: str, *path_and_value: Any) -> Callable[[Machine], None]:
 
 def _rename(old: str, new: str) -> Callable[[Machine], None]:
     def apply(machine: Machine) -> None:
-        siblings = _machine_of(machine, old)
+        siblings = _among(machine, old)
         siblings[new] = siblings.pop(old)
 
     return apply
