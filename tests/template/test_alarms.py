@@ -13,7 +13,6 @@ import pytest
 from local.testing.metric_reader import STACK, metrics_of_alarm, nobody_sends, sent_by
 from local.testing.template_reader import Expanded, references, statements, text
 
-
 MOST_METRICS = 10
 
 

@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from common.errors import InvalidInput
+from dlq_redrive.arns import Home
+from dlq_redrive.queue_plan import QueuePlan
+from dlq_redrive.redrive_request import parse_redrive_request
 from local.testing.sample_events import EVENTS, SAMPLES, sample
 from local.testing.state_machine_reader import placeholders, states
 from local.testing.template_reader import Expanded, references
@@ -173,3 +177,22 @@ def test_samples_hold_no_account_but_the_one_of_the_documentation() -> None:
     for name, event in _samples():
         accounts = set(re.findall(r"(?<![\w-])\d{12}(?![\w-])", json.dumps(event)))
         assert accounts <= {"123456789012"}, name
+
+
+def test_requests_of_a_redrive_are_right_and_the_one_with_an_unknown_field_is_not() -> None:
+    home = Home("aws", "us-east-1", "123456789012")
+    requests = {name: sample(name)["request"] for name in SAMPLES["PlanRedriveFunction"]}
+    with pytest.raises(InvalidInput, match="'queue'"):
+        parse_redrive_request(requests.pop("dlq_redrive/redrive_with_unknown_field"), home)
+    started = {name: parse_redrive_request(one, home).started_by for name, one in requests.items()}
+    assert started == {
+        "dlq_redrive/daily_look_fired": "schedule",
+        "dlq_redrive/alarm_went_off": "alarm",
+        "dlq_redrive/redrive_requested": "on-call",
+        "dlq_redrive/dry_run_requested": "on-call",
+    }
+
+
+def test_the_planned_queue_is_what_a_plan_becomes() -> None:
+    plan = sample("dlq_redrive/dead_letters_planned")["queue"]
+    assert QueuePlan.from_state(plan).to_state() == plan
