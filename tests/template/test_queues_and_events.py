@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -90,6 +90,16 @@ def _rule_faults(expanded: Expanded) -> Iterator[str]:
                 yield f"{name} has a target with unbounded retries"
             for queue in sorted(queues - _queues_open_to(name, expanded)):
                 yield f"{name} may not send to {queue}"
+            if not _may_start(target, expanded):
+                yield f"{name} may not start its target"
+
+
+def _may_start(target: Mapping[str, Any], expanded: Expanded) -> bool:
+    """Whether the target's role may start it, if it is a state machine."""
+    if not references(target["Arn"]) & expanded.of_type("AWS::StepFunctions::StateMachine").keys():
+        return True
+    (role,) = references(target["RoleArn"])
+    return text(target["Arn"]) in expanded.resources_for(role, "states:StartExecution")
 
 
 def _bus_faults(expanded: Expanded) -> Iterator[str]:
@@ -126,7 +136,7 @@ def _schedule_faults(expanded: Expanded) -> Iterator[str]:
         (role,) = references(target["RoleArn"])
         if text(target["DeadLetterConfig"]["Arn"]) not in expanded.resources_for(role, "sqs:SendMessage"):
             yield f"{name} may not send to its dead-letter queue"
-        if text(target["Arn"]) not in expanded.resources_for(role, "states:StartExecution"):
+        if not _may_start(target, expanded):
             yield f"{name} may not start its target"
 
 
@@ -233,6 +243,10 @@ def _change(resource: str, *path_and_value: Any) -> Callable[[dict[str, Any]], N
             _change("ExportJobEventsQueuePolicy", "PolicyDocument", "Statement", 0, "Resource", 1, None),
             "ExportJobEventsRule may not send to ExportJobEventsDeadLetterQueue",
         ),
+        (
+            _change("RedriveAlarmRole", "Policies", 0, "PolicyDocument", "Statement", 0, None),
+            "RedriveAlarmRule may not start its target",
+        ),
         (_change("HubEventBus", "DeadLetterConfig", None), "HubEventBus has no dead-letter queue"),
         (
             _change("EventBusDeadLetterQueuePolicy", "PolicyDocument", "Statement", 0, None),
@@ -245,6 +259,10 @@ def _change(resource: str, *path_and_value: Any) -> Callable[[dict[str, Any]], N
         (
             _change("ExportScheduleRole", "Policies", 0, "PolicyDocument", "Statement", 1, None),
             "ScheduledExport may not send to its dead-letter queue",
+        ),
+        (
+            _change("RedriveScheduleRole", "Policies", 0, "PolicyDocument", "Statement", 0, None),
+            "RedriveSchedule may not start its target",
         ),
         (
             _change("CleanUpFailedRunFunctionEventInvokeConfig", "DestinationConfig", None),
