@@ -48,6 +48,7 @@ def register() -> None:
     sqs.reset = _resetting(tasks, sqs.reset)
     actions = ministack("ministack.core.iam_actions")
     actions.extract_resource_arn = with_moved_queues(actions.extract_resource_arn)
+    actions.extract_iam_action = with_actions_of_batches(actions.extract_iam_action)
 
 
 def _answering(act: Callable[[Data, Denied], dict[str, Any]]) -> Callable[[Data, str], dict[str, Any]]:
@@ -75,6 +76,17 @@ def _listing_sources(queues: MinistackQueues) -> Callable[[Data, str], dict[str,
         return {"queueUrls": urls[first:last], **({"NextToken": str(last)} if last < len(urls) else {})}
 
     return handle
+
+
+def with_actions_of_batches(shipped: Callable[..., str | None]) -> Callable[..., str | None]:
+    """What a request for a batch has to be allowed: the action of a single message, since there are none for
+    batches (Service Authorization Reference, «Actions, resources, and condition keys for Amazon SQS»)."""
+
+    def iam_action(*request: Any) -> str | None:
+        action = shipped(*request)
+        return action.removesuffix("Batch") if action is not None and action.startswith("sqs:") else action
+
+    return iam_action
 
 
 def with_moved_queues(shipped: Callable[..., str]) -> Callable[..., str]:

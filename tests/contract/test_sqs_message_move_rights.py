@@ -101,6 +101,19 @@ def test_the_rights_that_are_documented_are_enough(sqs: Any, sqs_of: SqsOf) -> N
     assert ended_task(user, dead.dead_arn)["Status"] == "CANCELLED"
 
 
+def test_whoever_may_do_something_with_one_message_may_do_it_with_several(
+    dead: DeadLetters, sqs_of: SqsOf
+) -> None:
+    user = sqs_of((["sqs:ReceiveMessage", "sqs:ChangeMessageVisibility"], dead.dead_arn))
+    (message,) = user.receive_message(QueueUrl=dead.dead_url)["Messages"]
+    entry = {"Id": "0", "ReceiptHandle": message["ReceiptHandle"]}
+
+    user.change_message_visibility_batch(QueueUrl=dead.dead_url, Entries=[{**entry, "VisibilityTimeout": 0}])
+
+    with pytest.raises(ClientError, match="not authorized to perform: sqs:DeleteMessage because"):
+        user.delete_message_batch(QueueUrl=dead.dead_url, Entries=[entry])
+
+
 @pytest.mark.parametrize("missing", TO_START)
 def test_each_right_on_the_dead_letter_queue_is_needed_to_start(
     sqs: Any, dead: DeadLetters, sqs_of: SqsOf, missing: str
