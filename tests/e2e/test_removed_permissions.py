@@ -45,6 +45,8 @@ def roles(stage: Stage, template: Expanded) -> DeployedRoles:
         ),
         pytest.param("ExportStateMachineRole s3:GetObject", id="the state machine's role"),
         pytest.param("HealthLakeDataAccessRole s3:PutObject", id="the role that HealthLake writes with"),
+        pytest.param("RedriveStateMachineRole sqs:StartMessageMoveTask", id="SQS called by a state machine"),
+        pytest.param("RedriveMessagesFunctionRole sqs:SendMessage", id="a function that sends letters back"),
     ],
 )
 def test_without_a_permission_the_run_fails_and_names_the_action(

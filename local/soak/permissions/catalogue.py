@@ -103,6 +103,39 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
         "StartExportFunctionRole healthlake:CancelFHIRExportJobWithDelete",
     ),
     "a lost answer": ("AdvanceWatermarkFunctionRole dynamodb:GetItem",),
+    "a redrive in bulk": (
+        "PlanRedriveFunctionRole sqs:ListQueues",
+        "PlanRedriveFunctionRole sqs:ListQueueTags",
+        "PlanRedriveFunctionRole sqs:GetQueueAttributes",
+        "PlanRedriveFunctionRole sqs:ReceiveMessage",
+        "PlanRedriveFunctionRole sqs:ChangeMessageVisibility",
+        "PlanRedriveFunctionRole dynamodb:GetItem",
+        "RedriveStateMachineRole lambda:InvokeFunction on PlanRedriveFunction",
+        "RedriveStateMachineRole dynamodb:UpdateItem",
+        "RedriveStateMachineRole sqs:ListMessageMoveTasks",
+        "RedriveStateMachineRole sqs:StartMessageMoveTask",
+        "RedriveStateMachineRole sqs:GetQueueAttributes",
+        "RedriveStateMachineRole sqs:ReceiveMessage",
+        "RedriveStateMachineRole sqs:SendMessage",
+        "RedriveStateMachineRole sqs:DeleteMessage",
+    ),
+    "a redrive message by message": (
+        "RedriveStateMachineRole lambda:InvokeFunction on RedriveMessagesFunction",
+        "RedriveMessagesFunctionRole sqs:ReceiveMessage",
+        "RedriveMessagesFunctionRole sqs:SendMessage",
+        "RedriveMessagesFunctionRole sqs:DeleteMessage",
+        "RedriveMessagesFunctionRole dynamodb:GetItem",
+        "RedriveMessagesFunctionRole dynamodb:UpdateItem",
+    ),
+    "a redrive to a function": ("RedriveMessagesFunctionRole lambda:InvokeFunction",),
+    "a redrive to a state machine": ("RedriveMessagesFunctionRole states:StartExecution",),
+    "a redrive to the bus": ("RedriveMessagesFunctionRole events:PutEvents",),
+    "a redrive into quarantine": ("RedriveMessagesFunctionRole s3:PutObject",),
+    "a dead letter that cannot go back": ("RedriveMessagesFunctionRole sqs:ChangeMessageVisibility",),
+    "a redrive after one that died": (
+        "RedriveStateMachineRole dynamodb:GetItem",
+        "RedriveStateMachineRole states:DescribeExecution",
+    ),
 }
 
 ENDS_OTHERWISE: Mapping[str, str] = {
@@ -140,16 +173,39 @@ _KEY_USERS = (
     "PublishRunEventsFunctionRole",
     "CleanUpFailedRunFunctionRole",
     "ExportStateMachineRole",
+    "RedriveScheduleRole",
+    "RedriveStateMachineRole",
 )
+_TAKERS = ("PlanRedriveFunctionRole", "RedriveMessagesFunctionRole")
 _MACHINES = "tests/template/test_state_machine_permissions.py"
+_MACHINE_ROLES = ("ExportStateMachineRole", "RedriveStateMachineRole")
+_DELIVERY = (
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+)
 
 REQUIRED: Mapping[str, tuple[str, ...]] = {
     # The local account encrypts nothing, so that no run misses the key.
     f"{_ENCRYPTION}::test_everything_is_encrypted_and_whoever_needs_the_key_may_use_it": (
         *(f"{role} kms:Decrypt" for role in _KEY_USERS),
-        *(f"{role} kms:GenerateDataKey" for role in _KEY_USERS),
+        *(f"{role} kms:Decrypt on HubKey" for role in _TAKERS),
+        *(f"{role} kms:GenerateDataKey" for role in (*_KEY_USERS, *_TAKERS)),
         "HealthLakeDataAccessRole kms:Decrypt",
         "HealthLakeDataAccessRole kms:GenerateDataKey*",
+    ),
+    # Nor do they miss the other key.
+    f"{_PERMISSIONS}::test_whoever_takes_messages_of_every_queue_may_decrypt_them": tuple(
+        f"{role} kms:Decrypt on EventBusDeadLetterKey" for role in _TAKERS
     ),
     # AWS documents that an export needs these, and not when it asks for them.
     f"{_PERMISSIONS}::test_healthlake_may_do_what_it_documents": (
@@ -169,7 +225,11 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     f"{_PERMISSIONS}::test_a_schedule_may_start_its_target_and_keep_what_it_could_not_start": (
         "ExportScheduleRole states:StartExecution",
         "ExportScheduleRole sqs:SendMessage",
+        "RedriveScheduleRole states:StartExecution",
+        "RedriveScheduleRole sqs:SendMessage",
     ),
+    # So do the local account's rules.
+    f"{_PERMISSIONS}::test_a_rule_may_start_its_target": ("RedriveAlarmRole states:StartExecution",),
     # The local Lambda sends to failure destinations without asking IAM.
     f"{_PERMISSIONS}::test_a_function_may_send_to_its_failure_destination": (
         "CleanUpFailedRunFunctionRole sqs:SendMessage",
@@ -194,18 +254,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
         "ExportStateMachineRole states:StopExecution",
     ),
     f"{_MACHINES}::test_the_role_allows_nothing_that_no_state_calls": (
-        "ExportStateMachineRole logs:CreateLogDelivery",
-        "ExportStateMachineRole logs:GetLogDelivery",
-        "ExportStateMachineRole logs:UpdateLogDelivery",
-        "ExportStateMachineRole logs:DeleteLogDelivery",
-        "ExportStateMachineRole logs:ListLogDeliveries",
-        "ExportStateMachineRole logs:PutResourcePolicy",
-        "ExportStateMachineRole logs:DescribeResourcePolicies",
-        "ExportStateMachineRole logs:DescribeLogGroups",
-        "ExportStateMachineRole xray:PutTraceSegments",
-        "ExportStateMachineRole xray:PutTelemetryRecords",
-        "ExportStateMachineRole xray:GetSamplingRules",
-        "ExportStateMachineRole xray:GetSamplingTargets",
+        *(f"{role} {action}" for role in _MACHINE_ROLES for action in _DELIVERY),
     ),
 }
 """What no run in the local account can show, by the template test that requires it."""

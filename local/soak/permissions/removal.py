@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from local.soak.permissions.catalogue import expected_end, scenario_of
+from local.soak.permissions.dead_letters import DeadLetters
 from local.soak.permissions.grants import DeployedRoles, Grant
 from local.soak.permissions.scenarios import SCENARIOS, Answer, Shown, is_another
 from local.soak.permissions.stage import DidNotHappenError, Stage
@@ -51,8 +52,10 @@ def remove(stage: Stage, roles: DeployedRoles, grant: Grant) -> Removal:
 
 
 def settle(stage: Stage) -> str | None:
-    """End what runs, forget faults, and run once more; what is wrong if that run does not complete."""
+    """End what runs, forget faults and dead letters, and run once more; what is wrong if that run does not
+    complete."""
     stage.no_faults()
+    DeadLetters(stage).settle()
     states = stage.client("stepfunctions")
     machine = stage.outputs["ExportStateMachineArn"]
     for execution in states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]:

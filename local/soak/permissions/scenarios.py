@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
+from local.soak.permissions.redrive_scenarios import REDRIVE_SCENARIOS
 from local.soak.permissions.stage import Stage
 
 
@@ -190,4 +191,5 @@ SCENARIOS: Mapping[str, Scenario] = {
     "two runs at once": two_runs_at_once,
     "a start of a run that lost the lock": a_start_of_a_run_that_lost_the_lock,
     "a lost answer": a_lost_answer,
+    **REDRIVE_SCENARIOS,
 }

@@ -1,0 +1,97 @@
+"""The dead-letter queues of the deployed application, and redrives of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from local.cli import stack
+from local.soak.permissions.stage import Stage
+
+
+@dataclass(frozen=True)
+class DeadLetters:
+    """What scenarios do with dead letters of a stage. Queues are named by their ids in the template."""
+
+    stage: Stage
+
+    def put(self, queue: str, body: str, **attributes: str) -> None:
+        """Send a message to a dead-letter queue, with message attributes of the type String."""
+        self._sqs.send_message(
+            QueueUrl=self.stage.physical_name(queue),
+            MessageBody=body,
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+            },
+        )
+
+    def redrive(self, queue: str, **request: Any) -> str:
+        """Start a redrive of one queue; returns the execution's ARN."""
+        arn: str = self.stage.client("stepfunctions").start_execution(
+            stateMachineArn=self._machine, input=json.dumps({"queueArn": self.queue_arn(queue), **request})
+        )["executionArn"]
+        return arn
+
+    def queue_for_returns(self) -> str:
+        """ARN of an empty queue that nobody reads, which what is redriven may be sent to."""
+        url = self._sqs.create_queue(QueueName=f"{self.stage.stack_name}-returned")["QueueUrl"]
+        self._empty(url)
+        return self._arn(url)
+
+    def lock(self, queue: str, execution: str) -> None:
+        """Write an execution of that name into the lock of a queue."""
+        name = self.queue_arn(queue).rpartition(":")[2]
+        self.stage.client("dynamodb").put_item(
+            TableName=self.stage.outputs["HubTableName"],
+            Item={
+                "pk": {"S": f"REDRIVE#{name}"},
+                "sk": {"S": "LOCK"},
+                "owner": {"S": f"{self._machine.replace(':stateMachine:', ':execution:')}:{execution}"},
+            },
+        )
+
+    def settle(self) -> None:
+        """Stop every redrive, empty every dead-letter queue, and forget its lock."""
+        states, table = self.stage.client("stepfunctions"), self.stage.outputs["HubTableName"]
+        for one in states.list_executions(stateMachineArn=self._machine, statusFilter="RUNNING")[
+            "executions"
+        ]:
+            self.stage.stop(one["executionArn"])
+        for url in self._urls():
+            self._empty(url)
+            key = {"pk": {"S": f"REDRIVE#{url.rpartition('/')[2]}"}, "sk": {"S": "LOCK"}}
+            self.stage.client("dynamodb").delete_item(TableName=table, Key=key)
+
+    def queue_arn(self, queue: str) -> str:
+        """The ARN of a queue of the stack."""
+        return self._arn(self.stage.physical_name(queue))
+
+    def function_arn(self, function: str) -> str:
+        """The ARN of a function of the stack."""
+        arn: str = self.stage.client("lambda").get_function_configuration(
+            FunctionName=self.stage.physical_name(function)
+        )["FunctionArn"]
+        return arn
+
+    def _urls(self) -> Iterator[str]:
+        for one in stack.resources(self.stage.account, self.stage.stack_name):
+            if one["ResourceType"] == "AWS::SQS::Queue" and "DeadLetter" in one["LogicalResourceId"]:
+                yield one["PhysicalResourceId"]
+
+    def _arn(self, url: str) -> str:
+        asked = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        arn: str = asked["Attributes"]["QueueArn"]
+        return arn
+
+    def _empty(self, url: str) -> None:
+        self._sqs.purge_queue(QueueUrl=url)
+
+    @property
+    def _sqs(self) -> Any:
+        return self.stage.client("sqs")
+
+    @property
+    def _machine(self) -> str:
+        return self.stage.outputs["RedriveStateMachineArn"]
