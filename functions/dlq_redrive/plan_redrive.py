@@ -24,7 +24,7 @@ from dlq_redrive.queue_look import Look, forecast, look_at
 from dlq_redrive.queue_plan import QueuePlan
 from dlq_redrive.redrive_counts import RedriveCounts
 from dlq_redrive.redrive_decision import Decider
-from dlq_redrive.redrive_planning import broken_rule, chosen_queues, mode_of
+from dlq_redrive.redrive_planning import broken_rule, chosen_queues, mode_of, redrives_left
 from dlq_redrive.redrive_request import RedriveRequest, parse_redrive_request
 from dlq_redrive.settings import RedriveSettings, redrive_settings
 from dlq_redrive.table_keys import lock_key
@@ -107,10 +107,11 @@ class Planner:
 
     def _plan_of(self, queue: DeadLetterQueue, look: Look) -> dict[str, Any]:
         ages = look.ages(self.clock())
+        redriven_at, bulk_at = self._redriven_at(queue)
         mode = mode_of(
             self.request,
             queue,
-            redriven_at=self._redriven_at(queue),
+            redriven_at=redriven_at,
             oldest=ages[0] if ages else None,
             now=self.clock(),
             cool_down=self.settings.cool_down,
@@ -119,7 +120,7 @@ class Planner:
         plan = QueuePlan(
             queue=queue,
             mode=mode,
-            max_redrives=self.request.max_redrives or self.settings.max_redrives,
+            max_redrives=redrives_left(self.request, self.settings.max_redrives, bulk_at, self.clock()),
             messages_per_second=self.request.max_messages_per_second or self.settings.messages_per_second,
             destination_arn=self.request.destination_arn,
             waiting=look.waiting,
@@ -135,13 +136,19 @@ class Planner:
         counts = RedriveCounts(self.dynamodb, self.settings.table, plan.queue.name, self.execution)
         return forecast(look, plan.queue, counts, decider, self.clock)
 
-    def _redriven_at(self, queue: DeadLetterQueue) -> datetime | None:
-        """When the last redrive of a queue ended, which whoever unlocks the queue writes down."""
+    def _redriven_at(self, queue: DeadLetterQueue) -> tuple[datetime | None, datetime | None]:
+        """When a queue was last redriven, and when SQS itself last began to. A redrive that was stopped has
+        not written down its end."""
         answer = self.dynamodb.get_item(
             TableName=self.settings.table, Key=lock_key(queue.name), ConsistentRead=True
         )
-        found = text(answer.get("Item", {}), "redrivenAt")
-        return None if found is None else parse_instant(found)
+        item = answer.get("Item", {})
+        ended, bulk = (_instant(text(item, name)) for name in ("redrivenAt", "bulkAt"))
+        return max((one for one in (ended, bulk) if one is not None), default=None), bulk
+
+
+def _instant(written: str | None) -> datetime | None:
+    return None if written is None else parse_instant(written)
 
 
 lambda_handler = lambda_entry(plan_redrive)

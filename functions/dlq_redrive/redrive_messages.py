@@ -38,13 +38,15 @@ def redrive_messages(event: dict[str, Any], context: LambdaContext) -> dict[str,
     plan = QueuePlan.from_state(event["queue"])
     home = Home.of_function(context.invoked_function_arn)
     before = Tally.going_on_from(event.get("totals"))
-    moved, quarantined = before.moved, before.quarantined
+    moved, quarantined, failed = before.moved, before.quarantined, before.failed
     tally = _redrive(settings, plan, home, event["execution"], before, context).run()
     count(DeadLettersRedriven=tally.moved - moved - (tally.quarantined - quarantined))
     count(DeadLettersQuarantined=tally.quarantined - quarantined)
     result = tally.to_result()
     logger().info("messages redriven", queue=plan.queue.name, execution=event["execution"], **result)
-    return {**result, "more": not tally.emptied and tally.moved > moved}
+    # What could not be handled was hidden when the queue looked empty, and may be now that others are gone.
+    left = not tally.emptied or tally.failed > failed
+    return {**result, "more": left and tally.moved > moved}
 
 
 def _redrive(

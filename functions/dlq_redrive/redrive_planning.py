@@ -9,6 +9,9 @@ from common.errors import InvalidInput
 from dlq_redrive.dead_letter import DeadLetterQueue
 from dlq_redrive.redrive_request import BULK, COUNTED, RedriveRequest
 
+_LONGEST_LIFE = timedelta(days=28)
+"""Of a message that SQS moves back: 14 days at most in its source, and 14 where it dies again."""
+
 
 def chosen_queues(request: RedriveRequest, queues: Sequence[DeadLetterQueue]) -> list[DeadLetterQueue]:
     """The queues that a request is about; raises `InvalidInput` when it names one that is none of them."""
@@ -51,13 +54,24 @@ def mode_of(
     quarantine_after: timedelta,
 ) -> str:
     """The mode in which a queue is redriven. The first redrive is SQS's own; within the cool-down after one,
-    what is there came back, or came since, and is counted. So is a queue in which a message is so old that it
+    or while a message is there that was sent before it ended, what is there may have come back, and is
+    counted. So is a queue in which a message is so old that it
     goes to quarantine, which SQS would give another lifetime; and whatever was asked `maxRedrives` of."""
     if request.mode is not None:
         return request.mode
-    came_back = redriven_at is not None and now - redriven_at < cool_down
+    since = None if redriven_at is None else now - redriven_at
+    came_back = since is not None and (since < cool_down or (oldest is not None and oldest >= since))
     too_old = oldest is not None and oldest >= quarantine_after
     can_be_bulk = queue.kind == "sqs" and bool(queue.sources)
     if not can_be_bulk or came_back or too_old or request.max_redrives is not None:
         return COUNTED
     return BULK
+
+
+def redrives_left(request: RedriveRequest, max_redrives: int, bulk_at: datetime | None, now: datetime) -> int:
+    """How often a message may be sent back one by one. Where SQS itself has redriven the queue while the
+    message may have been there, that was the first time; whoever asks for a number gets it."""
+    if request.max_redrives is not None:
+        return request.max_redrives
+    may_have_moved = bulk_at is not None and now - bulk_at < _LONGEST_LIFE
+    return max_redrives - 1 if may_have_moved else max_redrives

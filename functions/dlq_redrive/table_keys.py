@@ -7,9 +7,10 @@
 
 The queue is the dead-letter queue. The lock's item has `owner`, the ARN of the execution that redrives the
 queue, while one does, and `redrivenAt`, the instant at which the last redrive ended, whoever it was: what
-comes back within the cool-down after it is redriven one by one. A count has `redrives`, `messageIds` (of the
-messages that were counted, oldest first), `history`, `firstFailedAt`, `lastExecution` and `expiresAt`, in
-seconds since 1970, from which on DynamoDB may drop it.
+comes back within the cool-down after it is redriven one by one. `task` is the handle of the owner's move
+task, and `bulkAt` the instant at which the last one was begun, which stays: it was the first redrive of what
+comes back. A count has `redrives`, `messageIds` (of the messages that were counted, oldest first), `history`,
+`firstFailedAt`, `lastExecution` and `expiresAt`, in seconds since 1970, from which on DynamoDB may drop it.
 """
 
 from __future__ import annotations

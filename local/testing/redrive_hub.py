@@ -143,6 +143,8 @@ class RedriveHub:
     def __enter__(self) -> Self:
         for name, value in CREDENTIALS.items():
             self._monkeypatch.setenv(name, value)
+        # What dead letters are sent back to: the functions of the bench.
+        self._monkeypatch.setattr(aws_clients, "functions", lambda: self.bench.client("lambda"))
         # Waiting for a message that does not come takes a second each time, and moto asks one server only.
         self._monkeypatch.setattr(queue_calls, "_WAIT_SECONDS", 0)
         with ExitStack() as opening:
