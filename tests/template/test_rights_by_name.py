@@ -23,6 +23,9 @@ BY_NAME = "${AWS::StackName}-*"
 OWN = {"sqs": "Dead-1A2b3C", "lambda": "Function-1A2b3C", "states": "export"}
 FIFO = "Dead-1A2b3C.fifo"
 
+# Queues are listed by the beginning of their names; their tags say which of them are the stack's.
+TELLS_STACKS_APART = "sqs:ListQueueTags"
+
 
 def rights_by_name(expanded: Expanded) -> Iterator[tuple[str, str, str]]:
     """Role, action and resource of every right that is given for whatever has a name of the stack."""
@@ -54,7 +57,8 @@ def reaching_too_far(expanded: Expanded) -> list[str]:
         f"{role} may do {action} in another stack"
         for role, action, resource in rights_by_name(expanded)
         for other in ("prod", "prod-eu")
-        if may(expanded, role, action, _named(resource, f"{other}-{OWN[action.partition(':')[0]]}"))
+        if action != TELLS_STACKS_APART
+        and may(expanded, role, action, _named(resource, f"{other}-{OWN[action.partition(':')[0]]}"))
     ]
 
 
@@ -64,6 +68,13 @@ def _named(resource: str, name: str) -> str:
 
 def test_no_right_covers_what_another_stack_has(expanded: Expanded) -> None:
     assert reaching_too_far(expanded) == []
+
+
+def test_the_tags_of_every_queue_that_is_listed_can_be_read(expanded: Expanded) -> None:
+    (granted,) = [one for one in rights_by_name(expanded) if one[1] == TELLS_STACKS_APART]
+    role, action, resource = granted
+    assert may(expanded, role, action, _named(resource, f"prod-{OWN['sqs']}"))
+    assert "sqs:ListQueues" in {name for one in expanded.granted(role) for name in one.actions}
 
 
 def test_every_right_by_name_covers_what_the_stack_has(expanded: Expanded) -> None:
