@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from healthlake_export import erasures
 from healthlake_export.resource_keys import is_utf8
-from local.erasure import ndjson_objects, parquet_objects, quarantine_objects
+from local.erasure import dead_letters, ndjson_objects, parquet_objects, quarantine_objects
 from local.erasure.findings import Findings
 from local.erasure.matching import Concern, Match, Matcher
 from local.erasure.object_versions import Version, VersionBytes
@@ -55,6 +55,8 @@ class Examiner:
                 return self._records(content, matcher)
             case Treatment.WHOLE:
                 return self._whole(content)
+            case Treatment.LETTERS:
+                return self._letter(content, matcher)
             case Treatment.LAKE if parquet_objects.is_parquet(content):
                 return self._rows(content, matcher)
             case Treatment.LAKE if not self._is_text(content):
@@ -112,6 +114,13 @@ class Examiner:
         if self._mentioned(content):
             findings.add(Match(Concern.UNREADABLE))
         return Examined(content.version, findings, findings.erased > 0)
+
+    def _letter(self, content: VersionBytes, matcher: Matcher) -> Examined:
+        findings = Findings()
+        match = dead_letters.find_letter(b"".join(content.chunks()), matcher)
+        if match is not None:
+            findings.add(match)
+        return Examined(content.version, findings, match is not None)
 
     def _searched(self, content: VersionBytes, reason: str) -> Examined:
         return Examined(content.version, left_alone=reason if self._mentioned(content) else None)

@@ -11,6 +11,7 @@ from healthlake_export import erasures
 from healthlake_export.table_keys import erasure_key
 from local.erasure.erasure import Ground
 from local.erasure.healthlake_patient import InHealthLake
+from local.erasure.stack_buckets import StackResource
 
 _HEALTHLAKE = {
     InHealthLake.PRESENT: "has the patient: what changes there is exported again, and withheld by the hub",
@@ -18,6 +19,8 @@ _HEALTHLAKE = {
     InHealthLake.ABSENT: "does not have the patient; others that name the patient may be there all the same",
     InHealthLake.UNKNOWN: "did not say whether it has the patient",
 }
+
+_BEFORE = "; what is redriven before that comes back, perhaps to quarantine: erase again after it"
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,16 @@ def _queues(ground: Ground) -> Iterator[Remain]:
         if messages:
             held.append(
                 Remain(
-                    f"queue {queue.logical_id}",
+                    f"{'dead-letter ' if _takes_dead_letters(queue) else ''}queue {queue.logical_id}",
                     f"{messages:,} messages, events about resources perhaps",
-                    f"{days:g} days after each was sent",
+                    f"{days:g} days after each was sent{_BEFORE if _takes_dead_letters(queue) else ''}",
                 )
             )
     yield from held or [Remain("queues of the stack", "no messages now", "nothing to do")]
+
+
+def _takes_dead_letters(queue: StackResource) -> bool:
+    return queue.logical_id.endswith("DeadLetterQueue")
 
 
 def _archives(ground: Ground) -> Iterator[Remain]:

@@ -11,6 +11,7 @@ class Treatment(Enum):
     LINES = "its lines are overwritten with blanks"
     RECORDS = "its records keep their place and lose their line"
     WHOLE = "it is deleted"
+    LETTERS = "it is deleted, wherever in a message the patient is named"
     LAKE = "it is written again without the rows"
     RESULTS = "it is deleted, whatever it holds"
     SEARCHED = "it is only searched: nothing of a patient belongs there"
@@ -54,6 +55,7 @@ _TREATMENTS: dict[str, dict[str, Treatment]] = {
     "HubBucket": {
         "exports/": Treatment.LINES,
         "quarantine/": Treatment.RECORDS,
+        "dead-letters/": Treatment.LETTERS,
         "": Treatment.SEARCHED,
     },
     "LakeBucket": {"": Treatment.LAKE},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -59,6 +60,17 @@ def test_messages_consumers_and_archives_are_named_with_what_ends_them(ground: G
     assert found["consumers behind rule theirs"][1] == "you erase it there"
     assert "consumers behind rule own" not in found
     assert found["archive kept"][1] == "10 days after each event"
+
+
+def test_dead_letters_are_named_with_what_may_bring_them_back(ground: Ground) -> None:
+    queue = ground.resources[1].name
+    boto3.client("sqs", REGION).send_message(QueueUrl=queue, MessageBody="{}")
+    dead = StackResource("StartExportDeadLetterQueue", "AWS::SQS::Queue", queue)
+
+    holds, until = told(replace(ground, resources=(dead,)))["dead-letter queue StartExportDeadLetterQueue"]
+
+    assert holds.startswith("1 messages")
+    assert until.startswith("4 days after each was sent; what is redriven before that comes back")
 
 
 def test_what_cannot_be_asked_is_said_to_be_unknown(ground: Ground) -> None:

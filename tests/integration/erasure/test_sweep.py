@@ -199,6 +199,56 @@ def test_a_quarantined_line_in_an_object_of_its_own_goes_with_its_record_s_way_t
     assert {key for _, key in buckets.versioned_keys()} == {QUARANTINED, others}
 
 
+def letter(body: str, **members: Any) -> bytes:
+    """A dead letter in quarantine, as the redrive workflow writes it."""
+    facts = {"queue": "dead", "kind": "bus", "body": body, "messageAttributes": {}, "attributes": {}}
+    return json.dumps({**facts, **members}, indent=2).encode()
+
+
+def escaped(text: str, times: int) -> str:
+    for _ in range(times):
+        text = json.dumps({"detail": text}).replace("/", "\\/")
+    return text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        letter('{"detail": {"resourceType": "Patient", "id": "p-1"}}'),
+        letter(escaped("see Patient/p-1", 3)),
+        letter(json.dumps({"detail": "\\u0050atient/p-1"})),
+        letter("p-1", messageAttributes={"patient": {"DataType": "String", "StringValue": "p-1"}}),
+        letter("", messageAttributes={"of": {"BinaryValue": base64.b64encode(b"Patient/p-1").decode()}}),
+        b'{"body": "Patient/p-1',
+    ],
+    ids=["an event", "escaped again and again", "characters by number", "an attribute", "bytes", "torn"],
+)
+def test_a_dead_letter_in_quarantine_that_names_the_patient_goes_whole(buckets: Any, content: bytes) -> None:
+    other = letter(escaped("see Patient/p-10 and Patient/p-2", 3))
+    buckets.put(BUCKET, "dead-letters/dead/a.json", content)
+    buckets.put(BUCKET, "dead-letters/dead/b.json", other)
+
+    found = buckets.sweep()
+
+    assert buckets.versioned_keys() == [(BUCKET, "dead-letters/dead/b.json")]
+    assert buckets.read(BUCKET, "dead-letters/dead/b.json") == other
+    area = found.area("HubBucket", "dead-letters/")
+    assert (area.erased, area.deleted, area.left) == (1, 1, 0)
+
+
+def test_of_a_dead_letter_that_was_edited_or_returned_the_versions_before_go_too(buckets: Any) -> None:
+    edited, returned = "dead-letters/dead/a.json", "dead-letters/dead/b.json"
+    buckets.put(BUCKET, edited, letter("Patient/p-1"), letter("Patient/p-2"))
+    buckets.put(BUCKET, returned, letter("Patient/p-1"))
+    buckets.s3.delete_object(Bucket=BUCKET, Key=returned)
+
+    found = buckets.sweep()
+
+    assert buckets.versioned_keys() == [(BUCKET, edited)]
+    assert buckets.read(BUCKET, edited) == letter("Patient/p-2")
+    assert found.area("HubBucket", "dead-letters/").old_versions == 2
+
+
 def test_every_result_of_a_query_goes_with_its_versions_and_markers(buckets: Any) -> None:
     for number in range(3):
         buckets.put(RESULTS, f"results/{number}.csv", b"id\n1", b"id\n2")
