@@ -120,7 +120,8 @@ def test_a_redrive_that_cannot_be_planned_fails_by_the_error(redrive: RedriveHub
 
     run = redrive.run()
 
-    assert (run.path[-1], run.error) == ("Redrive Not Planned", "ZeroDivisionError")
+    assert (run.path[-1], run.error) == ("Redrive Not Planned", "RedriveNotPlanned")
+    assert str(run.cause).startswith("ZeroDivisionError: ")
 
 
 def test_one_queue_that_fails_keeps_no_other_from_its_end(redrive: RedriveHub) -> None:
