@@ -141,7 +141,8 @@ class MoveTasks:
             found = self._tasks.get(task_id)
             task = rules.assert_can_cancel(found if found and found.source_arn == arn else None)
             self._tasks[task_id] = replace(task, status=rules.CANCELLING)
-            self._runs[task_id].stop.set()
+            run = self._runs[task_id]
+        run.stop.set()
         return {"ApproximateNumberOfMessagesMoved": task.moved}
 
     def pause(self) -> None:
