@@ -8,7 +8,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from common import aws_clients
-from common.observability import count, lambda_entry, logger
+from common.observability import lambda_entry, logger
 from dlq_redrive.arns import Home
 from dlq_redrive.counted_redrive import CountedRedrive
 from dlq_redrive.dead_letter_quarantine import DeadLetterQuarantine
@@ -38,10 +38,8 @@ def redrive_messages(event: dict[str, Any], context: LambdaContext) -> dict[str,
     plan = QueuePlan.from_state(event["queue"])
     home = Home.of_function(context.invoked_function_arn)
     before = Tally.going_on_from(event.get("totals"))
-    moved, quarantined = before.moved, before.quarantined
+    moved = before.moved
     tally = _redrive(settings, plan, home, event["execution"], before, context).run()
-    count(DeadLettersRedriven=tally.moved - moved - (tally.quarantined - quarantined))
-    count(DeadLettersQuarantined=tally.quarantined - quarantined)
     result = tally.to_result()
     logger().info("messages redriven", queue=plan.queue.name, execution=event["execution"], **result)
     return {**result, "more": not tally.emptied and tally.moved > moved}

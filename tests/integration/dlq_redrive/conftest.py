@@ -63,6 +63,14 @@ class Redrive:
         )
         return str(answer["MessageId"])
 
+    def fill(self, arn: str, number: int) -> None:
+        """Send as many messages, whose bodies are their numbers."""
+        for first in range(0, number, 10):
+            entries: Any = [
+                {"Id": str(one), "MessageBody": str(one)} for one in range(first, min(first + 10, number))
+            ]
+            aws_clients.sqs().send_message_batch(QueueUrl=self.url(arn), Entries=entries)
+
     def messages(self, arn: str) -> list[Any]:
         """What lies in a queue, hidden or not, without touching it."""
         name = arn.rpartition(":")[2]

@@ -47,8 +47,7 @@ def fail(monkeypatch: pytest.MonkeyPatch) -> FailCalls:
 def waiting(redrive: Any) -> tuple[str, str, Any]:
     """A dead-letter queue with twelve messages, its source, and the plan."""
     dlq, work = redrive.pair()
-    for number in range(12):
-        redrive.send(dlq, str(number))
+    redrive.fill(dlq, 12)
     return dlq, work, redrive.plan_of(dlq)
 
 
@@ -160,8 +159,10 @@ def test_a_message_that_breaks_the_code_does_not_keep_the_others(
     "operation", ["ListQueues", "ListQueueTags", "GetQueueAttributes", "ReceiveMessage", "GetItem"]
 )
 def test_a_plan_that_cannot_be_made_fails_by_its_name(
-    redrive: Any, waiting: Any, fail: FailCalls, operation: str, code: str
+    redrive: Any, fail: FailCalls, operation: str, code: str
 ) -> None:
+    dlq, _ = redrive.pair()
+    redrive.send(dlq, "one")
     fail(operation, code)
     with pytest.raises(FAULTS[code], match=f"^{operation} was refused with {code}"):
         redrive.plan()

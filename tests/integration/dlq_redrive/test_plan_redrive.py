@@ -94,8 +94,7 @@ def test_a_plan_has_the_limits_of_the_request_or_of_the_settings(redrive: Any) -
 
 def test_a_look_hides_nothing(redrive: Any) -> None:
     dlq, _ = redrive.pair()
-    for number in range(25):
-        redrive.send(dlq, str(number))
+    redrive.fill(dlq, 25)
 
     redrive.plan({"dryRun": True})
 
@@ -108,8 +107,7 @@ def test_a_look_hides_nothing(redrive: Any) -> None:
 
 def test_a_dry_run_says_what_would_happen_and_changes_nothing(redrive: Any) -> None:
     dlq, work = redrive.pair()
-    for number in range(12):
-        redrive.send(dlq, str(number))
+    redrive.fill(dlq, 12)
     rule = redrive.queue("rule-dead", kind="rule")
     redrive.send(rule, "{}", {"TARGET_ARN": work})
     redrive.send(rule, "{}")

@@ -68,8 +68,7 @@ def test_the_history_says_when_and_by_whom(counts: RedriveCounts) -> None:
 def test_two_redrives_of_one_queue_at_once_lose_nothing(redrive: Any) -> None:
     """The workflow's lock keeps them apart; this is what happens without."""
     dlq, work = redrive.pair()
-    for number in range(30):
-        redrive.send(dlq, str(number))
+    redrive.fill(dlq, 30)
     plan = redrive.plan_of(dlq)
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(lambda name: redrive.run(plan, name), ("one", "two")))
