@@ -31,9 +31,10 @@ from dlq_redrive.senders import Sender
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-VISIBILITY_SECONDS = 300
-"""How long what was received stays hidden from others. What has returned stays so for this long too, so that
-the next calls do not meet it."""
+VISIBILITY_SECONDS = 180
+"""How long what was received stays hidden from others: less than the five minutes in which a FIFO queue drops
+copies, so that what a killed call had sent and not deleted is sent again in time. What has returned stays
+hidden too, so that the next calls do not meet it."""
 
 _BATCH_SECONDS = VISIBILITY_SECONDS / 2
 """No message of a batch is begun later than this, so that none is visible again while it is handled."""
@@ -57,7 +58,7 @@ class CountedRedrive:
     seconds_left: Callable[[], float]
     tally: Tally = field(default_factory=Tally)
     most_messages: int = MOST_MESSAGES
-    _failed: list[DeadLetter] = field(default_factory=list, init=False)
+    _let_go: list[DeadLetter] = field(default_factory=list, init=False)
     _first_failure: HubError | None = field(default=None, init=False)
     _must_stop: bool = field(default=False, init=False)
 
@@ -70,12 +71,12 @@ class CountedRedrive:
         try:
             while self._may_go_on() and self.tally.received - taken_up < self.most_messages:
                 letters = receive(self.sqs, self.queue, VISIBILITY_SECONDS, attempt=str(uuid.uuid4()))
-                self.tally.emptied = not letters
+                self.tally.emptied = not letters and not self._let_go
                 if not letters:
                     break
                 self._handle(letters)
         finally:
-            release(self.sqs, self.queue, self._failed)
+            release(self.sqs, self.queue, self._let_go)
         if self._first_failure is not None and self.tally.moved == moved:
             raise self._first_failure
         return self.tally
@@ -91,7 +92,7 @@ class CountedRedrive:
         for letter in letters:
             in_order = letter.group_id if self.queue.fifo else None
             if in_order in stopped or not self._may_go_on() or self.seconds_left() < ends:
-                self._failed.append(letter)
+                self._let_go.append(letter)
                 continue
             self.tally.received += 1
             if not self._settled(letter) and in_order is not None:
@@ -110,7 +111,7 @@ class CountedRedrive:
         name = type(failure).__name__
         logger().warning("message left", message_id=letter.message_id, error=name, reason=str(failure))
         self.tally.fail(name)
-        self._failed.append(letter)
+        self._let_go.append(letter)
         self._first_failure = self._first_failure or failure
         self._must_stop = self._must_stop or isinstance(failure, RedriveThrottled)
         return False

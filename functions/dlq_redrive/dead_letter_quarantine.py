@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 PREFIX = "dead-letters/"
 
-_KEY = re.compile(r"dead-letters/[\w.-]{1,80}/[0-9a-f]{64}-[\w-]{1,100}\.json", re.ASCII)
+_KEY = re.compile(r"dead-letters/[\w-]{1,80}(?:\.fifo)?/[0-9a-f]{64}-[\w-]{1,100}\.json", re.ASCII)
 _THERE_ALREADY = frozenset({"PreconditionFailed", "412"})
 
 

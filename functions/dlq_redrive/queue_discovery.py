@@ -4,8 +4,8 @@
 their tags: `redrive-kind`, and `aws:cloudformation:stack-name`, which CloudFormation sets («Resource tag»,
 AWS CloudFormation Template Reference) and which tells the stack from another whose name begins alike. The
 Resource Groups Tagging API would answer in one call, but only those who may read the tags of everything in
-the account; of SQS's actions only `ListQueues` names no resource («Using policies with Amazon SQS», Amazon SQS
-Developer Guide), and it tells nothing but names.
+the account; of SQS's actions only `ListQueues` names no resource («Using policies with Amazon SQS», Amazon
+SQS Developer Guide), and it tells nothing but names.
 """
 
 from __future__ import annotations

@@ -83,16 +83,22 @@ class RedriveCounts:
 
         One conditional update: of two that count at once both are counted, and never more than `most`.
         """
-        condition_holds(lambda: self._write(identity, message_id, most, now, failed_at), self._policy)
+        written: list[Redrives] = []
+        if condition_holds(
+            lambda: written.append(self._write(identity, message_id, most, now, failed_at)), self._policy
+        ):
+            return written[0].counted(message_id)
         return self.read(identity).counted(message_id)
 
-    def _write(self, identity: str, message_id: str, most: int, now: datetime, failed_at: datetime) -> None:
+    def _write(
+        self, identity: str, message_id: str, most: int, now: datetime, failed_at: datetime
+    ) -> Redrives:
         entry = {
             "at": {"S": format_instant(now)},
             "execution": {"S": self._execution},
             "messageId": {"S": message_id},
         }
-        self._client.update_item(
+        answer = self._client.update_item(
             TableName=self._table,
             Key=count_key(self._queue_name, identity),
             ConditionExpression=(
@@ -117,4 +123,6 @@ class RedriveCounts:
                 ":execution": {"S": self._execution},
                 ":expires": {"N": str(int((now + _KEPT).timestamp()))},
             },
+            ReturnValues="ALL_NEW",
         )
+        return Redrives.from_item(answer["Attributes"])

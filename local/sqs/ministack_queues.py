@@ -98,5 +98,7 @@ def dead_letter_arn_of(queue: Mapping[str, Any]) -> str | None:
 
 def _key_arn(key: str | None) -> str | None:
     """The ARN of a customer managed key; None for SQS's own, which everybody may use through SQS."""
-    record = ministack("ministack.services.kms")._resolve_key(key) if key else None
+    if not key or "alias/aws/" in key:
+        return None
+    record = ministack("ministack.services.kms")._resolve_key(key)
     return None if record is None else str(record["Arn"])

@@ -125,12 +125,13 @@ class MoveTasks:
         return {"TaskHandle": task.handle}
 
     def list(self, data: Mapping[str, Any], denied: Denied = nobody_denied) -> dict[str, Any]:
-        """ListMessageMoveTasks. Raises MoveRefused."""
+        """ListMessageMoveTasks; without a task the answer has no list, as SQS's others have none. Raises
+        MoveRefused."""
         arn, number = rules.source_arn_of(data), rules.max_results_of(data)
         _assert_allowed(denied, [("sqs:GetQueueAttributes", self._existing(arn).arn)])
         with self._lock:
             found = rules.newest(list(self._tasks.values()), arn, number)
-        return {"Results": [task.entry() for task in found]}
+        return {"Results": [task.entry() for task in found]} if found else {}
 
     def cancel(self, data: Mapping[str, Any], denied: Denied = nobody_denied) -> dict[str, Any]:
         """CancelMessageMoveTask: what is moved stays moved. Raises MoveRefused."""
@@ -140,7 +141,8 @@ class MoveTasks:
             found = self._tasks.get(task_id)
             task = rules.assert_can_cancel(found if found and found.source_arn == arn else None)
             self._tasks[task_id] = replace(task, status=rules.CANCELLING)
-            self._runs[task_id].stop.set()
+            run = self._runs[task_id]
+        run.stop.set()
         return {"ApproximateNumberOfMessagesMoved": task.moved}
 
     def pause(self) -> None:
@@ -152,7 +154,8 @@ class MoveTasks:
         self._going.set()
 
     def wait(self, source_arn: str, timeout: float = 30.0) -> dict[str, Any]:
-        """Wait until no task of the queue is active; the entry of its latest one. Raises TimeoutError."""
+        """Wait until no task of the queue is active; the entry of its latest one. Raises LookupError for a
+        queue that has had none, and TimeoutError."""
         with self._lock:
             latest = rules.newest(list(self._tasks.values()), source_arn, 1)[0]
             run = self._runs.get(latest.task_id)

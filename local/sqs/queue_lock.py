@@ -9,13 +9,13 @@ hold it as well.
 from __future__ import annotations
 
 import functools
-import json
 import threading
 from collections.abc import Callable
 from inspect import iscoroutinefunction
 from typing import Any
 
 from local.account.ministack_names import ministack
+from local.sqs.ministack_queues import dead_letter_arn_of
 
 _CHANGING = ("_act_send_message", "_expire_retained", "_collect_msgs")
 _DELIVERING = {
@@ -61,12 +61,10 @@ def _naming_dead_letters(shipped: Callable[[Any], None]) -> Callable[[Any], None
 
     def sweep(queue: Any) -> None:
         shipped(queue)
-        policy = queue["attributes"].get("RedrivePolicy") if queue["is_fifo"] else None
-        if not policy:
-            return
-        found = ministack("ministack.services.sqs")._queue_by_arn(json.loads(policy)["deadLetterTargetArn"])
+        arn = dead_letter_arn_of(queue) if queue["is_fifo"] else None
+        found = ministack("ministack.services.sqs")._queue_by_arn(arn) if arn else None
         for message in reversed(found["messages"] if found else []):
-            if message["dedup_id"] == message["id"]:
+            if message.get("dedup_id") == message["id"]:
                 break
             if message["sys"].get("DeadLetterQueueSourceArn"):
                 message["dedup_id"] = message["id"]

@@ -183,6 +183,15 @@ def test_messages_of_an_encrypted_queue_take_the_right_to_its_key(
     assert (task["Status"], task.get("FailureReason")) == expected
 
 
+def test_the_key_of_sqs_itself_takes_no_right(sqs: Any, sqs_of: SqsOf) -> None:
+    dead = DeadLetters(sqs, KmsMasterKeyId="alias/aws/sqs")
+    user = sqs_of((TO_START, dead.dead_arn), (["sqs:SendMessage"], dead.arn))
+
+    user.start_message_move_task(SourceArn=dead.dead_arn)
+
+    assert ended_task(sqs, dead.dead_arn)["Status"] == "COMPLETED"
+
+
 def test_the_query_protocol_is_spoken_too(account: RunningAccount, dead: DeadLetters, sqs: Any) -> None:
     started = query(account, Action="StartMessageMoveTask", SourceArn=dead.dead_arn)
     ended_task(sqs, dead.dead_arn)

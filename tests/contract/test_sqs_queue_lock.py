@@ -3,31 +3,27 @@ nor doubled."""
 
 from __future__ import annotations
 
+import functools
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from moto.sqs.models import sqs_backends
 
-from local.account.clients import client
-from local.account.state_file import RunningAccount
-from local.account.testing import running_account
-from local.lambda_runtime.testing import Functions
 from local.sqs import queue_lock
-from local.sqs.testing import DEADLINE_SECONDS, create_queue, ended_task, let_die, send
+from local.sqs.testing import DEADLINE_SECONDS, create_queue, let_die, send
 from local.stepfunctions.work_threads import WorkThreads
-from local.stepfunctions.workbench import Workbench
+from local.stepfunctions.workbench import ACCOUNT, REGION, Workbench
 
 NOTHING = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
 MESSAGES = 300
-HANDS_ON = """
-import os, boto3
-sqs = boto3.client("sqs")
-def handler(event, context):
-    for record in event["Records"]:
-        sqs.send_message(QueueUrl=os.environ["DONE"], MessageBody=record["body"])
-"""
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_what_changes_a_queue_waits_for_whoever_holds_it() -> None:
@@ -40,7 +36,41 @@ def test_what_changes_a_queue_waits_for_whoever_holds_it() -> None:
     assert called.is_set()
 
 
-def test_messages_of_the_workbench_survive_senders_consumers_and_moves_at_once() -> None:
+@pytest.fixture
+def restless() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("restless")
+def test_motos_queues_neither_lose_nor_double_messages() -> None:
+    taken: list[str] = []
+
+    def consume() -> None:
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while len(taken) < 3 * MESSAGES and time.monotonic() < deadline:
+            for message in backend.receive_message("q", 10, 0, 30):
+                taken.append(message.body)
+                backend.delete_message("q", message.receipt_handle)
+
+    with Workbench(NOTHING, {}, {}):
+        backend = sqs_backends[ACCOUNT][REGION]
+        queue = backend.create_queue("q")
+        senders = [functools.partial(send_through, backend, name) for name in ("a", "b", "c")]
+        together(*senders, consume, consume, consume)
+
+        assert (len(set(taken)), len(taken), queue._messages) == (3 * MESSAGES, 3 * MESSAGES, [])
+
+
+def send_through(backend: Any, sender: str) -> None:
+    for number in range(MESSAGES):
+        backend.send_message("q", f"{sender}-{number}")
+
+
+def test_messages_survive_senders_consumers_and_moves_at_once() -> None:
     done: list[str] = []
 
     def take(event: Any, context: Any) -> None:
@@ -63,44 +93,54 @@ def test_messages_of_the_workbench_survive_senders_consumers_and_moves_at_once()
     assert sorted(done) == sorted(f"{kind}-{n}" for kind in ("dead", "new") for n in range(MESSAGES))
 
 
-@pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAccount]:
-    parts = ("lambda_runtime", "sqs")
-    with running_account(tmp_path_factory.mktemp("account"), parts=parts) as account:
-        yield account
+HAMMERED = """
+import asyncio, sys, threading, time
+from ministack.services import sqs
+from local.sqs import queue_lock
+
+queue_lock.register()
+sys.setswitchinterval(1e-6)
+url = sqs._HANDLERS["CreateQueue"]({"QueueName": "q"}, "")["QueueUrl"]
+taken, stop = [], threading.Event()
+
+def send(sender):
+    for number in range(1000):
+        sqs._HANDLERS["SendMessage"]({"QueueUrl": url, "MessageBody": f"{sender}-{number}"}, url)
+
+def poll():
+    while not stop.is_set():
+        messages = sqs._receive_messages_for_esm(url, 10)
+        taken.extend(message["body"] for message in messages)
+        sqs._delete_messages_for_esm(url, {message["receipt_handle"] for message in messages})
+
+def consume():
+    while not stop.is_set():
+        receive = sqs._HANDLERS["ReceiveMessage"]({"QueueUrl": url, "MaxNumberOfMessages": 10}, url)
+        for message in asyncio.run(receive).get("Messages", []):
+            taken.append(message["Body"])
+            sqs._HANDLERS["DeleteMessage"]({"QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"]}, url)
+
+senders = [threading.Thread(target=send, args=(sender,)) for sender in range(3)]
+consumers = [threading.Thread(target=target) for target in (poll, poll, consume)]
+for thread in (*consumers, *senders):
+    thread.start()
+for thread in senders:
+    thread.join()
+deadline = time.monotonic() + 20
+while len(set(taken)) < 3000 and time.monotonic() < deadline:
+    time.sleep(0.01)
+stop.set()
+for thread in consumers:
+    thread.join()
+print(len(set(taken)), len(taken), len(sqs._queues[url]["messages"]))
+"""
 
 
-def test_messages_of_the_account_survive_senders_consumers_and_moves_at_once(account: RunningAccount) -> None:
-    sqs, functions = client(account, "sqs"), Functions(account)
-    _, dead_arn = create_queue(sqs, "dead")
-    url, arn = create_queue(sqs, "queue", dead_arn)
-    done_url, done_arn = create_queue(sqs, "done")
-    send(sqs, url, [f"dead-{number}" for number in range(MESSAGES)])
-    let_die(sqs, url)
-    taking = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
-    allowed = {"Effect": "Allow", "Action": [*taking, "sqs:SendMessage"], "Resource": [arn, done_arn]}
-    functions.create(
-        "hands-on",
-        functions.role("hands-on", (allowed,)),
-        HANDS_ON,
-        Environment={"Variables": {"DONE": done_url}},
-    )
-    client(account, "lambda").create_event_source_mapping(
-        FunctionName="hands-on", EventSourceArn=arn, BatchSize=10
-    )
-
-    together(
-        lambda: send(sqs, url, [f"new-{number}" for number in range(MESSAGES)]),
-        lambda: sqs.start_message_move_task(SourceArn=dead_arn),
-    )
-    ended_task(sqs, dead_arn)
-
-    found: set[str] = set()
-    while len(found) < 2 * MESSAGES:
-        answer = sqs.receive_message(QueueUrl=done_url, MaxNumberOfMessages=10, WaitTimeSeconds=10)
-        assert answer.get("Messages"), f"{len(found)} of {2 * MESSAGES} messages came"
-        found |= {message["Body"] for message in answer["Messages"]}
-    assert found == {f"{kind}-{n}" for kind in ("dead", "new") for n in range(MESSAGES)}
+def test_ministacks_handlers_and_pollers_neither_lose_nor_double_messages() -> None:
+    # a process of its own: ministack is changed for good
+    command = [sys.executable, "-c", HAMMERED]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.stdout.split() == ["3000", "3000", "0"], ran.stderr[-2000:]
 
 
 def together(*calls: Callable[[], Any]) -> None:

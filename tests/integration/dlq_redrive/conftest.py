@@ -35,7 +35,9 @@ class Redrive:
     def queue(self, name: str, *, kind: str | None = None, dlq: str | None = None, **more: Any) -> str:
         """Make a queue of the stack and return its ARN."""
         name = f"{STACK}-{name}"
-        attributes: dict[str, str] = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
+        attributes: Any = {"MessageRetentionPeriod": "1209600"}
+        if name.endswith(".fifo"):
+            attributes["FifoQueue"] = "true"
         if dlq is not None:
             attributes["RedrivePolicy"] = json.dumps({"deadLetterTargetArn": dlq, "maxReceiveCount": 1})
         tags = {**STACK_TAGS, **({"redrive-kind": kind} if kind else {}), **more.get("tags", {})}
@@ -61,6 +63,14 @@ class Redrive:
         )
         return str(answer["MessageId"])
 
+    def fill(self, arn: str, number: int) -> None:
+        """Send as many messages, whose bodies are their numbers."""
+        for first in range(0, number, 10):
+            entries: Any = [
+                {"Id": str(one), "MessageBody": str(one)} for one in range(first, min(first + 10, number))
+            ]
+            aws_clients.sqs().send_message_batch(QueueUrl=self.url(arn), Entries=entries)
+
     def messages(self, arn: str) -> list[Any]:
         """What lies in a queue, hidden or not, without touching it."""
         name = arn.rpartition(":")[2]
@@ -69,8 +79,14 @@ class Redrive:
     def bodies(self, arn: str) -> list[str]:
         return [message.body for message in self.messages(arn)]
 
+    def consume(self, arn: str) -> list[str]:
+        """Take everything out of a queue and return the bodies."""
+        bodies = self.bodies(arn)
+        sqs_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].get_queue(arn.rpartition(":")[2])._messages.clear()
+        return bodies
+
     def age(self, arn: str, days: float) -> None:
-        """Let what lies in a queue have been sent so many days ago."""
+        """Let what lies in a queue have been sent so many days ago. moto lets go of old messages no more."""
         for message in self.messages(arn):
             message.sent_timestamp -= int(days * 86_400_000)
 
@@ -82,13 +98,12 @@ class Redrive:
         queue.pending_messages.clear()
 
     def die(self, source: str, dlq: str) -> None:
-        """Let a consumer fail on everything in a queue, as SQS would see it."""
+        """Let a consumer fail on everything in a queue, so that it lies in the dead-letter queue again."""
         backend = sqs_backends[DEFAULT_ACCOUNT_ID]["us-east-1"]
-        from_, to = (backend.get_queue(arn.rpartition(":")[2]) for arn in (source, dlq))
-        for message in list(from_._messages):
+        failed = backend.get_queue(source.rpartition(":")[2])._messages
+        for message in list(failed):
             self.send_again(message, dlq)
-        from_._messages.clear()
-        assert to is not None
+        failed.clear()
 
     def send_again(self, message: Any, arn: str) -> None:
         """A copy of a message with a new id, as if it had come from elsewhere."""

@@ -281,7 +281,7 @@ def test_a_right_on_the_dead_letter_queue_that_is_missing_refuses_the_start(
 
     with pytest.raises(MoveRefused, match="not you"):
         tasks.start({"SourceArn": DEAD}, denied)
-    assert tasks.list({"SourceArn": DEAD})["Results"] == []
+    assert tasks.list({"SourceArn": DEAD}) == {}
 
 
 @pytest.mark.parametrize(
@@ -320,5 +320,5 @@ def test_a_reset_stops_and_forgets_every_task(moves: Moves) -> None:
     tasks.start({"SourceArn": DEAD})
     tasks.reset()
     tasks.join()
-    assert tasks.list({"SourceArn": DEAD})["Results"] == []
+    assert tasks.list({"SourceArn": DEAD}) == {}
     assert queues.texts(DEAD) == ["a"]

@@ -1,0 +1,225 @@
+"""What is sent where, as the services are asked."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from dlq_redrive.dead_letter import REDRIVE_ATTRIBUTE
+from dlq_redrive.errors import RedriveThrottled, TargetRefused
+from dlq_redrive.failure_records import Position
+from dlq_redrive.quarantine_reasons import Reason
+from dlq_redrive.senders import Clients, Sender
+from dlq_redrive.ways_back import ReadAgain, ToBus, ToFunction, ToQueue, ToStateMachine
+
+HERE = "us-east-1:123456789012"
+WORK = f"arn:aws:sqs:{HERE}:hub-work"
+FUNCTION = f"arn:aws:lambda:{HERE}:function:clean"
+PIPE = f"arn:aws:pipes:{HERE}:pipe/records"
+BUS = f"arn:aws:events:{HERE}:event-bus/hub"
+POSITION = Position(f"arn:aws:dynamodb:{HERE}:table/t/stream/1", "shard", "1", "1", 1)
+
+
+@dataclass
+class FakeServices:
+    """Answers every call and notes it. `answers` and `refusals` are by operation, one a call."""
+
+    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    answers: dict[str, list[Any]] = field(default_factory=dict)
+
+    class exceptions:  # noqa: N801 - the name on a client
+        class ExecutionAlreadyExists(ClientError):
+            def __init__(self) -> None:
+                super().__init__({"Error": {"Code": "ExecutionAlreadyExists"}}, "StartExecution")
+
+    def __getattr__(self, operation: str) -> Any:
+        def call(**request: Any) -> Any:
+            self.calls.append((operation, request))
+            answer = self.answers.get(operation, [{}]).pop(0) if self.answers.get(operation) else {}
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return call
+
+
+@pytest.fixture
+def services() -> FakeServices:
+    return FakeServices()
+
+
+@pytest.fixture
+def send(services: FakeServices, queue_of: Any, letter_with: Any) -> Any:
+    def made(way: Any, kind: str = "sqs", **given: Any) -> Reason | None:
+        fake: Any = services
+        sender = Sender(Clients(fake, fake, fake, fake, fake, fake), queue_of(kind))
+        return sender.send(way, letter_with(**given), "identity", 2)
+
+    return made
+
+
+def answer(payload: Any) -> dict[str, Any]:
+    return {"Payload": io.BytesIO(json.dumps(payload).encode())}
+
+
+def test_a_message_keeps_its_attributes_and_gets_the_mark(send: Any, services: FakeServices) -> None:
+    send(ToQueue(WORK), body="b", message_attributes={"a": "1"})
+    ((_, request),) = services.calls
+    assert request["QueueUrl"] == "https://sqs/123456789012/hub-work"
+    assert request["MessageBody"] == "b"
+    assert request["MessageAttributes"] == {
+        "a": {"DataType": "String", "StringValue": "1"},
+        REDRIVE_ATTRIBUTE: {"DataType": "Number", "StringValue": "2"},
+    }
+    assert "MessageGroupId" not in request
+    assert "MessageDeduplicationId" not in request
+
+
+def test_a_message_of_a_fifo_queue_keeps_its_group_and_is_told_from_its_other_redrives(
+    send: Any, services: FakeServices
+) -> None:
+    send(ToQueue(f"{WORK}.fifo"), attributes={"MessageGroupId": "g"})
+    ((_, request),) = services.calls
+    assert (request["MessageGroupId"], request["MessageDeduplicationId"]) == ("g", "identity-2")
+
+
+def test_a_message_with_ten_attributes_is_not_marked(send: Any, services: FakeServices) -> None:
+    send(ToQueue(WORK), message_attributes={f"a{number}": "1" for number in range(10)})
+    ((_, request),) = services.calls
+    assert len(request["MessageAttributes"]) == 10
+    assert REDRIVE_ATTRIBUTE not in request["MessageAttributes"]
+
+
+def test_the_mark_of_a_message_with_ten_attributes_is_renewed(send: Any, services: FakeServices) -> None:
+    send(ToQueue(WORK), message_attributes={REDRIVE_ATTRIBUTE: "1", **{f"a{n}": "1" for n in range(9)}})
+    ((_, request),) = services.calls
+    assert request["MessageAttributes"][REDRIVE_ATTRIBUTE]["StringValue"] == "2"
+
+
+def test_a_message_that_a_mark_makes_too_large_is_sent_without(send: Any, services: FakeServices) -> None:
+    too_large = ClientError({"Error": {"Code": "InvalidParameterValue"}}, "SendMessage")
+    services.answers["send_message"] = [too_large, {}]
+    send(ToQueue(WORK), message_attributes={"a": "1"})
+    assert set(services.calls[1][1]["MessageAttributes"]) == {"a"}
+
+
+def test_what_a_rule_noted_is_not_sent_to_its_target(send: Any, services: FakeServices) -> None:
+    send(ToQueue(WORK, with_attributes=False), message_attributes={"ERROR_MESSAGE": "m"})
+    ((_, request),) = services.calls
+    assert set(request["MessageAttributes"]) == {REDRIVE_ATTRIBUTE}
+
+
+def test_an_alias_is_invoked_as_itself(send: Any, services: FakeServices) -> None:
+    send(ToFunction(f"{FUNCTION}:live", b"{}"))
+    ((_, request),) = services.calls
+    assert request == {
+        "FunctionName": FUNCTION,
+        "Qualifier": "live",
+        "InvocationType": "Event",
+        "Payload": b"{}",
+    }
+
+
+def test_an_execution_that_was_started_before_is_not_started_twice(send: Any, services: FakeServices) -> None:
+    services.answers["start_execution"] = [{}, FakeServices.exceptions.ExecutionAlreadyExists()]
+    way = ToStateMachine("machine", "{}")
+    assert [send(way), send(way)] == [None, None]
+    assert {request["name"] for _, request in services.calls} == {"redrive-identity"}
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [("ThrottlingException", RedriveThrottled), ("InternalFailure", RedriveThrottled), ("X", TargetRefused)],
+)
+def test_an_event_that_the_bus_refuses_is_not_taken_for_sent(
+    send: Any, services: FakeServices, code: str, error: type[Exception]
+) -> None:
+    services.answers["put_events"] = [{"Entries": [{"ErrorCode": code, "ErrorMessage": "SECRET"}]}]
+    with pytest.raises(error, match=f"the first with {code}"):
+        send(ToBus({"Detail": "{}"}))
+
+
+def stream_of(services: FakeServices) -> None:
+    services.answers["get_shard_iterator"] = [{"ShardIterator": "i"}]
+    services.answers["get_records"] = [{"Records": [{"eventID": "e", "dynamodb": {"SequenceNumber": "1"}}]}]
+
+
+def test_a_function_gets_the_records_of_a_stream_again(send: Any, services: FakeServices) -> None:
+    stream_of(services)
+    services.answers["invoke"] = [answer(None)]
+    assert send(ReadAgain(POSITION, FUNCTION), "stream") is None
+    operation, request = services.calls[-1]
+    assert (operation, request["InvocationType"]) == ("invoke", "RequestResponse")
+    assert [one["eventID"] for one in json.loads(request["Payload"])["Records"]] == ["e"]
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"FunctionError": "Unhandled", **answer({"errorMessage": "SECRET"})},
+        answer({"batchItemFailures": [{"itemIdentifier": "1"}]}),
+    ],
+)
+def test_a_function_that_fails_on_records_again_has_not_taken_them(
+    send: Any, services: FakeServices, result: Any
+) -> None:
+    stream_of(services)
+    services.answers["invoke"] = [result]
+    with pytest.raises(TargetRefused) as refusal:
+        send(ReadAgain(POSITION, FUNCTION), "stream")
+    assert "SECRET" not in str(refusal.value)
+
+
+def test_a_pipe_is_stood_in_for_with_its_enrichment(send: Any, services: FakeServices) -> None:
+    stream_of(services)
+    bus = {"EventBridgeEventBusParameters": {"Source": "records", "DetailType": "Changed"}}
+    services.answers["describe_pipe"] = [{"Target": BUS, "Enrichment": FUNCTION, "TargetParameters": bus}]
+    services.answers["invoke"] = [answer([{"a": 1}, {"a": 2}])]
+    services.answers["put_events"] = [{"Entries": [{}, {}]}]
+    assert send(ReadAgain(POSITION, PIPE), "pipe") is None
+    assert services.calls[0] == ("describe_pipe", {"Name": "records"})
+    entries = services.calls[-1][1]["Entries"]
+    assert [one["Detail"] for one in entries] == ['{"a":1}', '{"a":2}']
+    assert {(one["EventBusName"], one["Source"], one["DetailType"]) for one in entries} == {
+        (BUS, "records", "Changed")
+    }
+
+
+def test_a_pipe_to_a_queue_sends_each_record(send: Any, services: FakeServices) -> None:
+    stream_of(services)
+    services.answers["describe_pipe"] = [{"Target": WORK}]
+    assert send(ReadAgain(POSITION, PIPE), "pipe") is None
+    assert services.calls[-1][0] == "send_message"
+    assert services.calls[-1][1]["QueueUrl"] == "https://sqs/123456789012/hub-work"
+
+
+def test_an_enrichment_that_leaves_nothing_sends_nothing(send: Any, services: FakeServices) -> None:
+    stream_of(services)
+    services.answers["describe_pipe"] = [{"Target": WORK, "Enrichment": FUNCTION}]
+    services.answers["invoke"] = [answer([])]
+    assert send(ReadAgain(POSITION, PIPE), "pipe") is None
+    assert services.calls[-1][0] == "invoke"
+
+
+@pytest.mark.parametrize(
+    "pipe",
+    [
+        {"Target": f"{WORK}.fifo"},
+        {"Target": f"arn:aws:kinesis:{HERE}:stream/s"},
+        {"Target": BUS},
+        {"Target": WORK, "TargetParameters": {"InputTemplate": "<$.dynamodb>"}},
+        {"Target": WORK, "Enrichment": FUNCTION, "EnrichmentParameters": {"InputTemplate": "<$>"}},
+        {"Target": WORK, "Enrichment": f"arn:aws:states:{HERE}:stateMachine:m"},
+    ],
+)
+def test_a_pipe_that_cannot_be_stood_in_for_sends_nothing(
+    send: Any, services: FakeServices, pipe: Any
+) -> None:
+    services.answers["describe_pipe"] = [pipe]
+    assert send(ReadAgain(POSITION, PIPE), "pipe") is Reason.TARGET_NOT_SUPPORTED
+    assert [operation for operation, _ in services.calls] == ["describe_pipe"]
