@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local.account.clients import client
+from local.cli.accounts import account_id
 from local.cli.main import main
+from local.cli.stack import resources
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Hub
@@ -25,15 +27,17 @@ STACK = "healthlake-hub"
 
 
 def commands() -> list[str]:
-    """The lines of every fenced block, each once."""
+    """The lines of every fenced block, each once; not those for the AWS CLI, which is not part of the hub."""
     text = RUNBOOK.read_text(encoding="utf-8")
     blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    return list(dict.fromkeys(line for block in blocks for line in block.splitlines()))
+    lines = dict.fromkeys(line for block in blocks for line in block.splitlines())
+    return [line for line in lines if not line.startswith("aws ")]
 
 
 @pytest.fixture(scope="module")
 def placeholders(hub: "Hub") -> dict[str, str]:
-    """What stands in angle brackets: a run with a resource in quarantine, and where that lies."""
+    """What stands in angle brackets: a run with a resource in quarantine, and where that lies; a dead-letter
+    queue, and a message of it in quarantine."""
     body = b'{"resourceType":"Patient","id":"in-the-runbook","active":true}'
     assert hub.fhir.put("Patient/in-the-runbook", body).status in (200, 201)
     faults = f"{hub.account.endpoint}/_local/healthlake/faults"
@@ -47,7 +51,39 @@ def placeholders(hub: "Hub") -> dict[str, str]:
         Bucket=hub.outputs["HubBucketName"], Prefix=f"quarantine/{run.run_id}/"
     )
     window = {"<since>": "2026-01-01T00:00:00Z", "<until>": "2026-01-01T01:00:00Z"}
-    return {"<run id>": run.run_id, "<key>": listing["Contents"][0]["Key"], **window}
+    key = listing["Contents"][0]["Key"]
+    return {"<run id>": run.run_id, "<key>": key, **window, **_dead_letter(hub)}
+
+
+def _dead_letter(hub: "Hub") -> dict[str, str]:
+    """A dead-letter queue, and a message in quarantine that a rule could not deliver to a queue."""
+    queue = next(
+        one["PhysicalResourceId"].rpartition("/")[2]
+        for one in resources(hub.account, hub.stack_name)
+        if one["LogicalResourceId"] == "ExportJobEventsDeadLetterQueue"
+    )
+    target = client(hub.account, "sqs").create_queue(QueueName=f"{hub.stack_name}-in-the-runbook")["QueueUrl"]
+    place = f"arn:aws:sqs:{hub.account.region}:{account_id(hub.account)}"
+    target_arn = f"{place}:{target.rpartition('/')[2]}"
+    key = f"dead-letters/{queue}/{'0' * 64}-in-the-runbook.json"
+    letter = {
+        "queueArn": f"{place}:{queue}",
+        "kind": "rule",
+        "messageId": "in-the-runbook",
+        "identity": "0" * 64,
+        "body": "{}",
+        "messageAttributes": {"TARGET_ARN": {"DataType": "String", "StringValue": target_arn}},
+        "attributes": {},
+        "firstFailedAt": "2026-01-01T00:00:00.000Z",
+        "lastFailedAt": "2026-01-01T00:00:00.000Z",
+        "redrives": 3,
+        "history": [],
+        "reason": "REDRIVEN_TOO_OFTEN",
+        "quarantinedAt": "2026-01-01T00:00:00.000Z",
+    }
+    body = json.dumps(letter).encode()
+    client(hub.account, "s3").put_object(Bucket=hub.outputs["HubBucketName"], Key=key, Body=body)
+    return {"<queue>": queue, "<dead letter>": key}
 
 
 @pytest.fixture
