@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from dlq_redrive.dead_letter_quarantine import QuarantinedLetter
 from dlq_redrive.senders import Sender
+from dlq_redrive.ways_back import Ways
 from local.account.lifecycle import REPOSITORY
 from local.cli.errors import CommandError
 from local.cli.executions import Finished, StateEntered
@@ -31,6 +32,9 @@ from local.cli.redrive.return_command import ReturnOptions, give_back
 from local.cli.redrive.returning import Returner
 from local.cli.redrive.workflow import StartOptions, follow, start
 from local.testing.mocked_hub import BUCKET, REGION
+
+if TYPE_CHECKING:
+    from tests.unit.local.conftest import FakeStates
 
 SECRET = "Moesgaard"
 MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:hub-redrive"
@@ -288,6 +292,24 @@ def test_an_edit_of_what_somebody_else_has_changed_writes_nothing(
     assert shelf.read(key) == theirs
 
 
+def test_an_edit_whose_answer_is_lost_is_known_to_be_written(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = shelf.letter(body="first")
+    s3 = shelf.hub.client("s3")
+    put = s3.put_object
+
+    def put_twice(**request: Any) -> Any:
+        put(**request)
+        return put(**request)
+
+    monkeypatch.setattr(s3, "put_object", put_twice)
+
+    assert edit(shelf.hub, Output(io.StringIO()), key, written(tmp_path, "second")) == 0
+
+    assert [one["body"] for one in shelf.read(key).edits] == ["first"]
+
+
 @pytest.mark.parametrize(
     ("body", "what"),
     [("", "empty"), ("a\x00b", r"U\+0000"), ("x" * (1024 * 1024 + 1), "bytes"), (b"\xff", "UTF-8")],
@@ -420,6 +442,50 @@ def test_of_two_that_return_at_once_one_sends(shelf: Shelf, monkeypatch: pytest.
     assert other[0][0] == 1
     assert "may have been sent" in other[0][1][0]["error"]
     assert len(shelf.received()) == 1
+
+
+def test_of_two_that_have_both_found_a_letter_one_sends(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = shelf.letter()
+    back = Ways.back
+
+    def after_another(self: Ways, *arguments: Any) -> Any:
+        monkeypatch.setattr(Ways, "back", back)
+        shelf.claim(key, timedelta())
+        return back(self, *arguments)
+
+    monkeypatch.setattr(Ways, "back", after_another)
+
+    status, letters = returned(shelf, key)
+
+    assert (status, shelf.received()) == (1, [])
+    assert "Somebody else returns, edits or discards" in letters[0]["error"]
+
+
+def test_an_unfinished_start_of_an_execution_is_finished_under_the_same_name(
+    shelf: Shelf, states: FakeStates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+
+    def start_execution(**request: str) -> None:
+        names.append(request["name"])
+        if len(names) == 1:
+            raise ReadTimeoutError(endpoint_url="x")
+
+    fake: Any = states
+    fake.start_execution = start_execution
+    fake.exceptions = type("Exceptions", (), {"ExecutionAlreadyExists": FileExistsError})
+    key = shelf.letter()
+    target = {"TARGET_ARN": {"DataType": "String", "StringValue": MACHINE}}
+    shelf.put(replace(shelf.read(key), kind="schedule", message_attributes=target))
+    shelf.hub.client("sqs").delete_queue(QueueUrl=shelf.urls["hub-dead"])
+
+    outcomes = [returned(shelf, key)[1][0]["outcome"] for _ in range(2)]
+
+    assert outcomes == ["NOT_RETURNED", "RETURNED"]
+    assert len(names) == 2
+    assert len(set(names)) == 1
 
 
 def die(*_arguments: Any) -> None:
