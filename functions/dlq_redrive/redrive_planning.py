@@ -7,19 +7,22 @@ from datetime import datetime, timedelta
 
 from common.errors import InvalidInput
 from dlq_redrive.dead_letter import DeadLetterQueue
-from dlq_redrive.redrive_request import BULK, COUNTED, RedriveRequest
+from dlq_redrive.redrive_request import ALARM, BULK, COUNTED, RedriveRequest
 
 _LONGEST_LIFE = timedelta(days=28)
 """Of a message that SQS moves back: 14 days at most in its source, and 14 where it dies again."""
 
 
 def chosen_queues(request: RedriveRequest, queues: Sequence[DeadLetterQueue]) -> list[DeadLetterQueue]:
-    """The queues that a request is about; raises `InvalidInput` when it names one that is none of them."""
+    """The queues that a request is about; raises `InvalidInput` when it names one that is none of them. An
+    alarm may be of another stack whose name begins alike: it is about none."""
     if request.queue_arn is None:
         return list(queues)
     for queue in queues:
         if queue.arn == request.queue_arn:
             return [queue]
+    if request.started_by == ALARM:
+        return []
     raise InvalidInput("The input's 'queueArn' is no dead-letter queue of this stack.")
 
 

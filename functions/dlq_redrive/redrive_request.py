@@ -29,7 +29,10 @@ MOST_MESSAGES_PER_SECOND = 500
 
 MOST_REDRIVES = 20
 
-_ALARM = "CloudWatch Alarm State Change"
+ALARM = "alarm"
+"""Who started a redrive that an alarm's event started."""
+
+_ALARM_EVENT = "CloudWatch Alarm State Change"
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,8 @@ def parse_redrive_request(request: Any, home: Home) -> RedriveRequest:
 
     Follows «Alarm events and EventBridge» of the Amazon CloudWatch User Guide.
     """
-    if isinstance(request, dict) and request.get("detail-type") == _ALARM:
-        return RedriveRequest(queue_arn=_queue_of_alarm(request, home), started_by="alarm")
+    if isinstance(request, dict) and request.get("detail-type") == _ALARM_EVENT:
+        return RedriveRequest(queue_arn=_queue_of_alarm(request, home), started_by=ALARM)
     request = require_known_fields(request, FIELDS)
     parsed = RedriveRequest(
         queue_arn=_queue("queueArn", request.get("queueArn"), home),

@@ -189,7 +189,7 @@ class RedriveHub:
     def send(self, queue: Queue, bodies: Sequence[str], groups: int = 1) -> None:
         """Send messages, ten at a time."""
         for first in range(0, len(bodies), 10):
-            entries: list[dict[str, Any]] = []
+            entries: list[Any] = []
             for number, body in enumerate(bodies[first : first + 10], first):
                 group = {"MessageGroupId": f"group-{number % groups}", "MessageDeduplicationId": str(number)}
                 fifo = group if queue.url.endswith(".fifo") else {}

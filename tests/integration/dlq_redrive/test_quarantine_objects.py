@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -46,5 +47,5 @@ def test_an_object_outside_of_the_quarantine_is_not_read(quarantine: DeadLetterQ
 
 def test_a_letter_that_is_there_already_stays(quarantine: DeadLetterQuarantine) -> None:
     letter, etag = quarantine.read(next(quarantine.list()).key)
-    quarantine.put(letter.with_body("another"))
+    quarantine.put(letter.edited("another", "somebody", datetime.now(UTC)))
     assert quarantine.read(letter.key) == (letter, etag)

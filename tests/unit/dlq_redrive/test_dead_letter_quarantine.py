@@ -108,8 +108,8 @@ def test_a_letter_becomes_the_message_again(queue_of: Any, letter_with: Any, noo
 
 def test_an_edited_letter_keeps_its_key(queue_of: Any, letter_with: Any, noon: datetime) -> None:
     kept = QuarantinedLetter.of(queue_of(), letter_with(), IDENTITY, Redrives(), Reason.TOO_OLD, noon)
-    edited = kept.with_body("mended")
-    assert (edited.key, edited.body) == (kept.key, "mended")
+    edited = kept.edited("mended", "somebody", noon)
+    assert (edited.key, edited.body, edited.edits[0]["body"]) == (kept.key, "mended", kept.body)
 
 
 def test_a_letter_shows_no_content(queue_of: Any, letter_with: Any, noon: datetime) -> None:

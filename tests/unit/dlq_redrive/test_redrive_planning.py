@@ -27,6 +27,10 @@ def test_a_queue_of_another_stack_is_refused(queue_of: Any) -> None:
         chosen_queues(RedriveRequest(queue_arn=WORK), [queue_of()])
 
 
+def test_the_alarm_of_another_stack_is_about_no_queue(queue_of: Any) -> None:
+    assert chosen_queues(RedriveRequest(queue_arn=WORK, started_by="alarm"), [queue_of()]) == []
+
+
 @pytest.mark.parametrize(
     ("kind", "sources", "asked", "rule"),
     [

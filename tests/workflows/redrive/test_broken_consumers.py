@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,7 @@ def test_one_run_sends_nothing_back_twice(redrive: RedriveHub) -> None:
 def test_a_poison_message_among_a_thousand_good_ones_is_quarantined_whole(redrive: RedriveHub) -> None:
     dead, work = redrive.pair()
     good = [f"good {number}" for number in range(1000)]
-    attributes = {
+    attributes: Any = {
         "trace": {"DataType": "String", "StringValue": "abc"},
         "raw": {"DataType": "Binary", "BinaryValue": b"\x00\xff"},
     }

@@ -171,6 +171,7 @@ def test_what_no_state_of_a_queue_catches_ends_the_redrive_by_name(roads: Roads)
 
     journey = roads.plain("what no state is made for")
 
+    assert caught.target is not None
     assert Edge(MAP, caught.target) in journey.edges
     assert (journey.status, journey.path[-1]) == ("FAILED", "Redrive Stopped")
 
