@@ -38,7 +38,8 @@ _LOOKED_AT = 10
 _LOOKED_AT_IN_A_DRY_RUN = 100
 
 
-def plan_redrive(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+@lambda_entry
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Called by the redrive workflow with `{"execution", "request"}`: the execution's name and its input.
 
     Returns `{"startedBy", "dryRun", "waiting", "queues", "refused", "empty"}`: the plans of the queues in
@@ -149,6 +150,3 @@ class Planner:
 
 def _instant(written: str | None) -> datetime | None:
     return None if written is None else parse_instant(written)
-
-
-lambda_handler = lambda_entry(plan_redrive)

@@ -25,7 +25,8 @@ _LAST_SECONDS = 20.0
 """What the message that is in hand when the time ends may still take."""
 
 
-def redrive_messages(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+@lambda_entry
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Called by the redrive workflow, again and again, with `{"execution", "queue", "totals"}`: the name of
     the execution, the plan of a queue, and what the call before returned, or null.
 
@@ -80,6 +81,3 @@ def _redrive(
         seconds_left=lambda: context.get_remaining_time_in_millis() / 1000 - _LAST_SECONDS,
         tally=tally,
     )
-
-
-lambda_handler = lambda_entry(redrive_messages)

@@ -28,8 +28,8 @@ MANAGED_POLICIES = {
 }
 
 
-# A handler is a function of that name, or one that is framed under it.
-_HANDLER = re.compile(r"^(def lambda_handler\(|lambda_handler = )", re.MULTILINE)
+# A handler is a function of that name.
+_HANDLER = re.compile(r"^def lambda_handler\(", re.MULTILINE)
 
 
 def written_functions(template: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
