@@ -229,7 +229,7 @@ def test_a_task_that_fails_is_a_failure_with_the_reason_of_sqs(redrive: RedriveH
     assert "NonExistentQueue" in (run.cause or "")
 
 
-def test_a_counted_redrive_that_was_stopped_is_taken_up_by_the_next(redrive: RedriveHub) -> None:
+def test_a_counted_redrive_that_failed_is_taken_up_by_the_next(redrive: RedriveHub) -> None:
     _, work = redrive.pair()
     bodies = [str(number) for number in range(25)]
     redrive.die(work, *bodies)
