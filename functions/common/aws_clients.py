@@ -89,9 +89,15 @@ def _without_collecting() -> Iterator[None]:
 
 
 @cache
+def _descriptions() -> Loader:
+    """The descriptions of services, which outlive the clients: reading them takes most of what one costs."""
+    return _HubServices()
+
+
+@cache
 def _session() -> botocore.session.Session:
     session = botocore.session.get_session()
-    session.register_component("data_loader", _HubServices())
+    session.register_component("data_loader", _descriptions())
     return session
 
 
@@ -155,7 +161,9 @@ def session() -> botocore.session.Session:
 
 
 def forget_clients() -> None:
-    """Drop every cached client, so that the next one is made from the environment as it is then."""
+    """Drop every cached client, so that the next one is made from the environment as it is then. What was
+    left out of searches for garbage with them is garbage now."""
     _client.cache_clear()
     _made.cache_clear()
     _session.cache_clear()
+    gc.unfreeze()
