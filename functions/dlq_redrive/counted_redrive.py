@@ -154,4 +154,9 @@ class CountedRedrive:
         self.tally.quarantine(reason.value)
 
     def _delete(self, letter: DeadLetter) -> None:
-        self.sqs.delete_message(QueueUrl=self.queue.url, ReceiptHandle=letter.receipt_handle)
+        """What was sent and cannot be deleted is sent again by the next call: this one sends nothing more."""
+        try:
+            self.sqs.delete_message(QueueUrl=self.queue.url, ReceiptHandle=letter.receipt_handle)
+        except (ClientError, BotoCoreError):
+            self._must_stop = True
+            raise

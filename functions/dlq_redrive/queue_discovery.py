@@ -1,11 +1,11 @@
-"""The dead-letter queues of the stack, found by their tag.
+"""The dead-letter queues of the stack, found by their tags.
 
 `ListQueues` gives the queues whose names begin as CloudFormation names those of the stack, `ListQueueTags`
-their tags: `redrive-kind`, and `aws:cloudformation:stack-name`, which CloudFormation sets («Resource tag»,
-AWS CloudFormation Template Reference) and which tells the stack from another whose name begins alike. The
-Resource Groups Tagging API would answer in one call, but only those who may read the tags of everything in
-the account; of SQS's actions only `ListQueues` names no resource («Using policies with Amazon SQS», Amazon
-SQS Developer Guide), and it tells nothing but names.
+their tags: `redrive-kind`, and `redrive-stack`, which every queue of the stack has and which tells it from
+another whose name begins alike. CloudFormation's own tags do not reach queues: SQS takes none that begin with
+`aws:`. The Resource Groups Tagging API would answer in one call, but only those who may read the tags of
+everything in the account; of SQS's actions only `ListQueues` names no resource («Using policies with Amazon
+SQS», Amazon SQS Developer Guide), and it tells nothing but names.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 KIND_TAG = "redrive-kind"
-STACK_TAG = "aws:cloudformation:stack-name"
+STACK_TAG = "redrive-stack"
 
 _PAGE = 1000
 

@@ -172,7 +172,7 @@ class RedriveHub:
         """Make a queue of the stack; one message that is received and not deleted is dead."""
         arn = None if dead_letters is None else dead_letters.arn
         queue = Queue(*create_queue(self.sqs, f"{STACK}-{name}", arn))
-        tags = {"aws:cloudformation:stack-name": STACK, **({"redrive-kind": kind} if kind else {})}
+        tags = {"redrive-stack": STACK, **({"redrive-kind": kind} if kind else {})}
         self.sqs.tag_queue(QueueUrl=queue.url, Tags=tags)
         return queue
 

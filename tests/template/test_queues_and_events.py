@@ -55,7 +55,9 @@ def _queue_faults(expanded: Expanded) -> Iterator[str]:
     dead_letters = dead_letter_kinds(expanded)
     for name, queue in expanded.of_type("AWS::SQS::Queue").items():
         kept = queue.get("MessageRetentionPeriod", SOURCES_KEPT)
-        tags = {tag["Key"]: tag["Value"] for tag in queue.get("Tags", [])}
+        tags = {tag["Key"]: text(tag["Value"]) for tag in queue.get("Tags", [])}
+        if tags.get("redrive-stack") != "${AWS::StackName}":
+            yield f"{name} does not say of which stack it is"
         if name in dead_letters:
             if kept != DEAD_LETTERS_KEPT:
                 yield f"{name} keeps dead letters {kept} seconds"
@@ -223,6 +225,7 @@ def _change(resource: str, *path_and_value: Any) -> Callable[[dict[str, Any]], N
             "StartExportQueue keeps messages 432000 seconds",
         ),
         (_change("StartExportQueue", "RedrivePolicy", None), "StartExportQueue has no dead-letter queue"),
+        (_change("StartExportQueue", "Tags", 0, None), "StartExportQueue does not say of which stack it is"),
         (
             _change("CheckExportQueue", "VisibilityTimeout", 300),
             "CheckExportQueue shows messages again after 300 seconds",

@@ -23,7 +23,7 @@ ENVIRONMENT = {
     "REDRIVE_COOL_DOWN_HOURS": "24",
     "QUARANTINE_DEAD_LETTERS_AFTER_DAYS": "10",
 }
-STACK_TAGS = {"aws:cloudformation:stack-name": STACK}
+STACK_TAGS = {"redrive-stack": STACK}
 
 
 @dataclass(frozen=True)

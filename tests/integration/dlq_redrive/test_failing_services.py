@@ -63,8 +63,8 @@ def test_a_call_that_can_move_nothing_fails_by_its_name(
         redrive.run(plan)
 
     assert len(redrive.messages(dlq)) == 12
-    if operation != "DeleteMessage":
-        assert redrive.messages(work) == []
+    # What was sent and cannot be deleted would be sent again, so that nothing is sent after it.
+    assert len(redrive.messages(work)) == (operation == "DeleteMessage")
 
 
 @pytest.mark.parametrize("code", FAULTS)

@@ -46,7 +46,7 @@ def test_every_queue_of_the_stack_with_something_in_it_is_planned(redrive: Any) 
 
 
 def test_queues_of_another_stack_are_no_business_of_this_one(redrive: Any) -> None:
-    other = redrive.queue("eu-dead", kind="sqs", tags={"aws:cloudformation:stack-name": "hub-test-eu"})
+    other = redrive.queue("eu-dead", kind="sqs", tags={"redrive-stack": "hub-test-eu"})
     redrive.send(other, "one")
 
     assert redrive.plan()["queues"] == []

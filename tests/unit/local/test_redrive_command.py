@@ -107,7 +107,7 @@ class Shelf:
 def shelf(hub: DeployedHub) -> Shelf:
     hub = replace(hub, outputs={**hub.outputs, "RedriveStateMachineArn": MACHINE})
     sqs = hub.client("sqs")
-    tags = {"aws:cloudformation:stack-name": "hub"}
+    tags = {"redrive-stack": "hub"}
     urls: dict[str, str] = {}
     for ending, fifo in (("", {}), (".fifo", {"FifoQueue": "true"})):
         dead = f"hub-dead{ending}"
