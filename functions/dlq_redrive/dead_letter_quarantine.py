@@ -28,6 +28,7 @@ from botocore.exceptions import ClientError
 
 from common.errors import InvalidInput
 from common.instants import format_instant
+from dlq_redrive.arns import name_of_queue
 from dlq_redrive.dead_letter import DeadLetter, DeadLetterQueue
 from dlq_redrive.quarantine_reasons import Reason
 from dlq_redrive.redrive_counts import Redrives
@@ -92,7 +93,7 @@ class QuarantinedLetter:
     @property
     def queue_name(self) -> str:
         """The name of the queue that it lay in."""
-        return self.queue_arn.rpartition(":")[2]
+        return name_of_queue(self.queue_arn)
 
     @property
     def key(self) -> str:

@@ -92,7 +92,8 @@ class Sam:
         marks = [*_as_options(environment.parameters), sys.version]
         current = fingerprint(project.root, BUILD_PARTS, marks)
         record = project.local_dir / "build.json"
-        with state_file.lock(project.local_dir / "build.lock"):
+        # beside what SAM caches, which takes no two builds at once: copies of a project may share it
+        with state_file.lock(project.cache_dir / "sam-build.lock"):
             if _recorded(record) == current and (project.build_dir / "template.yaml").is_file():
                 return False
             command = ["build", "--template-file", str(project.template), "--cached", "--parallel"]

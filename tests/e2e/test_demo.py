@@ -96,14 +96,16 @@ def test_a_demo_that_is_interrupted_leaves_nothing_running(
 ) -> None:
     demo = _start(project, "--data", str(data))
     assert demo.stdout is not None
+    shown = ""
     for line in demo.stdout:
+        shown += line
         if moment in line:
             break
 
     demo.send_signal(number)
-    demo.communicate(timeout=60)
+    rest, _ = demo.communicate(timeout=60)
 
-    assert demo.returncode == 130
+    assert demo.returncode == 130, shown + rest
     assert _running_below(project.root) == []
 
 

@@ -1,5 +1,7 @@
 """When to build and deploy, and with which parameters."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from local.account.host import architecture, python_runtime
 from local.cli.errors import CommandError
 from local.cli.fingerprint import fingerprint
 from local.cli.project import Project
-from local.cli.sam import local_environment, require_wheels
+from local.cli.sam import Sam, local_environment, require_wheels
 
 
 def _samconfig(folder: Path, overrides: str) -> Path:
@@ -82,3 +84,34 @@ def test_the_build_for_the_laptop_stays_out_of_the_one_for_aws(tmp_path: Path) -
 
     assert project.local_dir in project.build_dir.parents
     assert ".aws-sam" not in str(project.build_dir)
+
+
+def test_copies_of_a_project_that_share_what_sam_caches_build_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cache").mkdir()
+    together = threading.Barrier(2)
+    met: list[bool] = []
+
+    def build(*_arguments: object) -> None:
+        try:
+            together.wait(timeout=0.3)
+        except threading.BrokenBarrierError:
+            return
+        met.append(True)
+
+    monkeypatch.setattr(Sam, "_run", build)
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda name: _copy(tmp_path, name).build(print), ["one", "other"])) == [True] * 2
+
+    assert met == []
+
+
+def _copy(folder: Path, name: str) -> Sam:
+    """A project in a folder of its own, with the cache of all."""
+    root = folder / name
+    root.mkdir()
+    (root / ".cache").symlink_to(folder / "cache")
+    (root / "template.yaml").write_text("")
+    _samconfig(root, "[]")
+    return Sam(Project(root), root / "logs")
