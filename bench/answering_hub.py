@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -65,6 +66,11 @@ _LEDGER = LedgerItem(
 _OUTBOX = {"detailType": "ExportCompleted", "detail": {"runId": RUN, "endedAt": "2026-03-01T12:06:00.000Z"}}
 _ALREADY_STARTED = {"jobId": JOB, "requestedAt": "2026-03-01T12:00:01.000Z"}
 
+_ASSIGNED = re.compile(
+    r"(?P<name>#?\w+) (?:= )?"
+    r"(?:list_append\(if_not_exists\(#?\w+, :\w+\), |if_not_exists\(#?\w+, )?(?P<value>:\w+)"
+)
+
 Answer = tuple[int, Mapping[str, str], bytes]
 
 
@@ -105,7 +111,7 @@ class Hub:
         if operation == "ListQueues":
             return {"QueueUrls": [DEAD_LETTERS["queueUrl"]]}
         if operation == "ListQueueTags":
-            return {"Tags": {"redrive-kind": "sqs", "aws:cloudformation:stack-name": STACK}}
+            return {"Tags": {"redrive-kind": "sqs", "redrive-stack": STACK}}
         if operation == "GetQueueAttributes":
             return {"Attributes": {"QueueArn": DEAD_LETTERS["queueArn"], "ApproximateNumberOfMessages": "1"}}
         if operation == "DeleteMessage":
@@ -123,6 +129,8 @@ class Hub:
             if key.startswith("MESSAGE#"):
                 return {"Item": {"redrives": {"N": "1"}, "messageIds": {"L": [{"S": _DEAD_LETTER}]}}}
             return {"Item": self._state()} if key == "STATE" else {}
+        if operation == "UpdateItem" and request.get("ReturnValues", "NONE") != "NONE":
+            return {"Attributes": _written(request)}
         if operation != "Query":
             return {}
         asked = json.dumps(request["ExpressionAttributeValues"])
@@ -138,6 +146,13 @@ class Hub:
         if self.phase == "EXPORTING":
             attributes |= {**_ALREADY_STARTED, "attempt": attempt_of(TASK_TOKEN), "taskToken": TASK_TOKEN}
         return {name: {"S": value} for name, value in attributes.items()}
+
+
+def _written(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The item that an update makes where none is yet, of expressions such as the functions have."""
+    names, values = request.get("ExpressionAttributeNames", {}), request["ExpressionAttributeValues"]
+    found = [(one["name"], one["value"]) for one in _ASSIGNED.finditer(request["UpdateExpression"])]
+    return {**request["Key"], **{names.get(name, name): values[value] for name, value in found}}
 
 
 def _dead_letter() -> Mapping[str, Any]:
