@@ -1,5 +1,5 @@
-"""Joins message-move tasks, and the list of a dead-letter queue's sources, to ministack's SQS, over both of
-its protocols.
+"""Joins message-move tasks, the list of a dead-letter queue's sources, and tags as SQS takes them, to
+ministack's SQS, over both of its protocols.
 
 Whoever starts a task needs rights on both queues and their keys; ministack's door asks for the one action,
 and the rest is asked for here.
@@ -42,6 +42,7 @@ def register() -> None:
         ListMessageMoveTasks=_answering(tasks.list),
         CancelMessageMoveTask=_answering(tasks.cancel),
         ListDeadLetterSourceQueues=_listing_sources(queues),
+        ListQueueTags=_without_tags_of_aws(sqs._HANDLERS["ListQueueTags"]),
     )
     sqs._normalise = _with_parameters(sqs._normalise)
     sqs._to_xml = _with_results(sqs._to_xml)
@@ -74,6 +75,17 @@ def _listing_sources(queues: MinistackQueues) -> Callable[[Data, str], dict[str,
             return {"queueUrls": urls[:1000]}
         last = first + int(most)
         return {"queueUrls": urls[first:last], **({"NextToken": str(last)} if last < len(urls) else {})}
+
+    return handle
+
+
+def _without_tags_of_aws(shipped: Callable[[Data, str], Data]) -> Callable[[Data, str], Data]:
+    """ListQueueTags. ministack's CloudFormation tags every queue with its stack; SQS takes no tags that begin
+    with `aws:`, so that CloudFormation leaves queues without them."""
+
+    def handle(data: Data, queue_url: str) -> Data:
+        tags = shipped(data, queue_url)["Tags"]
+        return {"Tags": {name: value for name, value in tags.items() if not name.startswith("aws:")}}
 
     return handle
 
