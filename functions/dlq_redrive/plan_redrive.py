@@ -42,11 +42,19 @@ _LOOKED_AT_IN_A_DRY_RUN = 100
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Called by the redrive workflow with `{"execution", "request"}`: the execution's name and its input.
 
-    Returns `{"startedBy", "dryRun", "waiting", "queues", "refused", "empty"}`: the plans of the queues in
-    which something waits, with a `forecast` each in a dry run; of the queues that cannot be redriven as asked
-    the name and the rule; and the names of the others. Raises `InvalidSetting`; `InvalidInput` for a wrong
-    input, saying which rule it broke; and `RedriveThrottled`, `RedriveDenied`, `KeyDenied`, `QueueGone` or
-    `AwsCallFailed` when a queue could not be looked at.
+    Returns `{"startedBy", "dryRun", "waiting", "queues", "refused", "failed", "empty"}`:
+
+    - `queues`: the plans (`QueuePlan.to_state`) of the queues in which something waits, in a dry run with a
+      `forecast` each. `sources` is empty where no queue names the queue: then `mode` is `counted`, and SQS
+      knows no move tasks of it.
+    - `refused`: `[{"name", "reason"}]`, queues that cannot be redriven as asked, and the rule.
+    - `failed`: `[{"name", "error", "reason"}]`, queues that could not be looked at: one of the errors below
+      and its message. The others go first, then the run has failed, also where `queues` is empty.
+    - `empty`: the names of queues in which nothing waits.
+
+    Raises `InvalidSetting`; `InvalidInput` for a wrong input, or one that a queue which it names cannot
+    follow, saying which rule it broke; and `RedriveThrottled`, `RedriveDenied`, `KeyDenied`, `QueueGone` or
+    `AwsCallFailed` when no queue at all could be looked at.
     """
     settings = redrive_settings()
     home = Home.of_function(context.invoked_function_arn)
@@ -104,7 +112,7 @@ class Planner:
             else:
                 empty.append(queue.name)
         waiting = sum(one["waiting"] for one in queues)
-        return {"waiting": waiting, "queues": queues, "refused": refused, "empty": empty}
+        return {"waiting": waiting, "queues": queues, "refused": refused, "failed": [], "empty": empty}
 
     def _plan_of(self, queue: DeadLetterQueue, look: Look) -> dict[str, Any]:
         ages = look.ages(self.clock())
