@@ -6,7 +6,14 @@ of SQS, Lambda and Step Functions. SQS writes some of its codes with `AWS.Simple
 
 from __future__ import annotations
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ParamValidationError,
+)
 
 from common.errors import AwsCallFailed, HubError
 from common.refusals import describe_refusal, is_denied
@@ -33,6 +40,13 @@ _THROTTLED = frozenset(
         "TooManyRequestsException",
     }
 )
+_UNCERTAIN = "ServiceUnavailable"
+"""A refusal worth another try like a throttled call, after which nobody knows whether the call was done."""
+
+_NEVER_LEFT = (ConnectTimeoutError, EndpointConnectionError, NoCredentialsError, ParamValidationError)
+_REFUSALS = (RedriveThrottled, RedriveDenied, KeyDenied, QueueGone, TargetGone)
+_REFUSING = frozenset(range(400, 500)) - {408}
+"""Statuses that refuse; 408 says that a request was not heard to its end."""
 
 
 def named_failure(error: ClientError | BotoCoreError) -> HubError:
@@ -50,3 +64,19 @@ def named_failure(error: ClientError | BotoCoreError) -> HubError:
     if code in _TARGET_GONE:
         return TargetGone(sentence)
     return RedriveDenied(sentence) if is_denied(error) else AwsCallFailed(sentence)
+
+
+def nothing_was_sent(error: Exception) -> bool:
+    """Whether the send that failed with `error` has delivered nothing, for certain.
+
+    That is so when the request never left, and when the service answered that it refused: with a named
+    refusal, or another status of 400 to 499. It is not certain after a timeout, a lost connection or a failure of
+    the service itself (a status from 500 on), and not so when a target ran and failed or took a part.
+    The call must have been made once: of several attempts the last alone is in the error.
+    """
+    if isinstance(error, ClientError):
+        if error.response.get("Error", {}).get("Code") == _UNCERTAIN:
+            return False
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return status in _REFUSING or isinstance(named_failure(error), _REFUSALS)
+    return isinstance(error, _REFUSALS + _NEVER_LEFT)

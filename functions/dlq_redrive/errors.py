@@ -26,4 +26,5 @@ class TargetGone(HubError):
 
 
 class TargetRefused(HubError):
-    """A target was reached and did not take what was sent back; the message says which and how."""
+    """A target was reached and did not take what was sent back, or took a part; the message says which and
+    how. It is a delivery that died, and counts as a redrive."""
