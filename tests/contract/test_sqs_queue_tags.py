@@ -43,7 +43,8 @@ def clients(request: pytest.FixtureRequest) -> Iterator[Clients]:
         yield lambda service: client(account, service)
     else:
         with Workbench(NOTHING, {}, {}):
-            yield boto3.client
+            of_moto: Any = boto3.client
+            yield of_moto
 
 
 def url_of_deployed_queue(cloudformation: Any, stack: str) -> str:
