@@ -28,3 +28,7 @@ class TargetGone(HubError):
 class TargetRefused(HubError):
     """A target was reached and did not take what was sent back, or took a part; the message says which and
     how. It is a delivery that died, and counts as a redrive."""
+
+
+class LockLost(HubError):
+    """The execution that called does not hold the lock of the queue: another one redrives it, or none does."""

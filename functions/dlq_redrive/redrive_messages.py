@@ -13,6 +13,7 @@ from dlq_redrive.arns import Home
 from dlq_redrive.counted_redrive import CountedRedrive
 from dlq_redrive.dead_letter_quarantine import DeadLetterQuarantine
 from dlq_redrive.pace import Pace
+from dlq_redrive.queue_lock import require_lock
 from dlq_redrive.queue_plan import QueuePlan
 from dlq_redrive.redrive_counts import RedriveCounts
 from dlq_redrive.redrive_decision import Decider
@@ -27,17 +28,27 @@ _LAST_SECONDS = 20.0
 
 @lambda_entry
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Called by the redrive workflow, again and again, with `{"execution", "queue", "totals"}`: the name of
-    the execution, the plan of a queue, and what the call before returned, or null.
+    """Called by the redrive workflow, again and again, with `{"execution", "owner", "queue", "totals"}`:
+
+    - `execution`, the name of the execution, by which its redrives are counted;
+    - `owner`, its ARN, which must be the owner in the queue's lock. A call by hand leaves it out;
+    - `queue`, the plan of the queue;
+    - `totals`, what the call before returned, or what SQS has moved (`{"redriven"}`), or null.
 
     Returns the counts since the execution began, `{received, redriven, quarantined, returned, failed,
-    emptied, failures, reasons}`, and `more`: whether another call may move messages. Raises
-    `RedriveThrottled`, `RedriveDenied`, `KeyDenied`, `QueueGone`, `TargetGone`, `TargetRefused` or
-    `AwsCallFailed` when the call could move nothing; then all messages are where they were.
+    emptied, failures, reasons}`, and `more`: whether another call may move messages. `emptied` says that
+    nothing more was received and nothing let go; `returned` messages died again since this execution has sent
+    them back, and stay.
+
+    Raises `LockLost` before anything is touched, and `RedriveThrottled`, `RedriveDenied`, `KeyDenied`,
+    `QueueGone`, `TargetGone`, `TargetRefused` or `AwsCallFailed` when the call could move nothing; then all
+    messages are where they were.
     """
     settings = redrive_settings()
     plan = QueuePlan.from_state(event["queue"])
     home = Home.of_function(context.invoked_function_arn)
+    if owner := event.get("owner"):
+        require_lock(aws_clients.dynamodb(), settings.table, plan.queue.name, owner)
     before = Tally.going_on_from(event.get("totals"))
     moved, quarantined, failed = before.moved, before.quarantined, before.failed
     tally = _redrive(settings, plan, home, event["execution"], before, context).run()
