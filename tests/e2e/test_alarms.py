@@ -1,8 +1,8 @@
 """Every alarm of the deployed stack goes off, is told at the topic, and is over.
 
 Nearly all by what they are there for: a job that fails, resources that HealthLake cannot export, runs that
-are held, messages in dead-letter queues. What must last is put by hand, and so are EventBridge's own metrics,
-which no local account has.
+are held, messages in dead-letter queues, and redrives of them. What must last is put by hand, and so are
+EventBridge's own metrics, which no local account has.
 """
 
 import json
@@ -20,7 +20,7 @@ import pytest
 from healthlake_export.table_keys import erasure_key
 from local.account.clients import client
 from local.cli import stack
-from local.cli.executions import Finished
+from local.cli.executions import Executions, Finished
 from local.cloudwatch.testing import Topic, evaluate_alarms, listening_to
 from local.testing.template_reader import read
 
@@ -37,6 +37,8 @@ DEAD_LETTERS = (
     "CheckExport",
     "CleanUp",
     "ExecutionEnded",
+    "RedriveSchedule",
+    "RedriveAlarm",
 )
 ALARMS = (
     "export-failed",
@@ -59,6 +61,11 @@ ALARMS = (
     "check-export-dead-letters",
     "clean-up-dead-letters",
     "execution-ended-dead-letters",
+    "redrive-failed",
+    "dead-letters-quarantined",
+    "redrive-functions-throttled",
+    "redrive-schedule-dead-letters",
+    "redrive-alarm-dead-letters",
 )
 
 
@@ -71,6 +78,10 @@ class Operator:
 
     def run(self, request: Mapping[str, Any]) -> Finished:
         executions = self.hub.executions
+        return executions.follow(executions.start(dict(request)), lambda _state: None, lambda: None)
+
+    def redrive(self, request: Mapping[str, Any]) -> Finished:
+        executions = Executions(self.hub.account, self.hub.outputs["RedriveStateMachineArn"])
         return executions.follow(executions.start(dict(request)), lambda _state: None, lambda: None)
 
     def ask(self, **order: Any) -> None:
@@ -102,14 +113,23 @@ class Operator:
     def invoke(self, function: str) -> None:
         client(self.hub.account, "lambda").invoke(FunctionName=self.functions[function], Payload=b"{}")
 
+    def queue_url(self, name: str) -> str:
+        """A dead-letter queue."""
+        url: str = client(self.hub.account, "cloudformation").describe_stack_resource(
+            StackName=self.hub.stack_name, LogicalResourceId=f"{name}DeadLetterQueue"
+        )["StackResourceDetail"]["PhysicalResourceId"]
+        return url
+
     def queue_urls(self) -> list[str]:
         """The dead-letter queues."""
-        return [
-            client(self.hub.account, "cloudformation").describe_stack_resource(
-                StackName=self.hub.stack_name, LogicalResourceId=f"{name}DeadLetterQueue"
-            )["StackResourceDetail"]["PhysicalResourceId"]
-            for name in DEAD_LETTERS
-        ]
+        return [self.queue_url(name) for name in DEAD_LETTERS]
+
+    def discard(self, queue_name: str) -> None:
+        """Delete what lies of a queue in quarantine."""
+        s3, bucket = client(self.hub.account, "s3"), self.hub.outputs["HubBucketName"]
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"dead-letters/{queue_name}/")
+        for one in listed.get("Contents", []):
+            s3.delete_object(Bucket=bucket, Key=one["Key"])
 
     def put_earlier(self, namespace: str, metric: str, dimensions: Mapping[str, str], minutes: int) -> None:
         """What would have been measured before, had it lasted as long: nobody waits for an hour here."""
@@ -215,8 +235,9 @@ def _the_events_of_runs_are_not_taken(operator: Operator) -> None:
 
 
 def _lambda_and_eventbridge_throttle(operator: Operator) -> None:
-    function = {"FunctionName": operator.functions["PlanRangesFunction"]}
-    operator.put_earlier("AWS/Lambda", "Throttles", function, minutes=16)
+    for name in ("PlanRangesFunction", "PlanRedriveFunction"):
+        function = {"FunctionName": operator.functions[name]}
+        operator.put_earlier("AWS/Lambda", "Throttles", function, minutes=16)
     operator.put_earlier("AWS/Events", "PutEventsApproximateThrottledCount", {}, minutes=16)
 
 
@@ -228,6 +249,20 @@ def _an_erased_patient_is_still_in_healthlake(operator: Operator) -> None:
         assert operator.run({"full": True}).output["withheld"] == 1
     finally:
         table.delete_item(TableName=operator.hub.outputs["HubTableName"], Key=erased)
+
+
+def _a_redrive_is_refused(operator: Operator) -> None:
+    assert operator.redrive({"mode": "quickly"}).status == "FAILED"
+
+
+def _a_redrive_meets_a_letter_that_does_not_say_where_it_was_bound_for(operator: Operator) -> None:
+    sqs, url = client(operator.hub.account, "sqs"), operator.queue_url("ExportJobEvents")
+    sqs.send_message(QueueUrl=url, MessageBody="{}")
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    try:
+        assert operator.redrive({"queueArn": arn}).status == "SUCCEEDED"
+    finally:
+        operator.discard(url.rpartition("/")[2])
 
 
 def _letters_cannot_be_delivered(operator: Operator) -> None:
@@ -242,6 +277,8 @@ CAUSES: tuple[Callable[[Operator], None], ...] = (
     _an_erased_patient_is_still_in_healthlake,
     _the_events_of_runs_are_not_taken,
     _lambda_and_eventbridge_throttle,
+    _a_redrive_is_refused,
+    _a_redrive_meets_a_letter_that_does_not_say_where_it_was_bound_for,
     _letters_cannot_be_delivered,
 )
 
@@ -276,8 +313,9 @@ def told(hub: "Hub", operator: Operator, topic: Topic) -> Told:
 def _once_counted(hub: "Hub") -> Mapping[str, str]:
     """The states once Step Functions has counted the runs, which it does in its own time."""
     deadline = time.monotonic() + 10
+    counted = {f"{hub.stack_name}-export-failed", f"{hub.stack_name}-redrive-failed"}
     states = evaluate_alarms(hub.account)
-    while states[f"{hub.stack_name}-export-failed"] != "ALARM" and time.monotonic() < deadline:
+    while {states[name] for name in counted} != {"ALARM"} and time.monotonic() < deadline:
         states = evaluate_alarms(hub.account)
     return states
 
