@@ -31,4 +31,4 @@ class TargetRefused(HubError):
 
 
 class LockLost(HubError):
-    """The execution that called does not hold the lock of the queue: another one redrives it, or none does."""
+    """The lock of the queue is not the calling execution's: another one redrives it, or none does."""

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def require_lock(client: DynamoDBClient, table: str, queue_name: str, owner: str) -> None:
-    """Return when the lock of a queue is that execution's; raises `LockLost` when it is another's or nobody's,
-    and the failure of the call under its name."""
+    """Return when the lock of a queue is that execution's. Raises `LockLost` when it is not, and the failure
+    of the call under its name."""
     try:
         answer = client.get_item(TableName=table, Key=lock_key(queue_name), ConsistentRead=True)
     except (ClientError, BotoCoreError) as error:
