@@ -78,6 +78,11 @@ class DeadLetter:
         return self.attributes.get("MessageGroupId")
 
     @property
+    def source_arn(self) -> str | None:
+        """The queue that it died in, where SQS says so: not of what was sent to the dead-letter queue."""
+        return self.attributes.get("DeadLetterQueueSourceArn")
+
+    @property
     def sent_at(self) -> datetime:
         """When it was sent, which its age counts from. In a standard queue that is when it was sent first, in
         a FIFO queue when it died («Using dead-letter queues in Amazon SQS», Amazon SQS Developer Guide)."""

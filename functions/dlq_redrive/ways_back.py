@@ -104,7 +104,7 @@ class Ways:
         return find[self.queue.kind](letter, now)
 
     def _to_source(self, letter: DeadLetter, _now: datetime) -> _Way:
-        source = self.destination_arn or letter.attributes.get("DeadLetterQueueSourceArn")
+        source = self.destination_arn or letter.source_arn
         if source is None:
             if len(self.queue.sources) != 1:
                 return Reason.SEVERAL_SOURCES if self.queue.sources else Reason.SOURCE_UNKNOWN
