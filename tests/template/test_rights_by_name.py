@@ -11,6 +11,7 @@ import copy
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,36 @@ FIFO = "Dead-1A2b3C.fifo"
 
 # Queues are listed by the beginning of their names; their tags say which of them are the stack's.
 TELLS_STACKS_APART = "sqs:ListQueueTags"
+
+
+# Lengths of names: «CreateQueue» (Amazon SQS API Reference), «CreateFunction» (AWS Lambda API Reference).
+GENERATED = {"AWS::SQS::Queue": 80, "AWS::Lambda::Function": 64}
+# The longest suffix of a generated name, and the dashes around the resource's logical id.
+ADDED = 13 + 2
+# «CreateSchedule» (EventBridge Scheduler API Reference), «CreateStateMachine» (AWS Step Functions).
+GIVEN = {
+    "AWS::Scheduler::Schedule": ("Name", 64),
+    "AWS::StepFunctions::StateMachine": ("StateMachineName", 80),
+}
+SAID = re.compile(r"A stack's name has at most (\d+) characters")
+
+
+def longest_stack_name(expanded: Expanded) -> int:
+    """Characters that a stack's name may have, so that every name still begins with it.
+
+    CloudFormation cuts a name that it generates and that would be too long: of the stack
+    `mylongerapp-playground-new` it made `mylongerapp-playground-ne-InstancesLifecycleHandle-1GRP3N0TVA1LD`
+    (convox/rack, issue 2297), which no right for `mylongerapp-playground-new-*` covers.
+    """
+    generated = [
+        most - ADDED - len(name) for kind, most in GENERATED.items() for name in expanded.of_type(kind)
+    ]
+    given = [
+        most - len(text(one[field]).removeprefix("${AWS::StackName}"))
+        for kind, (field, most) in GIVEN.items()
+        for one in expanded.of_type(kind).values()
+    ]
+    return min(generated + given)
 
 
 def rights_by_name(expanded: Expanded) -> Iterator[tuple[str, str, str]]:
@@ -93,6 +124,25 @@ def test_what_rights_are_given_by_name_for_is_named_so(expanded: Expanded) -> No
         assert [name for name, one in expanded.of_type(kind).items() if field in one] == []
     for name, machine in expanded.of_type("AWS::StepFunctions::StateMachine").items():
         assert re.fullmatch(r"\$\{AWS::StackName\}-[a-z]+", text(machine["StateMachineName"])), name
+
+
+def test_the_readme_says_how_long_a_stacks_name_may_be(root: Path, expanded: Expanded) -> None:
+    (said,) = SAID.findall((root / "README.md").read_text())
+    assert int(said) == longest_stack_name(expanded)
+
+
+def test_every_stack_of_the_configuration_has_a_name_that_is_short_enough(
+    root: Path, expanded: Expanded
+) -> None:
+    names = re.findall(r'^stack_name = "([^"]+)"', (root / "samconfig.toml").read_text(), re.MULTILINE)
+    assert names
+    assert max(map(len, names)) <= longest_stack_name(expanded)
+
+
+def test_a_resource_with_a_longer_name_leaves_less_for_the_stacks(expanded: Expanded) -> None:
+    added = {"Type": "AWS::SQS::Queue", "Properties": {}}
+    resources = {**expanded.resources, "Q" * 60: added}
+    assert longest_stack_name(Expanded(resources)) == 80 - ADDED - 60
 
 
 @pytest.mark.parametrize(
