@@ -1,6 +1,7 @@
 """Redrives a queue message by message: each is counted, sent back and deleted, in this order, or goes to
 quarantine and is deleted, in this order. Whenever it stops, a message is in its queue, where it belongs or in
-quarantine, and one that may be in two places counts once.
+quarantine. Every send is counted before it is made, so that no message is sent more often than allowed,
+whatever fails; one that may be in two places has used up one of its tries.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from common.errors import HubError
 from common.observability import logger, presentable
-from dlq_redrive.aws_failures import named_failure
+from dlq_redrive.aws_failures import named_failure, nothing_was_sent
 from dlq_redrive.dead_letter import DeadLetter, DeadLetterQueue
 from dlq_redrive.dead_letter_quarantine import DeadLetterQuarantine, QuarantinedLetter
-from dlq_redrive.errors import RedriveThrottled
+from dlq_redrive.errors import RedriveThrottled, TargetRefused
 from dlq_redrive.message_identity import message_identity
 from dlq_redrive.pace import Pace
 from dlq_redrive.quarantine_reasons import Reason
 from dlq_redrive.queue_calls import receive, release
-from dlq_redrive.redrive_counts import RedriveCounts, Redrives
+from dlq_redrive.redrive_counts import Attempt, RedriveCounts, Redrives
 from dlq_redrive.redrive_decision import Decider, Left
 from dlq_redrive.redrive_tally import Tally
 from dlq_redrive.senders import Sender
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 VISIBILITY_SECONDS = 180
 """How long what was received stays hidden from others: less than the five minutes in which a FIFO queue drops
 copies, so that what a killed call had sent and not deleted is sent again in time. What has returned stays
-hidden too, so that the next calls do not meet it."""
+hidden too, so that the next calls do not meet it, until one finds nothing else."""
 
 _BATCH_SECONDS = VISIBILITY_SECONDS / 2
 """No message of a batch is begun later than this, so that none is visible again while it is handled."""
@@ -45,7 +46,8 @@ MOST_MESSAGES = 1000
 
 @dataclass
 class CountedRedrive:
-    """One call of the redrive of a queue. `seconds_left` says how long it may go on."""
+    """One call of the redrive of a queue. `seconds_left` says how long it may go on. `tell` is told at once
+    how many messages were `redriven` or `quarantined`, since a call that is killed returns no tally."""
 
     queue: DeadLetterQueue
     sqs: SQSClient
@@ -56,9 +58,11 @@ class CountedRedrive:
     pace: Pace
     clock: Callable[[], datetime]
     seconds_left: Callable[[], float]
+    tell: Callable[..., None]
     tally: Tally = field(default_factory=Tally)
     most_messages: int = MOST_MESSAGES
     _let_go: list[DeadLetter] = field(default_factory=list, init=False)
+    _returned: list[DeadLetter] = field(default_factory=list, init=False)
     _first_failure: HubError | None = field(default=None, init=False)
     _must_stop: bool = field(default=False, init=False)
 
@@ -74,8 +78,10 @@ class CountedRedrive:
                 self.tally.emptied = not letters and not self._let_go
                 if not letters:
                     break
-                self._handle(letters)
+                self._handle_and_tell(letters)
         finally:
+            if self.tally.emptied:  # the next redrive is to meet them, and the alarm to see them
+                self._let_go += self._returned
             release(self.sqs, self.queue, self._let_go)
         if self._first_failure is not None and self.tally.moved == moved:
             raise self._first_failure
@@ -83,6 +89,14 @@ class CountedRedrive:
 
     def _may_go_on(self) -> bool:
         return not self._must_stop and self.seconds_left() > 0
+
+    def _handle_and_tell(self, letters: list[DeadLetter]) -> None:
+        redriven = self.tally.redriven
+        try:
+            self._handle(letters)
+        finally:
+            if self.tally.redriven > redriven:
+                self.tell(redriven=self.tally.redriven - redriven)
 
     def _handle(self, letters: list[DeadLetter]) -> None:
         """Handle a batch in its order. A group stops at its first message that stays, since what follows it
@@ -100,18 +114,20 @@ class CountedRedrive:
 
     def _settled(self, letter: DeadLetter) -> bool:
         """Whether the message has left the queue."""
+        busy = False
         try:
             return self._redrive(letter)
         except HubError as error:
             failure = error
         except (ClientError, BotoCoreError) as error:
-            failure = named_failure(error)
+            failure, busy = named_failure(error), self.sender.may_be_at_work(error)
         except Exception as error:  # a message that breaks the code must not keep the others from their way
             failure = presentable(error)
         name = type(failure).__name__
         logger().warning("message left", message_id=letter.message_id, error=name, reason=str(failure))
         self.tally.fail(name)
-        self._let_go.append(letter)
+        if not busy:
+            self._let_go.append(letter)
         self._first_failure = self._first_failure or failure
         self._must_stop = self._must_stop or isinstance(failure, RedriveThrottled)
         return False
@@ -122,6 +138,7 @@ class CountedRedrive:
         decision: Any = self.decider.decide(letter, redrives, self.clock())
         if decision is Left.RETURNED:
             self.tally.returned += 1
+            self._returned.append(letter)
             return False
         if not isinstance(decision, Reason):
             decision = self._send(decision, letter, identity)
@@ -133,23 +150,39 @@ class CountedRedrive:
         return True
 
     def _send(self, way: Any, letter: DeadLetter, identity: str) -> Reason | None:
-        """Count the redrive of a message and send it back; why it goes to quarantine, if it does."""
-        number = self.counts.count(
-            identity,
-            letter.message_id,
-            most=self.decider.max_redrives,
-            now=self.clock(),
-            failed_at=letter.failed_at(self.queue.kind),
-        )
+        """Count an attempt to send a message back, and make it; why the message goes to quarantine, if it
+        does. What surely sent nothing does not count."""
+        self.pace.wait()
+        attempt = self.counts.attempt(letter.message_id, self.clock())
+        failed_at = letter.failed_at(self.queue.kind)
+        number = self.counts.count(identity, attempt, most=self.decider.max_redrives, failed_at=failed_at)
         if number is None:
             return Reason.REDRIVEN_TOO_OFTEN
-        self.pace.wait()
-        return self.sender.send(way, letter, identity, number)
+        try:
+            reason = self.sender.send(way, letter, identity, number)
+        except Exception as error:
+            if isinstance(error, TargetRefused):
+                self._note(self.counts.refuse, identity, attempt)
+            elif nothing_was_sent(error):
+                self._note(self.counts.take_back, identity, attempt)
+            raise
+        if reason is not None:
+            self._note(self.counts.take_back, identity, attempt)
+        return reason
+
+    def _note(self, write: Callable[[str, Attempt], None], identity: str, attempt: Attempt) -> None:
+        """Write what came of an attempt. Where that fails it stays counted as one whose end nobody knows."""
+        try:
+            write(identity, attempt)
+        except (ClientError, BotoCoreError) as error:
+            presentable(error)
 
     def _quarantine(self, letter: DeadLetter, identity: str, redrives: Redrives, reason: Reason) -> None:
+        """Write the object, tell of it, delete the message: told twice sooner than not at all."""
         self.quarantine.put(
             QuarantinedLetter.of(self.queue, letter, identity, redrives, reason, self.clock())
         )
+        self.tell(quarantined=1)
         self._delete(letter)
         self.tally.quarantine(reason.value)
 

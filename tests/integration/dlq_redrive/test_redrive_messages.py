@@ -61,6 +61,19 @@ def test_what_died_again_is_not_sent_twice_by_the_same_execution(redrive: Any) -
     assert (redrive.bodies(dlq), redrive.bodies(work)) == (["poison"], [])
 
 
+def test_what_died_again_can_be_received_at_once_when_nothing_else_is_left(redrive: Any) -> None:
+    dlq, work = redrive.pair()
+    redrive.send(dlq, "poison")
+    plan = redrive.plan_of(dlq)
+    redrive.run(plan)
+    redrive.die(work, dlq)
+    redrive.run(plan)
+
+    next_run = redrive.run(plan, execution="two")
+
+    assert outcomes(next_run) == (1, 0, 0, 0)
+
+
 def test_a_message_is_sent_back_as_often_as_allowed_over_all_runs_and_then_quarantined_whole(
     redrive: Any,
 ) -> None:
