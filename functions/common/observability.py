@@ -56,6 +56,12 @@ def count(**counts: int) -> None:
         metrics().add_metric(name=name, unit=MetricUnit.Count, value=number)
 
 
+def write_counts() -> None:
+    """Write the metrics that were added so far, for what must be told although the function may be killed."""
+    if metrics().metric_set:
+        metrics().flush_metrics()
+
+
 def measure_seconds(**durations: int) -> None:
     """Add durations in seconds to the metrics that the handler writes when it ends."""
     for name, seconds in durations.items():
@@ -81,7 +87,7 @@ def lambda_entry(handler: Handler) -> Handler:
         except Exception as error:
             failure = presentable(error)
         finally:
-            _flush_metrics()
+            write_counts()
         raise failure
 
     return framed
@@ -131,8 +137,3 @@ def _traces() -> bool:
     """Whether tracing is on. Asked before the tracer is made, since making one imports the X-Ray SDK,
     which a start without tracing need not pay for (`make bench`)."""
     return os.environ.get("POWERTOOLS_TRACE_DISABLED", "").lower() != "true"
-
-
-def _flush_metrics() -> None:
-    if metrics().metric_set:
-        metrics().flush_metrics()

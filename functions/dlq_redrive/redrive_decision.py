@@ -29,19 +29,11 @@ class Decider:
     execution: str
 
     def decide(self, letter: DeadLetter, redrives: Redrives, now: datetime) -> WayBack | Reason | Left:
-        """The way back of a message, the reason why it goes to quarantine, or why it is left.
-
-        A message that was counted and is still here was not seen to be sent: it is sent under the same count,
-        however many there are. One that cannot have been sent, for lack of a mark, has not returned, although
-        another one with its identity may have been sent.
-        """
-        counted = letter.message_id in redrives.message_ids
-        kind = self.ways.queue.kind
-        sent_by_this = redrives.last_execution == self.execution and not letter.was_never_marked(kind)
+        """The way back of a message, the reason why it goes to quarantine, or why it is left."""
         if now - letter.sent_at >= self.quarantine_after:
             return Reason.TOO_OLD
-        if not counted and sent_by_this:
+        if redrives.came_back(self.execution, letter.message_id, letter.sent_at):
             return Left.RETURNED
-        if not counted and redrives.number >= self.max_redrives:
+        if redrives.number >= self.max_redrives:
             return Reason.REDRIVEN_TOO_OFTEN
         return self.ways.back(letter, now)

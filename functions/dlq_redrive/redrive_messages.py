@@ -8,7 +8,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from common import aws_clients
-from common.observability import count, lambda_entry, logger
+from common.observability import count, lambda_entry, logger, write_counts
 from dlq_redrive.arns import Home
 from dlq_redrive.counted_redrive import CountedRedrive
 from dlq_redrive.dead_letter_quarantine import DeadLetterQuarantine
@@ -50,10 +50,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     if owner := event.get("owner"):
         require_lock(aws_clients.dynamodb(), settings.table, plan.queue.name, owner)
     before = Tally.going_on_from(event.get("totals"))
-    moved, quarantined, failed = before.moved, before.quarantined, before.failed
+    moved, failed = before.moved, before.failed
     tally = _redrive(settings, plan, home, event["execution"], before, context).run()
-    count(DeadLettersRedriven=tally.moved - moved - (tally.quarantined - quarantined))
-    count(DeadLettersQuarantined=tally.quarantined - quarantined)
     result = tally.to_result()
     logger().info("messages redriven", queue=plan.queue.name, execution=event["execution"], **result)
     # What could not be handled was hidden when the queue looked empty, and may be now that others are gone.
@@ -72,9 +70,9 @@ def _redrive(
     queue = plan.queue
     sqs, dynamodb = aws_clients.sqs(), aws_clients.dynamodb()
     clients = Clients(
-        sqs=sqs,
-        events=aws_clients.events(),
-        functions=aws_clients.functions(),
+        sqs=aws_clients.sqs_once(),
+        events=aws_clients.events_once(),
+        functions=aws_clients.functions_once(),
         executions=aws_clients.stepfunctions(),
         streams=aws_clients.dynamodb_streams(),
         pipes=aws_clients.pipes(),
@@ -83,12 +81,19 @@ def _redrive(
     return CountedRedrive(
         queue=queue,
         sqs=sqs,
-        counts=RedriveCounts(dynamodb, settings.table, queue.name, execution),
+        counts=RedriveCounts(dynamodb, settings.table, queue.name, execution, context.aws_request_id),
         quarantine=DeadLetterQuarantine(aws_clients.s3(), settings.bucket),
         sender=Sender(clients, queue),
         decider=Decider(ways, plan.max_redrives, settings.quarantine_after, execution),
         pace=Pace(plan.messages_per_second),
         clock=lambda: datetime.now(UTC),
         seconds_left=lambda: context.get_remaining_time_in_millis() / 1000 - _LAST_SECONDS,
+        tell=_tell,
         tally=tally,
     )
+
+
+def _tell(redriven: int = 0, quarantined: int = 0) -> None:
+    """Write metrics now: a call that is killed later has raised them."""
+    count(DeadLettersRedriven=redriven, DeadLettersQuarantined=quarantined)
+    write_counts()
