@@ -5,7 +5,9 @@ only hands it on, botocore is asked for it without boto3's resources and transfe
 nothing searches the descriptions of the services that there are, and Python looks for no garbage among them.
 
 Retries are botocore's standard mode; what a caller must retry itself (entries that PutEvents refused,
-transaction conflicts) it does where it knows what a second try means.
+transaction conflicts) it does where it knows what a second try means. Clients whose names end with `_once`
+make one attempt, for calls after which it has to be known whether they were made: of several attempts the
+last alone is seen.
 """
 
 from __future__ import annotations
@@ -37,6 +39,13 @@ _CONFIG = Config(
     max_pool_connections=16,
 )
 
+_ONCE = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+
+LONGEST_ANSWER_SECONDS = 170
+"""How long an invocation is waited for: less than the three minutes for which a redrive hides messages."""
+
+_INVOKING = _ONCE.merge(Config(read_timeout=LONGEST_ANSWER_SECONDS))
+
 
 _SERVICES = (
     "dynamodb",
@@ -65,12 +74,13 @@ class _HubServices(Loader):
 class _ClientWhenUsed:
     """The client of a service, made when an attribute of it is first asked for, by whichever thread."""
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, config: Config) -> None:
         self._service = service
+        self._config = config
 
     def __getattr__(self, name: str) -> Any:
         with _making:
-            client = _made(self._service)
+            client = _made(self._service, self._config)
         return getattr(client, name)
 
 
@@ -102,14 +112,14 @@ def _session() -> botocore.session.Session:
 
 
 @cache
-def _made(service: str) -> Any:
+def _made(service: str, config: Config) -> Any:
     with _without_collecting():
-        return _session().create_client(service, config=_CONFIG)
+        return _session().create_client(service, config=config)
 
 
 @cache
-def _client(service: str) -> Any:
-    return _ClientWhenUsed(service)
+def _client(service: str, config: Config = _CONFIG) -> Any:
+    return _ClientWhenUsed(service, config)
 
 
 def dynamodb() -> DynamoDBClient:
@@ -126,13 +136,18 @@ def events() -> EventBridgeClient:
     return client
 
 
+def events_once() -> EventBridgeClient:
+    client: EventBridgeClient = _client("events", _ONCE)
+    return client
+
+
 def healthlake() -> HealthLakeClient:
     client: HealthLakeClient = _client("healthlake")
     return client
 
 
-def functions() -> LambdaClient:
-    client: LambdaClient = _client("lambda")
+def functions_once() -> LambdaClient:
+    client: LambdaClient = _client("lambda", _INVOKING)
     return client
 
 
@@ -147,6 +162,11 @@ def s3() -> S3Client:
 
 def sqs() -> SQSClient:
     client: SQSClient = _client("sqs")
+    return client
+
+
+def sqs_once() -> SQSClient:
+    client: SQSClient = _client("sqs", _ONCE)
     return client
 
 

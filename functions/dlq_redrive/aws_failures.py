@@ -70,9 +70,9 @@ def nothing_was_sent(error: Exception) -> bool:
     """Whether the send that failed with `error` has delivered nothing, for certain.
 
     That is so when the request never left, and when the service answered that it refused: with a named
-    refusal, or another status of 400 to 499. It is not certain after a timeout, a lost connection or a failure of
-    the service itself (a status from 500 on), and not so when a target ran and failed or took a part.
-    The call must have been made once: of several attempts the last alone is in the error.
+    refusal, or another status of 400 to 499. It is not certain after a timeout, a lost connection or a
+    failure of the service itself (a status from 500 on), and not so when a target ran and failed or took a
+    part. The client must be one that makes one attempt: of several the error shows the last.
     """
     if isinstance(error, ClientError):
         if error.response.get("Error", {}).get("Code") == _UNCERTAIN:

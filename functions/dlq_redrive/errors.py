@@ -26,8 +26,12 @@ class TargetGone(HubError):
 
 
 class TargetRefused(HubError):
-    """A target was reached and did not take what was sent back, or took a part; the message says which and
-    how. It is a delivery that died, and counts as a redrive."""
+    """A target was reached and did not take what was sent back; the message says which and how.
+    It is a delivery that died, and counts as a redrive."""
+
+
+class TargetTookPart(TargetRefused):
+    """A target took some of the records or events that were sent back, and not the others."""
 
 
 class LockLost(HubError):

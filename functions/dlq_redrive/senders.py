@@ -7,14 +7,16 @@ execution has a name of its own, and everything else is delivered at least once 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 from dlq_redrive.arns import is_fifo
+from dlq_redrive.aws_failures import named_failure
 from dlq_redrive.dead_letter import DeadLetter, DeadLetterQueue
-from dlq_redrive.errors import RedriveThrottled, TargetRefused
+from dlq_redrive.errors import RedriveThrottled, TargetRefused, TargetTookPart
 from dlq_redrive.pipe_targets import PipeTarget, enriched, read_pipe
 from dlq_redrive.quarantine_reasons import Reason
 from dlq_redrive.stream_records import read_records
@@ -37,11 +39,16 @@ if TYPE_CHECKING:
 _TOO_LARGE = frozenset({"InvalidParameterValue", "InvalidMessageContents", "InvalidParameterValueException"})
 _MOST_ENTRIES = 10
 _NOT_NOW = frozenset({"ThrottlingException", "InternalFailure", "InternalException"})
+_NO_ANSWER = (ReadTimeoutError, ConnectionClosedError)
+
+LONGEST_RUN_SECONDS = 900
+"""How long a function can run (AWS Lambda Developer Guide, «Configure Lambda function timeout»)."""
 
 
 @dataclass(frozen=True)
 class Clients:
-    """What messages are sent back through. Streams and pipes have no stubs."""
+    """What messages are sent back through, in one attempt each: whether a send was made has to be known, and
+    no function may be given the same twice at once. Streams and pipes have no stubs."""
 
     sqs: SQSClient
     events: EventBridgeClient
@@ -61,8 +68,9 @@ class Sender:
     def send(self, way: WayBack, letter: DeadLetter, identity: str, redrives: int) -> Reason | None:
         """Send a message back for the `redrives`-th time; None when it was taken, else why it cannot go back.
 
-        Raises ClientError and BotoCoreError of the calls it makes, and `TargetRefused` or `RedriveThrottled`
-        where a call succeeds and its answer is a refusal.
+        Raises ClientError and BotoCoreError of the calls it makes, of which `nothing_was_sent` tells whether
+        the message may have been delivered; `TargetRefused` or `RedriveThrottled` where a call succeeds and
+        its answer is a refusal, and `TargetTookPart` where some of several were taken.
         """
         if isinstance(way, ToQueue):
             self._to_queue(way, letter, identity, redrives)
@@ -73,8 +81,13 @@ class Sender:
         elif isinstance(way, ToBus):
             self._put([dict(way.entry)])
         else:
-            return self._read_again(way)
+            return self._read_again(way, letter)
         return None
+
+    def may_be_at_work(self, error: Exception) -> bool:
+        """Whether, after a send that failed with `error`, a function may still be at work on the message. It
+        is to stay hidden then, since whoever receives it would give it to the function a second time."""
+        return self.queue.kind in ("stream", "pipe") and isinstance(error, _NO_ANSWER)
 
     def _to_queue(self, way: ToQueue, letter: DeadLetter, identity: str, redrives: int) -> None:
         """A message at its queue's limit of size is sent without the mark of a redrive."""
@@ -90,6 +103,17 @@ class Sender:
             if error.response.get("Error", {}).get("Code") not in _TOO_LARGE:
                 raise
             self.clients.sqs.send_message(**request, MessageAttributes=kept.unmarked())
+
+    def _answer_of(self, arn: str, given: Any, letter: DeadLetter) -> bytes:
+        """What a function answers. The message is hidden for as long as the function may run, so that this
+        execution environment may be killed or the answer be lost: nobody has it invoked again meanwhile."""
+        if letter.receipt_handle:
+            self.clients.sqs.change_message_visibility(
+                QueueUrl=self.queue.url,
+                ReceiptHandle=letter.receipt_handle,
+                VisibilityTimeout=LONGEST_RUN_SECONDS,
+            )
+        return self._invoke(arn, _json(given), "RequestResponse")
 
     def _invoke(self, arn: str, payload: bytes, how: Any) -> bytes:
         function, qualifier = function_and_qualifier(arn)
@@ -111,14 +135,15 @@ class Sender:
             return
 
     def _put(self, entries: list[Any]) -> None:
-        for first in range(0, len(entries), _MOST_ENTRIES):
-            answer = self.clients.events.put_events(Entries=entries[first : first + _MOST_ENTRIES])
-            codes = [one["ErrorCode"] for one in answer["Entries"] if one.get("ErrorCode")]
-            if codes:
-                error = RedriveThrottled if codes[0] in _NOT_NOW else TargetRefused
-                raise error(f"PutEvents refused {len(codes)} entries, the first with {codes[0]}.")
+        """Put up to ten entries."""
+        answer = self.clients.events.put_events(Entries=entries)
+        codes = [one["ErrorCode"] for one in answer["Entries"] if one.get("ErrorCode")]
+        if codes:
+            refused = RedriveThrottled if codes[0] in _NOT_NOW else TargetRefused
+            error = refused if len(codes) == len(entries) else TargetTookPart
+            raise error(f"PutEvents refused {len(codes)} entries, the first with {codes[0]}.")
 
-    def _read_again(self, way: ReadAgain) -> Reason | None:
+    def _read_again(self, way: ReadAgain, letter: DeadLetter) -> Reason | None:
         target: PipeTarget | None = None
         if self.queue.kind == "pipe":
             target = read_pipe(self.clients.pipes.describe_pipe(Name=way.reader_arn.rpartition("/")[2]))
@@ -128,26 +153,23 @@ class Sender:
         if isinstance(records, Reason):
             return records
         if target is None:
-            failed = self._invoke(way.reader_arn, _json({"Records": records}), "RequestResponse")
-            _require_all_taken(failed)
+            _require_all_taken(self._answer_of(way.reader_arn, {"Records": records}, letter))
         else:
-            self._through_pipe(target, records)
+            self._through_pipe(target, records, letter)
         return None
 
-    def _through_pipe(self, target: PipeTarget, events: list[Any]) -> None:
+    def _through_pipe(self, target: PipeTarget, events: list[Any], letter: DeadLetter) -> None:
         if target.enrichment is not None:
-            events = _enriched(self._invoke(target.enrichment, _json(events), "RequestResponse"))
-        if not events:
-            return
-        if target.service == "lambda":
-            _require_all_taken(self._invoke(target.arn, _json(events), "RequestResponse"))
+            events = _enriched(self._answer_of(target.enrichment, events, letter))
+        if events and target.service == "lambda":
+            _require_all_taken(self._answer_of(target.arn, events, letter))
         elif target.service == "sqs":
-            for event in events:
-                self.clients.sqs.send_message(
-                    QueueUrl=self.queue.url_of(target.arn), MessageBody=_json(event).decode()
-                )
+            url = self.queue.url_of(target.arn)
+            _each(events, lambda one: self.clients.sqs.send_message(QueueUrl=url, MessageBody=_text(one)))
         else:
-            self._put([_entry(target, event) for event in events])
+            entries = [_entry(target, event) for event in events]
+            tens = [entries[first : first + _MOST_ENTRIES] for first in range(0, len(entries), _MOST_ENTRIES)]
+            _each(tens, self._put)
 
 
 def _entry(target: PipeTarget, event: Any) -> dict[str, Any]:
@@ -155,8 +177,24 @@ def _entry(target: PipeTarget, event: Any) -> dict[str, Any]:
         "EventBusName": target.arn,
         "Source": target.event_source,
         "DetailType": target.detail_type,
-        "Detail": _json(event).decode(),
+        "Detail": _text(event),
     }
+
+
+def _each(parts: Sequence[Any], send: Callable[[Any], object]) -> None:
+    """Send parts one after the other. Once one was taken, a refusal of another is no refusal of all."""
+    for number, part in enumerate(parts):
+        try:
+            send(part)
+        except (ClientError, RedriveThrottled, TargetRefused) as error:
+            if not number:
+                raise
+            why = str(named_failure(error) if isinstance(error, ClientError) else error)
+            raise TargetTookPart(f"Of {len(parts)} parts {number} were taken. {why}") from None
+
+
+def _text(value: Any) -> str:
+    return _json(value).decode()
 
 
 def _json(value: Any) -> bytes:

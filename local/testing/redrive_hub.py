@@ -53,7 +53,7 @@ ENVIRONMENT = {
     "STACK_NAME": STACK,
     "MAX_REDRIVES": "3",
     "REDRIVE_MESSAGES_PER_SECOND": "500",
-    "REDRIVE_COOL_DOWN_HOURS": "24",
+    "REDRIVE_COOL_DOWN_HOURS": "672",
     "QUARANTINE_DEAD_LETTERS_AFTER_DAYS": "10",
 }
 HANDLERS = {
@@ -144,7 +144,7 @@ class RedriveHub:
         for name, value in CREDENTIALS.items():
             self._monkeypatch.setenv(name, value)
         # What dead letters are sent back to: the functions of the bench.
-        self._monkeypatch.setattr(aws_clients, "functions", lambda: self.bench.client("lambda"))
+        self._monkeypatch.setattr(aws_clients, "functions_once", lambda: self.bench.client("lambda"))
         # Waiting for a message that does not come takes a second each time, and moto asks one server only.
         self._monkeypatch.setattr(queue_calls, "_WAIT_SECONDS", 0)
         with ExitStack() as opening:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import botocore.session
 import pytest
 
 from common import aws_clients
+from dlq_redrive.counted_redrive import VISIBILITY_SECONDS
 from local.testing.mocked_hub import CREDENTIALS
 
 
@@ -51,7 +53,7 @@ def test_every_service_has_a_client(made: list[str]) -> None:
         "dynamodbstreams": aws_clients.dynamodb_streams,
         "events": aws_clients.events,
         "healthlake": aws_clients.healthlake,
-        "lambda": aws_clients.functions,
+        "lambda": aws_clients.functions_once,
         "pipes": aws_clients.pipes,
         "s3": aws_clients.s3,
         "sqs": aws_clients.sqs,
@@ -59,6 +61,19 @@ def test_every_service_has_a_client(made: list[str]) -> None:
     }
     services = [factory().meta.service_model.service_name for factory in factories.values()]
     assert made == services == list(factories)
+
+
+def test_what_must_be_known_to_be_sent_is_asked_for_once(made: list[str]) -> None:
+    once = [aws_clients.sqs_once(), aws_clients.events_once(), aws_clients.functions_once()]
+    assert [client.meta.config.retries["total_max_attempts"] for client in once] == [1, 1, 1]
+    assert aws_clients.sqs().meta.config.retries["total_max_attempts"] == 5
+    assert made == ["sqs", "events", "lambda", "sqs"]
+
+
+def test_a_function_is_waited_for_no_longer_than_its_message_is_hidden(made: list[str]) -> None:
+    answer_within: Any = aws_clients.functions_once().meta.config
+    assert 60 < answer_within.read_timeout < VISIBILITY_SECONDS
+    assert made == ["lambda"]
 
 
 def test_garbage_is_collected_as_before_once_a_client_is_made(made: list[str]) -> None:
