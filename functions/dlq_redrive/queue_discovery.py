@@ -11,11 +11,16 @@ SQS», Amazon SQS Developer Guide), and it tells nothing but names.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from common.errors import InvalidSetting
+from botocore.exceptions import BotoCoreError, ClientError
+
+from common.errors import HubError, InvalidSetting
+from dlq_redrive.aws_failures import named_failure
 from dlq_redrive.dead_letter import KINDS, DeadLetterQueue
+from dlq_redrive.errors import QueueGone
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -26,28 +31,76 @@ STACK_TAG = "redrive-stack"
 _PAGE = 1000
 
 
+@dataclass(frozen=True)
+class Found:
+    """The dead-letter queues of a stack by name, and by name what kept queues from being read."""
+
+    queues: tuple[DeadLetterQueue, ...]
+    failures: Mapping[str, HubError]
+
+
+@dataclass(frozen=True)
+class _Queue:
+    url: str
+    arn: str
+    kind: str | None
+    dead_letters: str | None
+    """The ARN of its own dead-letter queue."""
+
+
 def dead_letter_queues(sqs: SQSClient, stack: str) -> list[DeadLetterQueue]:
-    """Every dead-letter queue of the stack with the queues that name it, by name. Raises `InvalidSetting`
-    when one has a kind that nobody knows."""
-    kinds: dict[tuple[str, str], str] = {}
-    sources: dict[str, list[str]] = {}
+    """Every dead-letter queue of the stack with the queues that name it, by name. Raises what kept one from
+    being read: `InvalidSetting` when one has a kind that nobody knows."""
+    found = find_dead_letter_queues(sqs, stack)
+    for failure in found.failures.values():
+        raise failure
+    return list(found.queues)
+
+
+def find_dead_letter_queues(sqs: SQSClient, stack: str) -> Found:
+    """The same, without those that cannot be read. A queue that is gone was listed a little too long: SQS
+    takes up to a minute («DeleteQueue», Amazon SQS API Reference)."""
+    queues: list[_Queue] = []
+    failures: dict[str, HubError] = {}
     for url in _urls(sqs, f"{stack}-"):
+        try:
+            queue = _read(sqs, url, stack)
+        except QueueGone:
+            continue
+        except HubError as failure:
+            failures[url.rpartition("/")[2]] = failure
+            continue
+        if queue is not None:
+            queues.append(queue)
+    found = [
+        DeadLetterQueue(
+            one.url,
+            one.arn,
+            one.kind,
+            tuple(sorted(own.arn for own in queues if own.dead_letters == one.arn)),
+        )
+        for one in queues
+        if one.kind is not None
+    ]
+    return Found(tuple(sorted(found, key=lambda queue: queue.name)), failures)
+
+
+def _read(sqs: SQSClient, url: str, stack: str) -> _Queue | None:
+    """A queue, if it is of the stack. Raises its failures by name."""
+    try:
         tags = sqs.list_queue_tags(QueueUrl=url).get("Tags", {})
         if tags.get(STACK_TAG) != stack:
-            continue
-        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn", "RedrivePolicy"])[
-            "Attributes"
-        ]
-        arn = attributes["QueueArn"]
-        if policy := attributes.get("RedrivePolicy"):
-            sources.setdefault(json.loads(policy)["deadLetterTargetArn"], []).append(arn)
-        if KIND_TAG in tags:
-            kinds[url, arn] = _known(tags[KIND_TAG])
-    queues = [
-        DeadLetterQueue(url, arn, kind, tuple(sorted(sources.get(arn, []))))
-        for (url, arn), kind in kinds.items()
-    ]
-    return sorted(queues, key=lambda queue: queue.name)
+            return None
+        asked = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn", "RedrivePolicy"])
+    except (ClientError, BotoCoreError) as error:
+        raise named_failure(error) from None
+    attributes = asked["Attributes"]
+    policy, kind = attributes.get("RedrivePolicy"), tags.get(KIND_TAG)
+    if kind is not None and kind not in KINDS:
+        raise InvalidSetting(f"The tag {KIND_TAG} of a queue must be one of {', '.join(KINDS)}.")
+    return _Queue(
+        url, attributes["QueueArn"], kind, json.loads(policy)["deadLetterTargetArn"] if policy else None
+    )
 
 
 def _urls(sqs: SQSClient, prefix: str) -> Iterator[str]:
@@ -56,9 +109,3 @@ def _urls(sqs: SQSClient, prefix: str) -> Iterator[str]:
     )
     for page in pages:
         yield from page.get("QueueUrls", [])
-
-
-def _known(kind: str) -> str:
-    if kind not in KINDS:
-        raise InvalidSetting(f"The tag {KIND_TAG} of a queue must be one of {', '.join(KINDS)}.")
-    return kind

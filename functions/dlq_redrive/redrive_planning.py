@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from common.errors import InvalidInput
+from common.instants import format_instant
 from dlq_redrive.dead_letter import DeadLetterQueue
 from dlq_redrive.redrive_request import ALARM, BULK, COUNTED, RedriveRequest
 
 _LONGEST_LIFE = timedelta(days=28)
-"""Of a message that SQS moves back: 14 days at most in its source, and 14 where it dies again."""
+"""Of a message that was sent back: 14 days at most in its source, and 14 where it dies again."""
+
+_LONGEST_TASK = timedelta(hours=36)
+"""Of a move task («StartMessageMoveTask», Amazon SQS API Reference)."""
+
+_FEWEST_FOR_BULK = 2
+"""Redrives that a message must be allowed where SQS makes one: it counts for what arrives after it, too."""
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What decides on the mode of a queue besides the request. `oldest` is the age of the oldest message
+    that was looked at, `redriven_at` when a redrive of any kind last began or ended."""
+
+    max_redrives: int
+    redriven_at: datetime | None
+    oldest: timedelta | None
+    now: datetime
+    cool_down: timedelta
+    quarantine_after: timedelta
+
+    @property
+    def too_old(self) -> bool:
+        """Whether something is there that goes to quarantine by itself."""
+        return self.oldest is not None and self.oldest >= self.quarantine_after
 
 
 def chosen_queues(request: RedriveRequest, queues: Sequence[DeadLetterQueue]) -> list[DeadLetterQueue]:
@@ -27,7 +53,7 @@ def chosen_queues(request: RedriveRequest, queues: Sequence[DeadLetterQueue]) ->
 
 
 def broken_rule(request: RedriveRequest, queue: DeadLetterQueue) -> str | None:
-    """Why a queue cannot be redriven as it was asked, if it cannot."""
+    """Why a queue cannot be redriven as it was asked, whatever lies in it, if it cannot."""
     if request.destination_arn is not None:
         wanted = {"sqs": ":sqs:", "async": ":lambda:"}.get(queue.kind)
         if wanted is None:
@@ -35,46 +61,75 @@ def broken_rule(request: RedriveRequest, queue: DeadLetterQueue) -> str | None:
         if wanted not in request.destination_arn:
             what = "a queue" if queue.kind == "sqs" else "a function"
             return f"The destination of a queue of the kind {queue.kind!r} must be {what}."
-    if request.mode == BULK and queue.kind != "sqs":
+    why = _why_never_bulk(queue)
+    return _instead_of_bulk(why) if request.mode == BULK and why is not None else None
+
+
+def leads_nowhere(request: RedriveRequest, queue: DeadLetterQueue, sources: Sequence[str | None]) -> bool:
+    """Whether nothing says where the messages of a queue belong; `sources` are those that its messages name.
+    One that does is enough: it goes back, and those that do not go to quarantine, whole."""
+    return (
+        queue.kind == "sqs"
+        and not queue.sources
+        and request.destination_arn is None
+        and not any(source is not None for source in sources)
+    )
+
+
+def why_not_bulk(request: RedriveRequest, queue: DeadLetterQueue, found: Circumstances) -> str | None:
+    """Why SQS may not redrive a queue by itself, if it may not. It counts nothing and gives every message
+    another life: no message may meet it twice."""
+    if (never := _why_never_bulk(queue)) is not None:
+        return never
+    if request.max_redrives is not None:
+        return "SQS counts nothing, and 'maxRedrives' was asked for."
+    if found.max_redrives < _FEWEST_FOR_BULK:
         return (
-            f"SQS cannot redrive a queue of the kind {queue.kind!r}, which no queue feeds: choose 'counted'."
+            "A redrive by SQS would be the only one that MaxRedrives allows, for what arrives after it too."
         )
-    if queue.kind == "sqs" and not queue.sources and request.mode == BULK:
-        return "SQS redrives a queue only while another one names it as its dead-letter queue."
-    if queue.kind == "sqs" and not queue.sources and request.destination_arn is None:
-        return "No queue of the stack names it as its dead-letter queue: choose a 'destinationArn'."
+    if found.too_old:
+        return "A message in it is so old that it goes to quarantine, which SQS does not do."
+    if found.redriven_at is not None and found.now - found.redriven_at < found.cool_down:
+        last, ends = (format_instant(one) for one in (found.redriven_at, found.redriven_at + found.cool_down))
+        return (
+            f"The queue was last redriven at {last}, and what lies in it may have come back: it is redriven"
+            f" one by one until {ends}. SQS's own redrive in the console stays possible; the hub takes it for"
+            " somebody else's."
+        )
     return None
 
 
-def mode_of(
-    request: RedriveRequest,
-    queue: DeadLetterQueue,
-    *,
-    redriven_at: datetime | None,
-    oldest: timedelta | None,
-    now: datetime,
-    cool_down: timedelta,
-    quarantine_after: timedelta,
-) -> str:
-    """The mode in which a queue is redriven. The first redrive is SQS's own; within the cool-down after one,
-    or while a message is there that was sent before it ended, what is there may have come back, and is
-    counted. So is a queue in which a message is so old that it
-    goes to quarantine, which SQS would give another lifetime; and whatever was asked `maxRedrives` of."""
-    if request.mode is not None:
-        return request.mode
-    since = None if redriven_at is None else now - redriven_at
-    came_back = since is not None and (since < cool_down or (oldest is not None and oldest >= since))
-    too_old = oldest is not None and oldest >= quarantine_after
-    can_be_bulk = queue.kind == "sqs" and bool(queue.sources)
-    if not can_be_bulk or came_back or too_old or request.max_redrives is not None:
+def mode_of(request: RedriveRequest, queue: DeadLetterQueue, found: Circumstances) -> str:
+    """The mode in which a queue is redriven: SQS's own redrive where it may be. Raises `InvalidInput` when
+    that was asked for and may not be."""
+    if request.mode == COUNTED:
         return COUNTED
-    return BULK
+    why = why_not_bulk(request, queue, found)
+    if why is None:
+        return BULK
+    if request.mode == BULK:
+        raise InvalidInput(_instead_of_bulk(why))
+    return COUNTED
 
 
-def redrives_left(request: RedriveRequest, max_redrives: int, bulk_at: datetime | None, now: datetime) -> int:
-    """How often a message may be sent back one by one. Where SQS itself has redriven the queue while the
-    message may have been there, that was the first time; whoever asks for a number gets it."""
-    if request.max_redrives is not None:
-        return request.max_redrives
-    may_have_moved = bulk_at is not None and now - bulk_at < _LONGEST_LIFE
-    return max_redrives - 1 if may_have_moved else max_redrives
+def redrives_left(max_redrives: int, bulk_at: datetime | None, now: datetime) -> int:
+    """How often a message may be sent back one by one, where `max_redrives` are allowed and SQS itself last
+    began to redrive the queue at `bulk_at`: that was the first time, for whatever lies there now.
+
+    It is forgotten once a message that it moved has had as many lives as it may have redrives, one after
+    each: then its own count keeps it from another.
+    """
+    forgotten = max_redrives * _LONGEST_LIFE + _LONGEST_TASK
+    return max_redrives - 1 if bulk_at is not None and now - bulk_at < forgotten else max_redrives
+
+
+def _why_never_bulk(queue: DeadLetterQueue) -> str | None:
+    if queue.kind != "sqs":
+        return f"SQS cannot redrive a queue of the kind {queue.kind!r}, which no queue feeds."
+    if not queue.sources:
+        return "SQS redrives a queue only while another one names it as its dead-letter queue."
+    return None
+
+
+def _instead_of_bulk(why: str) -> str:
+    return f"The mode 'bulk' cannot be had: choose 'counted'. {why}"

@@ -17,8 +17,9 @@ _STACK = r"[A-Za-z][A-Za-z0-9-]{0,127}"
 class RedriveSettings:
     """What the template decides for every redrive.
 
-    `quarantine_after` leaves room before the 14 days after which SQS drops a message: it is the age at which
-    a message goes to quarantine by itself.
+    `cool_down` is how long after a redrive of a queue SQS makes none of it. `quarantine_after` leaves room
+    before the 14 days after which SQS drops a message: it is the age at which a message goes to quarantine by
+    itself.
     """
 
     table: str
@@ -41,7 +42,9 @@ class RedriveSettings:
             stack=environment.matching("STACK_NAME", _STACK, "the name of a stack"),
             max_redrives=environment.integer("MAX_REDRIVES", minimum=1, maximum=20),
             messages_per_second=environment.integer("REDRIVE_MESSAGES_PER_SECOND", minimum=1, maximum=500),
-            cool_down=timedelta(hours=environment.integer("REDRIVE_COOL_DOWN_HOURS", minimum=1, maximum=336)),
+            cool_down=timedelta(
+                hours=environment.integer("REDRIVE_COOL_DOWN_HOURS", minimum=1, maximum=8760)
+            ),
             quarantine_after=timedelta(
                 days=environment.integer("QUARANTINE_DEAD_LETTERS_AFTER_DAYS", minimum=1, maximum=13)
             ),

@@ -82,6 +82,6 @@ def hub_environment(queues: HubQueues, datastore_id: str = DATASTORE_ID) -> dict
         "STACK_NAME": STACK,
         "MAX_REDRIVES": "3",
         "REDRIVE_MESSAGES_PER_SECOND": "50",
-        "REDRIVE_COOL_DOWN_HOURS": "24",
+        "REDRIVE_COOL_DOWN_HOURS": "672",
         "QUARANTINE_DEAD_LETTERS_AFTER_DAYS": "10",
     }

@@ -20,7 +20,7 @@ ENVIRONMENT = {
     "STACK_NAME": STACK,
     "MAX_REDRIVES": "3",
     "REDRIVE_MESSAGES_PER_SECOND": "500",
-    "REDRIVE_COOL_DOWN_HOURS": "24",
+    "REDRIVE_COOL_DOWN_HOURS": "672",
     "QUARANTINE_DEAD_LETTERS_AFTER_DAYS": "10",
 }
 STACK_TAGS = {"redrive-stack": STACK}
@@ -119,7 +119,8 @@ class Redrive:
         )
 
     def plan(self, request: Any = None, execution: str = "one") -> Any:
-        return plan_redrive.lambda_handler({"execution": execution, "request": request or {}}, self.context)
+        event = {"execution": {"name": execution}, "request": request or {}}
+        return plan_redrive.lambda_handler(event, self.context)
 
     def plan_of(self, arn: str, **request: Any) -> Any:
         """The plan of one queue, made to redrive one by one."""

@@ -67,7 +67,7 @@ def test_the_first_redrive_is_bulk_and_the_next_one_counted(redrive: Any) -> Non
     assert redrive.plan()["queues"][0]["mode"] == "bulk"
     redriven(dlq, hours_ago=1)
     assert redrive.plan()["queues"][0]["mode"] == "counted"
-    redriven(dlq, hours_ago=25)
+    redriven(dlq, hours_ago=28 * 24 + 1)
     assert redrive.plan()["queues"][0]["mode"] == "bulk"
 
 
@@ -131,7 +131,8 @@ def test_a_queue_that_cannot_be_redriven_is_named_with_the_rule_when_all_are_ask
     assert planned["refused"] == [
         {
             "name": "hub-test-lonely",
-            "reason": "No queue of the stack names it as its dead-letter queue: choose a 'destinationArn'.",
+            "reason": "No queue of the stack names it as its dead-letter queue, and no message that was"
+            " looked at says where it died: choose a 'destinationArn'.",
         }
     ]
 

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from common.errors import InvalidInput
-from dlq_redrive.redrive_planning import broken_rule, chosen_queues, mode_of
+from dlq_redrive.redrive_planning import (
+    Circumstances,
+    broken_rule,
+    chosen_queues,
+    leads_nowhere,
+    mode_of,
+    redrives_left,
+    why_not_bulk,
+)
 from dlq_redrive.redrive_request import RedriveRequest
 
 WORK = "arn:aws:sqs:us-east-1:123456789012:hub-work"
@@ -36,7 +44,7 @@ def test_the_alarm_of_another_stack_is_about_no_queue(queue_of: Any) -> None:
     [
         ("sqs", (WORK,), {}, None),
         ("sqs", (WORK,), {"mode": "bulk"}, None),
-        ("sqs", (), {}, "No queue of the stack names it"),
+        ("sqs", (), {}, None),
         ("sqs", (), {"destination_arn": WORK}, None),
         ("sqs", (), {"destination_arn": WORK, "mode": "bulk"}, "only while another one names it"),
         ("sqs", (WORK,), {"destination_arn": FUNCTION}, "must be a queue"),
@@ -56,49 +64,100 @@ def test_what_a_queue_cannot_do_is_refused_by_its_rule(
 
 
 @pytest.mark.parametrize(
-    ("kind", "asked", "hours_since", "oldest_days", "mode"),
+    ("kind", "sources", "named", "asked", "nowhere"),
     [
-        ("sqs", {}, None, 1, "bulk"),
-        ("sqs", {}, 25, 1, "bulk"),
-        ("sqs", {}, 23, 1, "counted"),
-        ("sqs", {}, None, 10, "counted"),
-        ("sqs", {}, None, None, "bulk"),
-        ("sqs", {"max_redrives": 2}, None, 1, "counted"),
-        ("sqs", {"mode": "bulk"}, 1, 1, "bulk"),
-        ("sqs", {"mode": "counted"}, None, 1, "counted"),
-        ("rule", {}, None, 1, "counted"),
-        ("bus", {}, None, 1, "counted"),
+        ("sqs", (), (), {}, True),
+        ("sqs", (), (None, None), {}, True),
+        ("sqs", (), (None, WORK), {}, False),
+        ("sqs", (), (None,), {"destination_arn": WORK}, False),
+        ("sqs", (WORK,), (None,), {}, False),
+        ("rule", (), (None,), {}, False),
     ],
 )
-def test_the_first_redrive_is_bulk_and_what_comes_back_is_counted(
-    queue_of: Any,
-    noon: datetime,
-    kind: str,
-    asked: Any,
-    hours_since: int | None,
-    oldest_days: int | None,
-    mode: str,
+def test_a_queue_that_no_queue_names_leads_nowhere_until_a_message_says_where(
+    queue_of: Any, kind: str, sources: Any, named: Any, asked: Any, nowhere: bool
 ) -> None:
-    chosen = mode_of(
-        RedriveRequest(**asked),
-        queue_of(kind, *([WORK] if kind == "sqs" else [])),
-        redriven_at=None if hours_since is None else noon - timedelta(hours=hours_since),
-        oldest=None if oldest_days is None else timedelta(days=oldest_days),
-        now=noon,
-        cool_down=timedelta(hours=24),
-        quarantine_after=timedelta(days=10),
-    )
-    assert chosen == mode
+    assert leads_nowhere(RedriveRequest(**asked), queue_of(kind, *sources), named) is nowhere
 
 
-def test_without_a_source_there_is_no_bulk(queue_of: Any, noon: datetime) -> None:
-    chosen = mode_of(
-        RedriveRequest(destination_arn=WORK),
-        queue_of("sqs"),
-        redriven_at=None,
-        oldest=None,
-        now=noon,
-        cool_down=timedelta(hours=24),
-        quarantine_after=timedelta(days=10),
+@pytest.fixture
+def circumstances(noon: datetime) -> Any:
+    """What speaks for a redrive by SQS, but for what is given."""
+
+    def make(*, days_since: float | None = None, oldest_days: float | None = 1, max_redrives: int = 3) -> Any:
+        return Circumstances(
+            max_redrives=max_redrives,
+            redriven_at=None if days_since is None else noon - timedelta(days=days_since),
+            oldest=None if oldest_days is None else timedelta(days=oldest_days),
+            now=noon,
+            cool_down=timedelta(days=28),
+            quarantine_after=timedelta(days=10),
+        )
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked", "found", "why"),
+    [
+        ("sqs", {}, {}, None),
+        ("sqs", {}, {"oldest_days": None}, None),
+        ("sqs", {}, {"days_since": 28}, None),
+        ("sqs", {}, {"days_since": 27.9}, "may have come back"),
+        ("sqs", {}, {"oldest_days": 9.9}, None),
+        ("sqs", {}, {"oldest_days": 10}, "so old that it goes to quarantine"),
+        ("sqs", {}, {"max_redrives": 2}, None),
+        ("sqs", {}, {"max_redrives": 1}, "the only one that MaxRedrives allows"),
+        ("sqs", {"max_redrives": 5}, {"max_redrives": 5}, "'maxRedrives' was asked for"),
+        ("rule", {}, {}, "which no queue feeds"),
+        ("bus", {}, {}, "which no queue feeds"),
+    ],
+)
+def test_sqs_redrives_a_queue_only_where_no_message_can_have_been_redriven(
+    queue_of: Any, circumstances: Any, kind: str, asked: Any, found: Any, why: str | None
+) -> None:
+    queue = queue_of(kind, *([WORK] if kind == "sqs" else []))
+    told = why_not_bulk(RedriveRequest(**asked), queue, circumstances(**found))
+    assert told is None if why is None else why in str(told)
+    chosen = mode_of(RedriveRequest(**asked), queue, circumstances(**found))
+    assert chosen == ("bulk" if why is None else "counted")
+
+
+def test_counting_can_always_be_asked_for(queue_of: Any, circumstances: Any) -> None:
+    assert mode_of(RedriveRequest(mode="counted"), queue_of("sqs", WORK), circumstances()) == "counted"
+
+
+def test_without_a_source_there_is_no_bulk(queue_of: Any, circumstances: Any) -> None:
+    assert mode_of(RedriveRequest(destination_arn=WORK), queue_of("sqs"), circumstances()) == "counted"
+
+
+@pytest.mark.parametrize("found", [{"days_since": 1}, {"oldest_days": 11}, {"max_redrives": 1}])
+def test_a_redrive_by_sqs_that_may_not_be_is_refused_when_it_is_asked(
+    queue_of: Any, circumstances: Any, found: Any
+) -> None:
+    request = RedriveRequest(mode="bulk")
+    assert mode_of(request, queue_of("sqs", WORK), circumstances()) == "bulk"
+    with pytest.raises(InvalidInput, match="'bulk' cannot be had: choose 'counted'"):
+        mode_of(request, queue_of("sqs", WORK), circumstances(**found))
+
+
+def test_the_refusal_says_until_when_and_what_else(queue_of: Any, circumstances: Any) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        mode_of(RedriveRequest(mode="bulk"), queue_of("sqs", WORK), circumstances(days_since=1))
+    assert str(refused.value) == (
+        "The mode 'bulk' cannot be had: choose 'counted'. The queue was last redriven at"
+        " 2026-02-28T12:00:00.000Z, and what lies in it may have come back: it is redriven one by one until"
+        " 2026-03-28T12:00:00.000Z. SQS's own redrive in the console stays possible; the hub takes it for"
+        " somebody else's."
     )
-    assert chosen == "counted"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "days_since_bulk", "left"),
+    [(3, None, 3), (3, 0, 2), (3, 85, 2), (3, 86, 3), (1, 29, 0), (1, 30, 1), (20, 561, 19), (20, 562, 20)],
+)
+def test_a_redrive_by_sqs_was_the_first_for_as_long_as_what_it_moved_can_be_sent_back(
+    noon: datetime, allowed: int, days_since_bulk: int | None, left: int
+) -> None:
+    bulk_at = None if days_since_bulk is None else noon - timedelta(days=days_since_bulk)
+    assert redrives_left(allowed, bulk_at, noon) == left

@@ -16,7 +16,7 @@ SOUND = {
     "STACK_NAME": "hub-test",
     "MAX_REDRIVES": "3",
     "REDRIVE_MESSAGES_PER_SECOND": "50",
-    "REDRIVE_COOL_DOWN_HOURS": "24",
+    "REDRIVE_COOL_DOWN_HOURS": "672",
     "QUARANTINE_DEAD_LETTERS_AFTER_DAYS": "10",
 }
 
@@ -24,7 +24,7 @@ SOUND = {
 def test_sound_settings_are_read() -> None:
     settings = RedriveSettings.read(SOUND)
     assert (settings.stack, settings.max_redrives, settings.messages_per_second) == ("hub-test", 3, 50)
-    assert (settings.cool_down, settings.quarantine_after) == (timedelta(hours=24), timedelta(days=10))
+    assert (settings.cool_down, settings.quarantine_after) == (timedelta(days=28), timedelta(days=10))
 
 
 @pytest.mark.parametrize("name", sorted(SOUND))
@@ -40,6 +40,7 @@ def test_a_missing_variable_is_an_error_that_names_it(name: str) -> None:
         ("MAX_REDRIVES", "21"),
         ("REDRIVE_MESSAGES_PER_SECOND", "501"),
         ("REDRIVE_COOL_DOWN_HOURS", "0"),
+        ("REDRIVE_COOL_DOWN_HOURS", "8761"),
         ("QUARANTINE_DEAD_LETTERS_AFTER_DAYS", "14"),
         ("STACK_NAME", "a stack"),
     ],
