@@ -94,15 +94,6 @@ class DeadLetter:
         first = self.attributes.get("ApproximateFirstReceiveTimestamp")
         return _instant(first) if kind == "sqs" and first else self.sent_at
 
-    def was_never_marked(self, kind: str) -> bool:
-        """Whether nothing has sent it back one by one before: its mark is missing, there is room for one,
-        and it died in a queue, which keeps attributes."""
-        return (
-            kind == "sqs"
-            and REDRIVE_ATTRIBUTE not in self.message_attributes
-            and len(self.message_attributes) < MOST_ATTRIBUTES
-        )
-
     def without_attributes(self) -> DeadLetter:
         """The same message as a sender that knows no message attributes would have sent it."""
         return replace(self, message_attributes={})

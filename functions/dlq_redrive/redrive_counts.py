@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,13 +34,13 @@ class Attempt:
 
     @property
     def written(self) -> str:
-        """The attempt as an element of a set. No part of it has a space: names of executions may not."""
-        return f"{self.at} {self.execution} {self.message_id} {self.call}"
+        """The attempt as an element of a set."""
+        return json.dumps([self.at, self.execution, self.message_id, self.call])
 
     @classmethod
     def read(cls, written: str) -> Attempt:
         """The attempt that was written so."""
-        return cls(*written.split(" "))
+        return cls(*json.loads(written))
 
     @property
     def entry(self) -> dict[str, str]:

@@ -90,12 +90,19 @@ class Sender:
         return self.queue.kind in ("stream", "pipe") and isinstance(error, _NO_ANSWER)
 
     def _to_queue(self, way: ToQueue, letter: DeadLetter, identity: str, redrives: int) -> None:
-        """A message at its queue's limit of size is sent without the mark of a redrive."""
+        """A message at its queue's limit of size is sent without the mark of a redrive.
+
+        A FIFO queue drops another try to send the same message within five minutes, and takes one that has
+        died again since, and so has another id. What X-Ray knows the message by goes with it."""
         request: dict[str, Any] = {"QueueUrl": self.queue.url_of(way.queue_arn), "MessageBody": letter.body}
         if letter.group_id is not None:
             request["MessageGroupId"] = letter.group_id
         if is_fifo(way.queue_arn):
-            request["MessageDeduplicationId"] = f"{identity}-{redrives}"
+            request["MessageDeduplicationId"] = f"{identity}-{letter.message_id}"
+        if trace := letter.attributes.get("AWSTraceHeader"):
+            request["MessageSystemAttributes"] = {
+                "AWSTraceHeader": {"DataType": "String", "StringValue": trace}
+            }
         kept = letter if way.with_attributes else letter.without_attributes()
         try:
             self.clients.sqs.send_message(**request, MessageAttributes=kept.marked(redrives))

@@ -80,12 +80,22 @@ def test_a_message_keeps_its_attributes_and_gets_the_mark(send: Any, services: F
     assert "MessageDeduplicationId" not in request
 
 
-def test_a_message_of_a_fifo_queue_keeps_its_group_and_is_told_from_its_other_redrives(
+def test_a_message_of_a_fifo_queue_keeps_its_group_and_is_dropped_only_as_a_copy_of_itself(
     send: Any, services: FakeServices
 ) -> None:
-    send(ToQueue(f"{WORK}.fifo"), attributes={"MessageGroupId": "g"})
+    for message_id in ("m1", "m1", "m2"):
+        send(ToQueue(f"{WORK}.fifo"), message_id=message_id, attributes={"MessageGroupId": "g"})
+    assert {request["MessageGroupId"] for _, request in services.calls} == {"g"}
+    sent = [request["MessageDeduplicationId"] for _, request in services.calls]
+    assert sent == ["identity-m1", "identity-m1", "identity-m2"]
+
+
+def test_a_message_keeps_the_trace_it_belongs_to(send: Any, services: FakeServices) -> None:
+    trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
+    send(ToQueue(WORK), attributes={"AWSTraceHeader": trace})
     ((_, request),) = services.calls
-    assert (request["MessageGroupId"], request["MessageDeduplicationId"]) == ("g", "identity-2")
+    kept = {"AWSTraceHeader": {"DataType": "String", "StringValue": trace}}
+    assert request["MessageSystemAttributes"] == kept
 
 
 def test_a_message_with_ten_attributes_is_not_marked(send: Any, services: FakeServices) -> None:
