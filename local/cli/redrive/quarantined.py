@@ -5,6 +5,7 @@ the Amazon S3 User Guide.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,18 +99,16 @@ class Quarantined:
             return self.find(key) is None
         return True
 
-    def removed(self, key: str) -> QuarantinedLetter | None:
-        """The letter that an object had when it was deleted, while the bucket keeps its versions; None when
-        there was none, or it may not be read."""
-        try:
-            versions = self._s3.list_object_versions(Bucket=self._bucket, Prefix=key).get("Versions", [])
-            newest = next((one for one in versions if one["Key"] == key), None)
-            if newest is None:
-                return None
-            version = {"Bucket": self._bucket, "Key": key, "VersionId": newest["VersionId"]}
-            return QuarantinedLetter.from_json(self._s3.get_object(**version)["Body"].read())
-        except (ClientError, InvalidInput):
-            return None
+    def earlier(self, key: str) -> Iterator[QuarantinedLetter]:
+        """The letters that a key had before the object that is there now, the latest first, as long as the
+        bucket keeps their versions. What is no dead letter is left out."""
+        pages = self._s3.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=key)
+        versions = (one for page in pages for one in page.get("Versions", []))
+        for one in versions:
+            if one["Key"] == key and not one["IsLatest"]:
+                version = {"Bucket": self._bucket, "Key": key, "VersionId": one["VersionId"]}
+                with suppress(InvalidInput):
+                    yield QuarantinedLetter.from_json(self._s3.get_object(**version)["Body"].read())
 
 
 def open_quarantine(hub: DeployedHub, *keys: str) -> Quarantined:

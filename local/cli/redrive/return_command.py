@@ -12,10 +12,12 @@ from common.errors import InvalidInput
 from dlq_redrive.arns import is_fifo, name_of_queue
 from dlq_redrive.dead_letter import DeadLetterQueue
 from dlq_redrive.dead_letter_quarantine import QuarantinedLetter
+from dlq_redrive.message_identity import message_identity
 from dlq_redrive.queue_discovery import dead_letter_queues
 from dlq_redrive.redrive_planning import broken_rule
 from dlq_redrive.redrive_request import parse_redrive_request
-from dlq_redrive.senders import Clients, Sender
+from dlq_redrive.senders import LONGEST_RUN_SECONDS, Clients, Sender
+from dlq_redrive.table_keys import count_key
 from dlq_redrive.ways_back import Ways
 from local.cli.accounts import account_id, session
 from local.cli.errors import CommandError
@@ -25,8 +27,6 @@ from local.cli.output import Output, counted
 from local.cli.project import command_line
 from local.cli.redrive.quarantined import Quarantined, home_of, open_quarantine, queue_arn
 from local.cli.redrive.returning import CallRefused, Outcome, Returned, Returner, Route
-
-_LONGEST_INVOCATION = 900
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ def give_back(hub: DeployedHub, output: Output, options: ReturnOptions) -> int:
     returner = Returner(
         quarantined=quarantined,
         route=routes.of,
+        forget_count=lambda letter: _forget_count(hub, letter),
         caller=caller(hub.account),
         clock=lambda: datetime.now(UTC),
         new_id=lambda: uuid.uuid4().hex,
@@ -169,10 +170,10 @@ class Routes:
     def _clients(self) -> Clients:
         hub = self._hub
         return Clients(
-            sqs=hub.client("sqs"),
-            events=hub.client("events"),
-            functions=_functions(hub),
-            executions=hub.client("stepfunctions"),
+            sqs=sending_client(hub, "sqs"),
+            events=sending_client(hub, "events"),
+            functions=sending_client(hub, "lambda"),
+            executions=sending_client(hub, "stepfunctions"),
             streams=hub.client("dynamodbstreams"),
             pipes=hub.client("pipes"),
         )
@@ -191,10 +192,17 @@ class Routes:
         return arn
 
 
-def _functions(hub: DeployedHub) -> Any:
-    """A client that waits as long as a function may run and never invokes twice by itself."""
-    config = Config(read_timeout=_LONGEST_INVOCATION, retries={"total_max_attempts": 1})
-    return session(hub.account).client("lambda", config=config, endpoint_url=hub.account.endpoint)
+def _forget_count(hub: DeployedHub, letter: QuarantinedLetter) -> None:
+    """Forget how often the message of a letter, as it is now, was redriven."""
+    identity = message_identity(letter.queue_arn, letter.kind, letter.to_letter())
+    hub.client("dynamodb").delete_item(TableName=hub.table, Key=count_key(letter.queue_name, identity))
+
+
+def sending_client(hub: DeployedHub, service: str) -> Any:
+    """A client that waits as long as a function may run and never sends twice by itself."""
+    config = Config(read_timeout=LONGEST_RUN_SECONDS, retries={"total_max_attempts": 1})
+    boto: Any = session(hub.account)
+    return boto.client(service, config=config, endpoint_url=hub.account.endpoint)
 
 
 def _chosen(hub: DeployedHub, quarantined: Quarantined, options: ReturnOptions) -> list[str]:

@@ -1,8 +1,14 @@
 """One dead letter sent back out of quarantine, once however often that is asked.
 
-In this order: the object is claimed by a conditional write, the message is sent, the object says so, the
-object is deleted. Of two that ask at once one gets the claim. A kill after the claim leaves an object that is
-claimed and not known to be sent. Asking again then
+In this order: its count of redrives is forgotten, the object is claimed by a conditional write, the message
+is sent, the object says so, the object is deleted. Whoever returns a message has mended what killed it, so
+that it has all its redrives again, should it die once more. Of two that ask at once one gets the claim.
+
+A redrive that is killed before it has deleted what it put in quarantine leaves the message in both places,
+and the next one puts it there again, although it may have been returned meanwhile. The versions that the
+bucket keeps of the object say so.
+
+A kill after the claim leaves an object that is claimed and not known to be sent. Asking again then
 
 - starts the same execution under the same name, which Step Functions does once («StartExecution», AWS Step
   Functions API Reference: names stay taken for 90 days),
@@ -18,19 +24,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    ParamValidationError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 
 from common.errors import HubError
 from common.instants import format_instant, parse_instant
 from dlq_redrive.arns import is_fifo
-from dlq_redrive.aws_failures import named_failure
+from dlq_redrive.aws_failures import named_failure, nothing_was_sent
 from dlq_redrive.dead_letter_quarantine import QuarantinedLetter
 from dlq_redrive.message_identity import message_identity
 from dlq_redrive.quarantine_reasons import Reason
@@ -42,10 +41,6 @@ from local.cli.redrive.quarantined import Found, Quarantined, no_such_letter
 
 _DEDUPLICATED = timedelta(minutes=4)
 """A minute less than SQS drops copies for, since clocks differ."""
-
-_NOT_SENT = (ConnectTimeoutError, EndpointConnectionError, NoCredentialsError, ParamValidationError)
-_SERVER_ERROR = 500
-_TIMEOUT = 408
 
 
 class Outcome(StrEnum):
@@ -78,10 +73,12 @@ class Route:
 
 @dataclass(frozen=True)
 class Returner:
-    """Sends dead letters back. `again` sends one, too, that a return before may have sent."""
+    """Sends dead letters back. `forget_count` forgets how often the message of a letter was redriven; `again`
+    sends one, too, that a return before may have sent."""
 
     quarantined: Quarantined
     route: Callable[[QuarantinedLetter], Route]
+    forget_count: Callable[[QuarantinedLetter], None]
     caller: str
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
@@ -93,7 +90,7 @@ class Returner:
         found = self.quarantined.find(key)
         if found is None:
             return self._returned_before(key)
-        claim = found.letter.returned
+        claim = found.letter.returned or self._earlier_claim(found.letter)
         if claim is not None and "sentAt" in claim:
             return Returned(Outcome.RETURNED_BEFORE, claim["sentAt"], self.quarantined.remove(found))
         route = self.route(found.letter)
@@ -102,17 +99,29 @@ class Returner:
             raise _no_way_back(key, way)
         if claim is not None and not (self.again or self._is_sent_once(way, claim)):
             raise _may_be_sent(key, claim)
-        claimed = self._claim(found)
-        self._send(route.sender, way, claimed)
+        self.forget_count(found.letter)
+        claimed = self._claim(found, claim)
+        self._send(route.sender, way, claimed, claim)
         return self._finish(claimed)
 
     def _returned_before(self, key: str) -> Returned:
-        removed = self.quarantined.removed(key)
-        if removed is None:
+        claims = [letter.returned for letter in self.quarantined.earlier(key)]
+        if not claims:
             raise no_such_letter(key)
-        if removed.returned is None or "sentAt" not in removed.returned:
-            raise CommandError(f"The dead letter {key} was deleted and never returned.")
-        return Returned(Outcome.RETURNED_BEFORE, removed.returned["sentAt"])
+        for claim in claims:
+            if claim is not None and "sentAt" in claim:
+                return Returned(Outcome.RETURNED_BEFORE, claim["sentAt"])
+        raise CommandError(f"The dead letter {key} was deleted and never returned.")
+
+    def _earlier_claim(self, letter: QuarantinedLetter) -> Mapping[str, str] | None:
+        """The claim of a return that sent the message when it was in quarantine before, or may have."""
+        claims = [
+            one.returned
+            for one in self.quarantined.earlier(letter.key)
+            if one.quarantined_at != letter.quarantined_at
+        ]
+        sent = (claim for claim in claims if claim is not None and "sentAt" in claim)
+        return next(sent, claims[0] if claims else None)
 
     def _is_sent_once(self, way: WayBack, claim: Mapping[str, str]) -> bool:
         """Whether what is sent again now cannot arrive twice."""
@@ -121,8 +130,7 @@ class Returner:
         to_fifo = isinstance(way, ToQueue) and is_fifo(way.queue_arn)
         return to_fifo and self.clock() - parse_instant(claim["at"]) < _DEDUPLICATED
 
-    def _claim(self, found: Found) -> Found:
-        before = found.letter.returned
+    def _claim(self, found: Found, before: Mapping[str, str] | None) -> Found:
         # a claim that is taken over keeps its time, from which SQS counts
         at = before["at"] if before is not None and not self.again else format_instant(self.clock())
         claim = {"at": at, "by": self.caller, "claim": self.new_id()}
@@ -134,21 +142,21 @@ class Returner:
             )
         return claimed
 
-    def _send(self, sender: Sender, way: WayBack, claimed: Found) -> None:
-        """Send the message, or give the claim back when it was not sent for sure."""
+    def _send(self, sender: Sender, way: WayBack, claimed: Found, before: Mapping[str, str] | None) -> None:
+        """Send the message, or put the claim back as it was before when nothing was sent for sure."""
         letter = claimed.letter
         try:
             reason = sender.send(way, letter.to_letter(), _sent_as(way, letter), letter.redrives + 1)
         except (HubError, ClientError, BotoCoreError) as error:
             why = str(error if isinstance(error, HubError) else named_failure(error))
-            if not _was_refused(error):
+            if not nothing_was_sent(error):
                 raise _may_be_sent(letter.key, letter.returned or {}, why) from None
             failure: CommandError = CallRefused(f"{letter.key} was not sent. {why}", _MEND)
         else:
             if reason is None:
                 return
             failure = _no_way_back(letter.key, reason)
-        self.quarantined.replace(claimed, letter.claimed(None))
+        self.quarantined.replace(claimed, letter.claimed(before))
         raise failure
 
     def _finish(self, claimed: Found) -> Returned:
@@ -171,16 +179,6 @@ def _sent_as(way: WayBack, letter: QuarantinedLetter) -> str:
     if isinstance(way, ToStateMachine):
         return message_identity(letter.queue_arn, letter.kind, letter.to_letter())
     return hashlib.sha256(f"{letter.identity} {letter.message_id}".encode()).hexdigest()
-
-
-def _was_refused(error: HubError | ClientError | BotoCoreError) -> bool:
-    """Whether the call did nothing for sure: a service answered with a refusal, or was never reached."""
-    if isinstance(error, HubError):
-        return True
-    if isinstance(error, BotoCoreError):
-        return isinstance(error, _NOT_SENT)
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_ERROR)
-    return status < _SERVER_ERROR and status != _TIMEOUT
 
 
 def _may_be_sent(key: str, claim: Mapping[str, str], why: str = "") -> CommandError:

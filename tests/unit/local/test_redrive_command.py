@@ -15,7 +15,9 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from dlq_redrive.dead_letter_quarantine import QuarantinedLetter
+from dlq_redrive.message_identity import message_identity
 from dlq_redrive.senders import Sender
+from dlq_redrive.table_keys import count_key
 from dlq_redrive.ways_back import Ways
 from local.account.lifecycle import REPOSITORY
 from local.cli.errors import CommandError
@@ -23,12 +25,12 @@ from local.cli.executions import Finished, StateEntered
 from local.cli.main import main
 from local.cli.operations.hub import DeployedHub
 from local.cli.output import Output
-from local.cli.redrive import discarding, editing, workflow
+from local.cli.redrive import discarding, editing, return_command, workflow
 from local.cli.redrive.discarding import discard
 from local.cli.redrive.editing import edit
 from local.cli.redrive.endings import WORDS, Ending, show_ending
 from local.cli.redrive.listing import list_letters, show
-from local.cli.redrive.return_command import ReturnOptions, give_back
+from local.cli.redrive.return_command import ReturnOptions, give_back, sending_client
 from local.cli.redrive.returning import Returner
 from local.cli.redrive.workflow import StartOptions, follow, start
 from local.testing.mocked_hub import BUCKET, REGION
@@ -104,7 +106,8 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(hub: DeployedHub) -> Shelf:
+def shelf(hub: DeployedHub, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    monkeypatch.setattr(return_command, "sending_client", DeployedHub.client)
     hub = replace(hub, outputs={**hub.outputs, "RedriveStateMachineArn": MACHINE})
     sqs = hub.client("sqs")
     tags = {"redrive-stack": "hub"}
@@ -552,8 +555,8 @@ def refusing(shelf: Shelf, error: Exception, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(shelf.hub.client("sqs"), "send_message", refuse)
 
 
-def refusal(status: int) -> ClientError:
-    told: Any = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+def refusal(status: int, code: str = "AccessDenied") -> ClientError:
+    told: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return ClientError(told, "SendMessage")
 
 
@@ -572,7 +575,7 @@ def test_a_send_that_is_refused_leaves_the_letter_as_it_was(
     assert [shelf.read(key) for key in keys] == before
 
 
-@pytest.mark.parametrize("error", [ReadTimeoutError(endpoint_url="x"), refusal(503)])
+@pytest.mark.parametrize("error", [ReadTimeoutError(endpoint_url="x"), refusal(503, "InternalFailure")])
 def test_a_send_whose_answer_is_lost_keeps_its_claim(
     shelf: Shelf, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -585,6 +588,92 @@ def test_a_send_whose_answer_is_lost_keeps_its_claim(
     claim = shelf.read(key).returned
     assert claim is not None
     assert "sentAt" not in claim
+
+
+def test_a_refusal_after_an_unfinished_return_does_not_make_it_undone(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = shelf.letter()
+    shelf.claim(key, timedelta(hours=1))
+    before = shelf.read(key)
+    refusing(shelf, refusal(403), monkeypatch)
+
+    returned(shelf, key, again=True)
+
+    assert shelf.read(key) == before
+
+
+def test_what_is_sent_is_sent_in_one_attempt(hub: DeployedHub) -> None:
+    """Or the SDK would send again what it got no answer to."""
+    config = sending_client(hub, "sqs").meta.config
+
+    assert config.retries["total_max_attempts"] == 1
+
+
+def put_again(shelf: Shelf, letter: QuarantinedLetter, day: int = 2) -> None:
+    """Leave what a redrive leaves that meets a message which one before had put in quarantine and, killed,
+    not deleted; in quarantine it is gone by now."""
+    there = shelf.keys()
+    if letter.key in there:
+        discard(shelf.hub, Output(io.StringIO()), [letter.key], confirmed=True)
+    shelf.put(replace(letter, quarantined_at=f"2026-03-{day:02}T12:00:00.000Z"))
+
+
+def test_a_message_that_was_returned_and_put_in_quarantine_again_is_not_sent_again(shelf: Shelf) -> None:
+    key = shelf.letter()
+    letter = shelf.read(key)
+    returned(shelf, key)
+    put_again(shelf, letter)
+    put_again(shelf, letter, day=3)
+
+    status, letters = returned(shelf, key)
+
+    assert (status, letters[0]["outcome"], shelf.keys()) == (0, "RETURNED_BEFORE", [])
+    assert len(shelf.received()) == 1
+
+
+def test_a_message_that_may_have_been_returned_before_it_was_put_in_quarantine_again_is_refused(
+    shelf: Shelf,
+) -> None:
+    key = shelf.letter()
+    letter = shelf.read(key)
+    shelf.claim(key, timedelta(hours=1))
+    put_again(shelf, letter)
+
+    status, letters = returned(shelf, key)
+
+    assert (status, shelf.received()) == (1, [])
+    assert "may have been sent" in letters[0]["error"]
+
+
+def test_a_message_that_was_discarded_and_put_in_quarantine_again_can_be_returned(shelf: Shelf) -> None:
+    key = shelf.letter()
+    put_again(shelf, shelf.read(key))
+
+    assert returned(shelf, key)[0] == 0
+    assert len(shelf.received()) == 1
+
+
+def test_a_return_that_was_refused_can_be_made_again(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = shelf.letter()
+    with monkeypatch.context() as patched:
+        refusing(shelf, refusal(403), patched)
+        returned(shelf, key)
+
+    assert returned(shelf, key)[0] == 0
+
+
+def test_a_message_that_is_returned_has_all_its_redrives_again(shelf: Shelf, tmp_path: Path) -> None:
+    key = shelf.letter()
+    edit(shelf.hub, Output(io.StringIO()), key, written(tmp_path, "mended"))
+    letter = shelf.read(key)
+    identity = message_identity(letter.queue_arn, "sqs", letter.to_letter())
+    table, count = shelf.hub.client("dynamodb"), count_key("hub-dead", identity)
+    table.put_item(TableName=shelf.hub.table, Item={**count, "redrives": {"N": "3"}})
+
+    returned(shelf, key)
+
+    assert "Item" not in table.get_item(TableName=shelf.hub.table, Key=count)
 
 
 def test_a_group_stops_at_the_first_message_that_is_not_sent(shelf: Shelf) -> None:
