@@ -3,13 +3,14 @@ done with each."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
 from common import aws_clients
+from common.instants import format_instant
 from common.observability import lambda_entry, logger
 from dlq_redrive.arns import Home
 from dlq_redrive.aws_failures import named_failure
@@ -17,13 +18,15 @@ from dlq_redrive.queue_planner import Planner
 from dlq_redrive.redrive_request import parse_redrive_request
 from dlq_redrive.settings import redrive_settings
 
+_UNKNOWN_OWNER_IS_STALE_AFTER = timedelta(hours=1)
+
 
 @lambda_entry
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Called by the redrive workflow with `{"execution": {"arn", "name", "startedAt"}, "request"}`, the
     request being the input of the execution.
 
-    Returns `{"startedBy", "dryRun", "waiting", "queues", "refused", "failed", "empty"}`:
+    Returns `{"startedBy", "dryRun", "anHourAgo", "waiting", "queues", "refused", "failed", "empty"}`:
 
     - `queues`: the plans (`QueuePlan.to_state`) of the queues in which something waits, in a dry run with a
       `forecast` each. `sources` is empty where no queue names the queue: then `mode` is `counted`, and SQS
@@ -32,6 +35,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     - `failed`: `[{"name", "error", "reason"}]`, queues that could not be looked at: one of the errors below
       and its message. The others go first, then the run has failed, also where `queues` is empty.
     - `empty`: the names of queues in which nothing waits.
+    - `anHourAgo`: the instant before which a lock must have been taken to be taken over from an owner that
+      Step Functions does not know: «The DescribeExecution action is eventually consistent».
 
     Raises `InvalidSetting`; `InvalidInput` for a wrong input, or one that a queue which it names cannot
     follow, saying which rule it broke; and `RedriveThrottled`, `RedriveDenied`, `KeyDenied`, `QueueGone` or
@@ -56,7 +61,13 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         waiting=planned["waiting"],
         queues=[one["name"] for one in planned["queues"]],
     )
-    return {"startedBy": request.started_by, "dryRun": request.dry_run, **planned}
+    an_hour_ago = format_instant(planner.clock() - _UNKNOWN_OWNER_IS_STALE_AFTER)
+    return {
+        "startedBy": request.started_by,
+        "dryRun": request.dry_run,
+        "anHourAgo": an_hour_ago,
+        **planned,
+    }
 
 
 def _planned(planner: Planner) -> dict[str, Any]:

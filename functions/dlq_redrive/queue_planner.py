@@ -31,7 +31,7 @@ from dlq_redrive.redrive_planning import (
     redrives_left,
     why_not_bulk,
 )
-from dlq_redrive.redrive_request import RedriveRequest
+from dlq_redrive.redrive_request import BULK, RedriveRequest
 from dlq_redrive.settings import RedriveSettings
 from dlq_redrive.table_keys import lock_key
 from dlq_redrive.ways_back import Ways
@@ -139,10 +139,13 @@ class Planner:
         if leads_nowhere(self.request, queue, look.sources()) and not circumstances.too_old:
             # Where a queue could not be read, it may be the one that names this one.
             raise next(iter(found.failures.values()), InvalidInput(_NOWHERE))
+        mode = mode_of(self.request, queue, circumstances)
+        # What SQS leaves behind is redriven one by one, and what it has moved may come back meanwhile.
+        begun = self.clock() if mode == BULK else bulk_at
         plan = QueuePlan(
             queue=queue,
-            mode=mode_of(self.request, queue, circumstances),
-            max_redrives=redrives_left(allowed, bulk_at, self.clock()),
+            mode=mode,
+            max_redrives=redrives_left(allowed, begun, self.clock()),
             messages_per_second=self.request.max_messages_per_second or self.settings.messages_per_second,
             destination_arn=self.request.destination_arn,
             waiting=look.waiting,
@@ -161,13 +164,15 @@ class Planner:
 
     def _redriven_at(self, queue: DeadLetterQueue) -> tuple[datetime | None, datetime | None]:
         """When a redrive of a queue last began or ended, as far as it wrote that down, and when SQS itself
-        last began one. A redrive that was stopped has not written down its end."""
+        last began one. A redrive that was stopped has not written down its end, but still since when it has
+        the lock."""
         answer = self.dynamodb.get_item(
             TableName=self.settings.table, Key=lock_key(queue.name), ConsistentRead=True
         )
         item = answer.get("Item", {})
-        ended, bulk = (_instant(text(item, name)) for name in ("redrivenAt", "bulkAt"))
-        return max((one for one in (ended, bulk) if one is not None), default=None), bulk
+        bulk = _instant(text(item, "bulkAt"))
+        last = (bulk, *(_instant(text(item, name)) for name in ("redrivenAt", "takenAt")))
+        return max((one for one in last if one is not None), default=None), bulk
 
 
 def _report(planned: Planned) -> None:

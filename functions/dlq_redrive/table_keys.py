@@ -6,11 +6,13 @@
 | count of a message  | `REDRIVE#<queue name>` | `MESSAGE#<identity>` |
 
 The queue is the dead-letter queue. The lock's item has `owner`, the ARN of the execution that redrives the
-queue, while one does, and `redrivenAt`, the instant at which the last redrive ended, whoever it was: what
-comes back within the cool-down after it is redriven one by one. `task` is the handle of the owner's move
-task, and `bulkAt` the instant at which the last one was begun, which stays: it was the first redrive of what
-comes back. A count has `redrives`, `messageIds` (of the messages that were counted, oldest first), `history`,
-`firstFailedAt`, `lastExecution` and `expiresAt`, in seconds since 1970, from which on DynamoDB may drop it.
+queue, while one does, `takenAt`, since when it does, and `redrivenAt`, the instant at which the last redrive
+ended, whoever it was: what comes back within the cool-down after it is redriven one by one. `task` is the
+handle of the owner's move task, and `bulkAt` the instant just before the last one was asked for, which stays:
+it was the first redrive of what comes back. A count has `attempts`, a set of all tries to send messages of
+the identity back, each with when, by which execution and call, and of which message; `refused`, those of them
+that a target failed on at once; `firstFailedAt`; and `expiresAt`, in seconds since 1970, from which on
+DynamoDB may drop it.
 """
 
 from __future__ import annotations
