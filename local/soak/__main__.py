@@ -1,7 +1,8 @@
 """`python -m local.soak`: what takes too long for `make test`.
 
 `permissions` takes every permission of the deployed stack away, one at a time. `faults` lets hundreds of runs
-meet faults drawn at random from a seed. The functions have to be importable: PYTHONPATH=functions.
+of the export workflow meet faults drawn at random from a seed, `redrive` as many of the redrive workflow. The
+functions have to be importable: PYTHONPATH=functions.
 """
 
 from __future__ import annotations
@@ -38,11 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _soak(options: argparse.Namespace, output: Output) -> dict[str, Any]:
     document: dict[str, Any] = {}
+    seed = options.seed if options.seed is not None else random.randrange(LARGEST_SEED)  # noqa: S311
     if options.part in ("all", "faults"):
         from local.soak.faults import command as faults
 
-        seed = options.seed if options.seed is not None else random.randrange(LARGEST_SEED)  # noqa: S311
         document["faults"] = faults.report(faults.soak(output, options.runs, seed), options.runs, output)
+    if options.part in ("all", "redrive"):
+        from local.soak.redrive import command as redrives
+
+        document["redrive"] = redrives.report(redrives.soak(output, options.runs, seed), options.runs, output)
     if options.part in ("all", "permissions"):
         from local.soak.permissions import command as permissions
 
@@ -53,8 +58,8 @@ def _soak(options: argparse.Namespace, output: Output) -> dict[str, Any]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local.soak", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=["all", "permissions", "faults"], default="all")
-    parser.add_argument("--runs", type=int, default=200, help="runs with faults (%(default)s)")
+    parser.add_argument("part", nargs="?", choices=["all", "permissions", "faults", "redrive"], default="all")
+    parser.add_argument("--runs", type=int, default=200, help="runs of each workflow (%(default)s)")
     parser.add_argument("--seed", type=int, help="what the faults are drawn from; drawn itself if not given")
     parser.add_argument(
         "--only", default="", help="only permissions that this regular expression is found in"

@@ -1,11 +1,13 @@
 """The queues of moto's SQS, as message-move tasks see them, and what moto lacks for that.
 
 moto forgets which queue a dead message came from, takes two messages with one deduplication id for one in the
-dead-letter queue as well, and lets a FIFO queue's messages that are visible again die out of order. Its lists
-of messages are replaced and appended to by whichever thread calls.
+dead-letter queue as well, lets a FIFO queue's messages that are visible again die out of order, and counts
+from when a message was sent the 12 hours for which it may stay hidden, so that an older one cannot be let go.
+Its lists of messages are replaced and appended to by whichever thread calls.
 
-AWS documentation: SQS API Reference, «ReceiveMessage» (DeadLetterQueueSourceArn); Developer Guide, «Learn how
-to configure a dead-letter queue redrive in Amazon SQS».
+AWS documentation: SQS API Reference, «ReceiveMessage» (DeadLetterQueueSourceArn), «ChangeMessageVisibility»
+(the 12 hours begin when the message is received); Developer Guide, «Learn how to configure a dead-letter
+queue redrive in Amazon SQS».
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from moto.sqs.exceptions import SQSException
+from moto.sqs.exceptions import ReceiptHandleIsInvalid, SQSException
 from moto.sqs.models import Queue, SQSBackend, sqs_backends
 from moto.sqs.responses import SQSResponse
 
@@ -106,10 +108,10 @@ def install() -> None:
     replace(SQSResponse, "receive_message", _showing_origins)
     for owner, name in (
         (Queue, "delete_message"),
-        (SQSBackend, "change_message_visibility"),
         (SQSBackend, "purge_queue"),
     ):
         replace(owner, name, _holding(original(owner, name)))
+    replace(SQSBackend, "change_message_visibility", _holding(_change_visibility))
 
 
 def _answer(act: Callable[[Mapping[str, Any]], dict[str, Any]], request: Mapping[str, Any]) -> Answer:
@@ -164,6 +166,17 @@ def _receive(
         if found or time.monotonic() >= ends_at:
             return found
         time.sleep(_POLL_SECONDS)
+
+
+def _change_visibility(self: Any, queue_name: str, receipt_handle: str, visibility_timeout: int) -> None:
+    queue = self.get_queue(queue_name)
+    for message in queue._messages:
+        if message.had_receipt_handle(receipt_handle):
+            message.change_visibility(visibility_timeout)
+            if message.visible:
+                queue._pending_messages.discard(message)
+            return
+    raise ReceiptHandleIsInvalid
 
 
 def _showing_origins(self: Any) -> Any:

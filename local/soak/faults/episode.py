@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import Any
-from unittest.mock import patch
 
 import pytest
-from botocore.retries.standard import ExponentialBackoff
 
-from common.retry_policy import RetryPolicy
 from local.soak.faults.disorder import Disorder, moody_bus, time_passing
 from local.soak.faults.mortal import Mortality, calls_watched
 from local.soak.faults.verdict import problems
 from local.soak.faults.weather import Settings, Weather
 from local.soak.faults.writer import Name, Writer
+from local.soak.surroundings import quietly, short_waits
 from local.stepfunctions.errors import StepFunctionsError
 from local.stepfunctions.workbench_run import Run
 from local.testing.export_hub import DEFINITION, ExportHub
@@ -176,12 +171,12 @@ class Episode:
 def live_through(seed: int, runs: int, told: Callable[[str], None]) -> Outcome:
     """Run an episode; its outcome says what did not hold."""
     outcome = Outcome(seed, Settings.draw(Random(f"{seed}/settings")))  # noqa: S311
-    with _quietly(), _impatient() as definition, pytest.MonkeyPatch.context() as environment:
+    with quietly(), _impatient() as definition, pytest.MonkeyPatch.context() as environment:
         environment.delenv("AWS_PROFILE", raising=False)
         with ExportHub(environment, definition) as hub:
             hub.configure(**outcome.settings.variables())
             episode = Episode(hub, seed, outcome)
-            with bus_refusing(episode.refuse), calls_watched(), _short_waits():
+            with bus_refusing(episode.refuse), calls_watched(), short_waits():
                 episode.live(runs, told)
     return outcome
 
@@ -195,33 +190,6 @@ def _impatient() -> Iterator[Path]:
         definition = Path(folder) / DEFINITION.name
         definition.write_text(shorter, encoding="utf-8")
         yield definition
-
-
-@contextmanager
-def _short_waits() -> Iterator[None]:
-    """The functions' own retries wait a moment instead of seconds."""
-
-    def wait(_policy: Any, _failures: int) -> None:
-        time.sleep(0.001)
-
-    with (
-        patch.object(RetryPolicy, "wait", wait),
-        patch.object(ExponentialBackoff, "delay_amount", lambda *_: 0.001),
-    ):
-        yield
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep what the functions log and count out of the terminal."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with ExitStack() as quiet:
-            quiet.enter_context(redirect_stdout(StringIO()))
-            yield
-    finally:
-        logging.disable(before)
 
 
 def _stop(run: Run) -> None:
