@@ -14,7 +14,7 @@ from common.errors import InvalidInput
 from dlq_redrive.dead_letter import DeadLetter
 from dlq_redrive.dead_letter_quarantine import QuarantinedLetter, require_key
 from dlq_redrive.quarantine_reasons import Reason
-from dlq_redrive.redrive_counts import Redrives
+from dlq_redrive.redrive_counts import Attempt, Redrives
 
 IDENTITY = "a" * 64
 KEY = f"dead-letters/hub-dead/{IDENTITY}-5fea7756-0ea4-451a-a703-a558b933e274.json"
@@ -83,13 +83,14 @@ def test_an_object_that_is_no_dead_letter_is_refused_without_a_quote(content: by
 def test_a_letter_says_when_it_first_and_last_failed(queue_of: Any, letter_with: Any, noon: datetime) -> None:
     received = str(int(datetime(2026, 3, 1, 11, 30, tzinfo=UTC).timestamp() * 1000))
     letter = letter_with(attributes={"ApproximateFirstReceiveTimestamp": received})
-    before = Redrives(1, ("m1",), ({"at": "x"},), "2026-02-28T08:00:00.000Z", "one")
+    attempt = Attempt("2026-02-28T09:00:00.000Z", "one", "m1", "call")
+    before = Redrives((attempt,), first_failed_at="2026-02-28T08:00:00.000Z")
     kept = QuarantinedLetter.of(queue_of(), letter, IDENTITY, before, Reason.TOO_OLD, noon)
     assert (kept.first_failed_at, kept.last_failed_at) == (
         "2026-02-28T08:00:00.000Z",
         "2026-03-01T11:30:00.000Z",
     )
-    assert (kept.redrives, kept.history, kept.reason) == (1, ({"at": "x"},), "TOO_OLD")
+    assert (kept.redrives, kept.history, kept.reason) == (1, (attempt.entry,), "TOO_OLD")
 
 
 def test_a_letter_of_another_service_failed_when_it_was_sent(

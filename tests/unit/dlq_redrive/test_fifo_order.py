@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import AwsCallFailed
+from common.instants import format_instant
 from dlq_redrive.arns import Home
 from dlq_redrive.counted_redrive import CountedRedrive
 from dlq_redrive.dead_letter import DeadLetterQueue
 from dlq_redrive.pace import Pace
-from dlq_redrive.redrive_counts import Redrives
+from dlq_redrive.redrive_counts import Attempt, Redrives
 from dlq_redrive.redrive_decision import Decider
 from dlq_redrive.redrive_tally import Tally
 from dlq_redrive.senders import Clients, Sender
@@ -60,18 +61,20 @@ class FakeFifo:
 
 
 class FakeCounts:
+    """Counts in memory, without a limit."""
+
     def __init__(self) -> None:
-        self.counted: dict[str, list[str]] = {}
+        self.attempts: dict[str, list[Attempt]] = {}
 
     def read(self, identity: str) -> Redrives:
-        ids = self.counted.get(identity, [])
-        return Redrives(len(ids), tuple(ids), last_execution="one" if ids else None)
+        return Redrives(tuple(self.attempts.get(identity, [])))
 
-    def count(self, identity: str, message_id: str, **_: Any) -> int:
-        ids = self.counted.setdefault(identity, [])
-        if message_id not in ids:
-            ids.append(message_id)
-        return ids.index(message_id) + 1
+    def attempt(self, message_id: str, now: datetime) -> Attempt:
+        return Attempt(format_instant(now), "one", message_id, "call")
+
+    def count(self, identity: str, attempt: Attempt, **_: Any) -> int:
+        self.attempts.setdefault(identity, []).append(attempt)
+        return len(self.attempts[identity])
 
 
 def _message(body: str, group: str) -> dict[str, Any]:
@@ -90,10 +93,11 @@ def redrive(sqs: Any, counts: Any) -> Tally:
         counts=counts,
         quarantine=nothing,
         sender=Sender(clients, QUEUE),
-        decider=Decider(ways, 20, timedelta(days=10), "one"),
+        decider=Decider(ways, 1000, timedelta(days=10), "one"),
         pace=Pace(500, sleep=lambda _: None),
         clock=lambda: NOON,
         seconds_left=lambda: 100.0,
+        tell=lambda **_: None,
     ).run()
 
 
