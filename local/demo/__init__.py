@@ -1,1 +1,2 @@
-"""The whole of it in one command: deploy, load, export in full, change, export again, and check the sums."""
+"""The whole of it in one command: deploy, load, export in full, change, export again, redrive, and
+check the sums."""

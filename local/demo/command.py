@@ -1,4 +1,5 @@
-"""`demo`: a fresh account with the application in it, two runs of the export workflow, the sums checked."""
+"""`demo`: a fresh account with the application in it, two runs of the export workflow, a redrive, the sums
+checked."""
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from local.cli.up import UpOptions, bring_up
 from local.demo.bus_subscriber import BusSubscriber
 from local.demo.changes import make_changes
 from local.demo.lake_count import count_lake
+from local.demo.redrive import show_redrive
 from local.demo.report import Report
 from local.sample_data.generator import write_sample
 
@@ -88,10 +90,14 @@ def _run(project: Project, state_dir: Path, output: Output, files: Sequence[Path
         report.queue_drained = subscriber.wait_until_empty(SILENCE_SECONDS)
         report.events_on_bus = subscriber.count.events
         report.distinct_event_ids = subscriber.count.distinct_ids
+    hub = DeployedHub(account, local_environment(project.samconfig).stack_name, outputs)
     with output.step("Count the lake with SQL") as step:
-        hub = DeployedHub(account, local_environment(project.samconfig).stack_name, outputs)
         report.lake = count_lake(Athena.of(hub))
         step.result = f"{report.lake.latest:,} resources in their current version"
+
+    output.line()
+    output.line("Redrive: dead letters find their way back, and poison goes to quarantine", style="bold")
+    report.redrive = show_redrive(account, hub, output)
     return report
 
 
@@ -137,6 +143,9 @@ def _conclude(project: Project, report: Report, output: Output) -> int:
     )
     output.line()
     output.table("Two runs of the export workflow", ("", "full", "incremental"), report.rows())
+    output.line()
+    counts = report.redrive.document()
+    output.table("Messages of a consumer that was broken", tuple(counts), [tuple(counts.values())])
     output.line()
     checks = report.checks()
     for check in checks:

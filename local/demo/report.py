@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.cli.export import Run, run_document
+from local.demo.checks import Check, equal
 from local.demo.lake_count import LakeCount
+from local.demo.redrive_count import RedriveCount
 
 REPORTED = (
     "runId",
@@ -24,15 +26,6 @@ REPORTED = (
 DOLLARS_PER_TRANSITION = 25 / 1_000_000
 
 
-@dataclass(frozen=True)
-class Check:
-    """One thing that has to hold, with the numbers that show whether it does."""
-
-    name: str
-    holds: bool
-    numbers: str
-
-
 @dataclass
 class Report:
     """The numbers of one demo; `queue_drained` says that nothing was left to count at the bus."""
@@ -46,6 +39,7 @@ class Report:
     distinct_event_ids: int = 0
     queue_drained: bool = False
     lake: LakeCount = field(default_factory=lambda: LakeCount({}, 0, 0))
+    redrive: RedriveCount = field(default_factory=RedriveCount)
 
     def add_run(self, run: Run, events_seen: int) -> None:
         """Add a run that completed, and how many of its events the subscriber has seen."""
@@ -63,10 +57,11 @@ class Report:
             "eventsOnBus": self.events_on_bus,
             "distinctEventIds": self.distinct_event_ids,
             "lake": self.lake.document(),
+            "redrive": self.redrive.document(),
         }
 
     def checks(self) -> list[Check]:
-        """Everything that has to hold of two runs."""
+        """Everything that has to hold of two runs and of the redrive."""
         checks = []
         for name, run in zip(("full run", "incremental run"), self.runs, strict=True):
             parts = [run[part] for part in ("published", "repeated", "quarantined")]
@@ -87,8 +82,8 @@ class Report:
         counts = (self.events_on_bus, self.distinct_event_ids, published)
         return [
             *checks,
-            _equal("full run published what was loaded", first, self.loaded),
-            _equal("incremental run published what was changed", second, self.changed),
+            equal("full run published what was loaded", first, self.loaded),
+            equal("incremental run published what was changed", second, self.changed),
             Check(
                 "events on the bus = distinct event ids = all published",
                 len(set(counts)) == 1,
@@ -101,6 +96,7 @@ class Report:
                 "the queue is empty" if self.queue_drained else "events are still in the queue",
             ),
             *self._lake_checks(),
+            *self.redrive.checks(),
         ]
 
     def _lake_checks(self) -> list[Check]:
@@ -113,7 +109,7 @@ class Report:
                 rows == published,
                 " and ".join(f"{row:,} = {told:,}" for row, told in zip(rows, published, strict=True)),
             ),
-            _equal("the lake's current versions = its resources", self.lake.latest, self.lake.resources),
+            equal("the lake's current versions = its resources", self.lake.latest, self.lake.resources),
         ]
 
     def rows(self) -> list[tuple[object, ...]]:
@@ -140,7 +136,3 @@ LABELS = {
     "stateTransitions": "state transitions",
     "dollars": "what those cost on AWS",
 }
-
-
-def _equal(name: str, left: int, right: int) -> Check:
-    return Check(name, left == right, f"{left:,} = {right:,}")

@@ -79,6 +79,14 @@ def test_the_demo_adds_up_beside_an_account_that_is_up_and_leaves_nothing_runnin
     full, incremental = report["runs"]
     assert (full["since"], full["published"], incremental["published"]) == (None, loaded, report["changed"])
     assert report["eventsOnBus"] == report["distinctEventIds"] == loaded + report["changed"]
+    assert report["redrive"] == {
+        "sent": 48,
+        "dead": 48,
+        "redriven": 48,
+        "processed": 46,
+        "quarantined": 2,
+        "lost": 0,
+    }
     assert (status["pid"], status["executions"]) == (up["pid"], [])
     assert _running_below(project.root) == []
 

@@ -44,16 +44,22 @@ class StartOptions:
 def start(hub: DeployedHub, output: Output, options: StartOptions) -> int:
     """Start a redrive and follow it; 1 when it does not succeed. What is wrong with the options the workflow
     says, in its ending."""
-    executions = Executions(hub.account, redrive_machine(hub))
-    arn = executions.start(options.document(hub))
     if not options.wait:
+        arn = Executions(hub.account, redrive_machine(hub)).start(options.document(hub))
         output.good(f"Started {arn}")
         output.document({"hub": hub.document(), "executionArn": arn})
         return 0
-    ending = follow(executions, arn, output)
-    show_ending(ending, output)
+    ending = run_redrive(hub, output, options)
     output.document({"hub": hub.document(), **ending.document()})
     return 0 if ending.good else 1
+
+
+def run_redrive(hub: DeployedHub, output: Output, options: StartOptions) -> Ending:
+    """Start a redrive, follow it, and say how it ended."""
+    executions = Executions(hub.account, redrive_machine(hub))
+    ending = follow(executions, executions.start(options.document(hub)), output)
+    show_ending(ending, output)
+    return ending
 
 
 def follow(

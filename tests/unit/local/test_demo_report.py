@@ -8,7 +8,19 @@ import pytest
 from local.cli.executions import Finished
 from local.cli.export import Run
 from local.demo.lake_count import LakeCount
+from local.demo.redrive_count import RedriveCount
 from local.demo.report import Report
+
+REDRIVE = RedriveCount(
+    sent=frozenset({"good", "poison"}),
+    poison=frozenset({"poison"}),
+    dead=frozenset({"good", "poison"}),
+    by_sqs=frozenset({"good", "poison"}),
+    one_by_one=frozenset({"poison"}),
+    processed=frozenset({"good"}),
+    quarantined=frozenset({"poison"}),
+    emptied=True,
+)
 
 
 def _run(run_id: str, since: str | None, published: int, repeated: int = 0, **changed: Any) -> Run:
@@ -35,6 +47,7 @@ def _report() -> Report:
         distinct_event_ids=14,
         queue_drained=True,
         lake=LakeCount({"one": 10, "two": 4}, resources=12, latest=12),
+        redrive=REDRIVE,
     )
     report.add_run(_run("one", None, 10), 10)
     report.add_run(_run("two", "2026-01-01T00:00:00Z", 4, 7), 4)
@@ -56,8 +69,10 @@ def test_the_document_has_the_shape_that_programs_read() -> None:
         "eventsOnBus",
         "distinctEventIds",
         "lake",
+        "redrive",
     ]
     assert document["lake"] == {"rows": 14, "resources": 12, "current": 12}
+    assert document["redrive"] == REDRIVE.document()
     assert document["runs"][0] == {
         "runId": "one",
         "status": "COMPLETED",
@@ -90,6 +105,7 @@ def test_the_document_has_the_shape_that_programs_read() -> None:
         ),
         ({"queue_drained": False}, "every event at the bus was counted"),
         ({"distinct_event_ids": 13}, "events on the bus = distinct event ids = all published"),
+        ({"redrive": replace(REDRIVE, emptied=False)}, "dead letters: nothing waits in either queue"),
     ],
 )
 def test_a_count_that_differs_fails_its_check(wrong: dict[str, Any], check: str) -> None:
