@@ -14,6 +14,7 @@ WORDS: Mapping[str, str] = {
     "Redriven": "Everything is on its way to where it belongs.",
     "Quarantined": "Some messages wait in quarantine for a decision; the others are where they belong.",
     "Already Running": "Another redrive or move task is at work on it; nothing was done.",
+    "Nothing Redriven": "Nothing could be taken: somebody else looks at it now. Redrive again in a while.",
     "Dry Run Reported": "This is what a redrive would do; nothing was touched.",
     "Returned To DLQ": "Messages died again: the consumer is not mended. Mend it, then redrive once more.",
     "Redrive Refused": "The redrive was refused; nothing was touched.",
@@ -46,19 +47,37 @@ class Ending:
 
     @property
     def queues(self) -> Sequence[Mapping[str, Any]]:
-        """What became of each queue, as far as the execution got there."""
-        found: Any = self.finished.output if self.good else _parsed(self.finished.cause)
-        return found if isinstance(found, list) else []
+        """What became of each queue, as far as the execution got there; those that could not be redriven as
+        asked or not be looked at are among them."""
+        if self.plan is not None:
+            return []
+        kept = [{"queue": one["name"], "outcome": "REFUSED", "cause": one["reason"]} for one in self._refused]
+        unseen = [
+            {"queue": one["name"], "outcome": "NOT_PLANNED", "error": one["error"], "cause": one["reason"]}
+            for one in self._told.get("failed", [])
+        ]
+        return [*self._told.get("queues", []), *unseen, *kept]
 
     @property
     def plan(self) -> Mapping[str, Any] | None:
         """The plan that a redrive without work ended with."""
-        return self.finished.output if self.good and isinstance(self.finished.output, dict) else None
+        return self._told if self.good and "empty" in self._told else None
+
+    @property
+    def _told(self) -> Mapping[str, Any]:
+        """The output of an execution that succeeded, and what the cause of a failed one has of it."""
+        found: Any = self.finished.output if self.good else _parsed(self.finished.cause)
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def _refused(self) -> Sequence[Mapping[str, Any]]:
+        found: Sequence[Mapping[str, Any]] = self._told.get("refused", [])
+        return found
 
     def document(self) -> dict[str, Any]:
         """The ending for programs."""
         failed = not self.good
-        why = self.finished.cause if failed and not self.queues else None
+        why = in_words(self.finished.cause) if failed and not self.queues else None
         return {
             "execution": self.finished.arn,
             "status": self.finished.status,
@@ -77,9 +96,9 @@ def show_ending(ending: Ending, output: Output) -> None:
     if not ending.good:
         output.bad(f"{name}: {ending.words}")
         if not ending.queues:
-            told = (ending.finished.error, ending.finished.cause)
+            told = (ending.finished.error, in_words(ending.finished.cause))
             output.line(f"  {': '.join(part for part in told if part)}")
-    elif name in ("Quarantined", "Already Running"):
+    elif name in ("Quarantined", "Already Running", "Nothing Redriven"):
         output.warning(f"{name}: {ending.words}")
     else:
         output.good(f"{name}: {ending.words}")
@@ -91,7 +110,9 @@ def show_ending(ending: Ending, output: Output) -> None:
 
 def _outcome_row(one: Mapping[str, Any]) -> list[object]:
     numbers = [one.get(name) for name in ("redriven", "quarantined", "back")]
-    why = ": ".join(str(one[name]) for name in ("error", "cause") if one.get(name))
+    error, why = one.get("error", ""), in_words(one.get("cause", ""))
+    if not why.startswith(error):
+        why = f"{error}: {why}"
     if "execution" in one:
         why = f"see the execution {one['execution'].rpartition(':')[2]}"
     elif "taskStartedAt" in one:
@@ -103,6 +124,9 @@ def _show_plan(plan: Mapping[str, Any], output: Output) -> None:
     rows = [_plan_row(one) for one in plan.get("queues", [])]
     for one in plan.get("refused", []):
         rows.append([one["name"], *[None] * (len(_PLAN_COLUMNS) - 2), one["reason"]])
+    for one in plan.get("failed", []):
+        why = f"{one['error']}: {one['reason']}"
+        rows.append([one["name"], *[None] * (len(_PLAN_COLUMNS) - 2), why])
     if rows:
         show_table(output, _PLAN_COLUMNS, rows)
     if plan.get("empty"):
@@ -115,6 +139,17 @@ def _plan_row(one: Mapping[str, Any]) -> list[object]:
     names = ("name", "kind", "mode", "waiting", "oldestSeconds")
     would = [forecast.get("wouldRedrive"), forecast.get("wouldQuarantine")]
     return [*(one.get(name) for name in names), *would, reasons or None]
+
+
+def in_words(cause: str) -> str:
+    """What a failure says, out of what Step Functions and Lambda have wrapped it in."""
+    found = _parsed(cause)
+    if not isinstance(found, dict):
+        return cause
+    if "errorMessage" in found:
+        return str(found["errorMessage"])
+    told = (str(found.get("Error", "")), in_words(str(found.get("Cause", ""))))
+    return ": ".join(part for part in told if part) or cause
 
 
 def _parsed(text: str) -> Any:

@@ -871,9 +871,9 @@ def test_a_state_that_is_entered_often_has_one_line() -> None:
 @pytest.mark.parametrize(
     ("finished", "state", "status", "told"),
     [
-        (ended("SUCCEEDED", []), "Redriven", 0, "✓ Redriven: Everything is on its way"),
-        (ended("SUCCEEDED", []), "Quarantined", 0, "! Quarantined: Some messages wait in quarantine"),
-        (ended("SUCCEEDED", []), "Already Running", 0, "! Already Running: Another redrive"),
+        (ended("SUCCEEDED", {}), "Redriven", 0, "✓ Redriven: Everything is on its way"),
+        (ended("SUCCEEDED", {}), "Quarantined", 0, "! Quarantined: Some messages wait in quarantine"),
+        (ended("SUCCEEDED", {}), "Already Running", 0, "! Already Running: Another redrive"),
         (ended("FAILED", error="InvalidInput", cause="why."), "Redrive Refused", 1, "InvalidInput: why."),
         (ended("ABORTED"), "Redrive Messages", 1, "✗ ABORTED: The redrive ended early"),
     ],
@@ -897,15 +897,25 @@ def test_an_ending_is_told_in_words(
 REPORTS: list[dict[str, Any]] = [
     {"queue": "q1", "outcome": "RETURNED_TO_DLQ", "redriven": 5, "quarantined": 1, "back": 4},
     {"queue": "q2", "outcome": "ALREADY_RUNNING", "execution": f"{MACHINE}:other"},
-    {"queue": "q3", "outcome": "FAILED", "error": "Sqs.KmsDisabledException", "cause": "off"},
+    {
+        "queue": "q3",
+        "outcome": "FAILED",
+        "error": "Sqs.KmsDisabledException",
+        "cause": json.dumps({"Error": "Sqs.KmsDisabledException", "Cause": "The key is off."}),
+    },
 ]
+REPORT = {
+    "queues": REPORTS,
+    "refused": [{"name": "q5", "reason": "No queue names it."}],
+    "failed": [{"name": "q4", "error": "QueueGone", "reason": "It is gone."}],
+}
 
 
 @pytest.mark.parametrize(
     ("finished", "state"),
     [
-        (ended("SUCCEEDED", REPORTS), "Quarantined"),
-        (ended("FAILED", error="RedriveFailed", cause=json.dumps(REPORTS)), "Redrive Failed"),
+        (ended("SUCCEEDED", REPORT), "Quarantined"),
+        (ended("FAILED", error="RedriveFailed", cause=json.dumps(REPORT)), "Redrive Failed"),
     ],
 )
 def test_each_queue_has_a_row_however_the_redrive_ended(finished: Finished, state: str) -> None:
@@ -913,11 +923,32 @@ def test_each_queue_has_a_row_however_the_redrive_ended(finished: Finished, stat
 
     show_ending(Ending(finished, state), Output(shown))
 
-    rows = [line.split() for line in shown.getvalue().splitlines()[-3:]]
-    assert [row[:2] for row in rows] == [[one["queue"], one["outcome"]] for one in REPORTS]
+    rows = [line.split() for line in shown.getvalue().splitlines()[-5:]]
+    outcomes = [[one["queue"], one["outcome"]] for one in REPORTS]
+    assert [row[:2] for row in rows] == [*outcomes, ["q4", "NOT_PLANNED"], ["q5", "REFUSED"]]
     assert rows[0][2:5] == ["5", "1", "4"]
     assert rows[1][-1] == "other"
-    assert "Sqs.KmsDisabledException:" in rows[2]
+    told = [" ".join(row) for row in rows]
+    assert told[2].endswith(" Sqs.KmsDisabledException: The key is off.")
+    assert told[3].endswith(" QueueGone: It is gone.")
+    assert told[4].endswith(" No queue names it.")
+
+
+def test_a_failure_is_told_without_what_the_services_wrapped_it_in(shelf: Shelf) -> None:
+    of_lambda = json.dumps({"errorType": "RedriveDenied", "errorMessage": "ListQueues was refused."})
+    cause = json.dumps({"Error": "RedriveDenied", "Cause": of_lambda})
+    shown = io.StringIO()
+
+    ending = Ending(ended("FAILED", error="RedriveNotPlanned", cause=cause), "Redrive Not Planned")
+    show_ending(ending, Output(shown))
+
+    assert "  RedriveNotPlanned: RedriveDenied: ListQueues was refused.\n" in shown.getvalue()
+    assert ending.document()["cause"] == "RedriveDenied: ListQueues was refused."
+
+
+def test_a_timeout_that_comes_without_a_cause_is_told(shelf: Shelf) -> None:
+    ending = Ending(ended("FAILED", error="RedriveNotPlanned", cause='{"Error":"States.Timeout"}'), None)
+    assert ending.document()["cause"] == "States.Timeout"
 
 
 def test_a_dry_run_shows_what_would_happen() -> None:
@@ -926,6 +957,7 @@ def test_a_dry_run_shows_what_would_happen() -> None:
     plan = {
         "queues": [{**queue, "forecast": forecast}],
         "refused": [{"name": "q2", "reason": "No."}],
+        "failed": [{"name": "q4", "error": "QueueGone", "reason": "It is gone."}],
         "empty": ["q3"],
     }
     shown = io.StringIO()
@@ -933,7 +965,9 @@ def test_a_dry_run_shows_what_would_happen() -> None:
     show_ending(Ending(ended("SUCCEEDED", plan), "Dry Run Reported"), Output(shown))
 
     told = shown.getvalue()
-    rows = [line.split() for line in told.splitlines()[2:4]]
+    rows = [line.split() for line in told.splitlines()[2:5]]
+    assert rows[2][0] == "q4"
+    assert " ".join(rows[2]).endswith(" QueueGone: It is gone.")
     assert rows[0] == ["q1", "sqs", "counted", "9", "60", "7", "2", "2", "TOO_OLD"]
     assert (rows[1][0], rows[1][-1]) == ("q2", "No.")
     assert "Empty: q3" in told
