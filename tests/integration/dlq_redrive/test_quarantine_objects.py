@@ -49,3 +49,19 @@ def test_a_letter_that_is_there_already_stays(quarantine: DeadLetterQuarantine) 
     letter, etag = quarantine.read(next(quarantine.list()).key)
     quarantine.put(letter.edited("another", "somebody", datetime.now(UTC)))
     assert quarantine.read(letter.key) == (letter, etag)
+
+
+def test_a_letter_keeps_what_x_ray_knows_it_by(redrive: Any) -> None:
+    trace = "Root=1-6740b6a0-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=1"
+    dlq = redrive.queue("dead", kind="rule")
+    redrive.send(
+        dlq,
+        "traced",
+        MessageSystemAttributes={"AWSTraceHeader": {"DataType": "String", "StringValue": trace}},
+    )
+    redrive.run_all(redrive.plan_of(dlq))
+    quarantine = DeadLetterQuarantine(aws_clients.s3(), redrive_settings().bucket)
+
+    letter, _ = quarantine.read(next(quarantine.list()).key)
+
+    assert letter.attributes["AWSTraceHeader"] == trace

@@ -385,6 +385,17 @@ def test_a_return_sends_the_message_with_its_attributes_and_removes_it(shelf: Sh
     assert (status, letters[0]["outcome"], shelf.keys()) == (0, "RETURNED", [])
 
 
+def test_a_returned_message_keeps_what_x_ray_knows_it_by(shelf: Shelf) -> None:
+    key = shelf.letter()
+    letter = shelf.read(key)
+    trace = "Root=1-6740b6a0-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=1"
+    shelf.put(replace(letter, attributes={**letter.attributes, "AWSTraceHeader": trace}))
+
+    returned(shelf, key)
+
+    assert [one["Attributes"]["AWSTraceHeader"] for one in shelf.received()] == [trace]
+
+
 def test_a_return_that_is_asked_for_again_sends_nothing(shelf: Shelf) -> None:
     key = shelf.letter()
 
