@@ -18,8 +18,8 @@ from local.demo.redrive_count import RedriveCount
 PATIENCE_SECONDS = 20.0
 # Few, so that a poison message is in quarantine soon.
 MAX_REDRIVES = 2
-# As often as one may be sent back, and once more to put it in quarantine.
-MOST_RUNS = MAX_REDRIVES + 1
+# The redrive by SQS is the first; a last one puts in quarantine what was sent back that often.
+COUNTED_RUNS = MAX_REDRIVES
 ENDINGS = ("Redriven", "Returned To DLQ", "Quarantined")
 
 
@@ -41,7 +41,7 @@ def show_redrive(account: RunningAccount, hub: DeployedHub, output: Output) -> R
         redrives = _Redrives(hub, output, queues, consumer)
         redrives.run("Redrive all, moved by SQS", StartOptions(queue=queues.dead_letters_name))
         again = StartOptions(queue=queues.dead_letters_name, max_redrives=MAX_REDRIVES)
-        for _ in range(MOST_RUNS):
+        for _ in range(COUNTED_RUNS):
             if queues.dead():
                 redrives.run("Redrive what died again, one by one and counted", again)
         emptied = _wait_for(consumer, lambda: queues.waiting() == queues.dead() == 0)
