@@ -29,7 +29,8 @@ RUN = "run-of-noon"
 EXECUTION = f"arn:aws:states:us-east-1:123456789012:execution:healthlake-hub-export:{RUN}"
 TASK_TOKEN = "AQCEAAAAKgAAAAMAAAAAAAAAAeTaskTokenOfTheRunOfNoon"  # noqa: S105
 RANGE = sample("healthlake_export/range_of_patients")["range"]
-DEAD_LETTERS = sample("dlq_redrive/dead_letters_planned")["queue"]
+REDRIVE = sample("dlq_redrive/dead_letters_planned")
+DEAD_LETTERS = REDRIVE["queue"]
 _DEAD_LETTER = "e2d6d2d5-0c2a-4d0f-9c4f-3a1f0e4d8b11"
 
 OBJECTS: Mapping[str, bytes] = {
@@ -126,8 +127,8 @@ class Hub:
     def _dynamodb(self, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
         if operation == "GetItem":
             key = request["Key"]["sk"]["S"]
-            if key.startswith("MESSAGE#"):
-                return {"Item": {"redrives": {"N": "1"}, "messageIds": {"L": [{"S": _DEAD_LETTER}]}}}
+            if key == "LOCK":
+                return {"Item": {"owner": {"S": REDRIVE["owner"]}}}
             return {"Item": self._state()} if key == "STATE" else {}
         if operation == "UpdateItem" and request.get("ReturnValues", "NONE") != "NONE":
             return {"Attributes": _written(request)}
@@ -162,7 +163,11 @@ def _dead_letter() -> Mapping[str, Any]:
         "ReceiptHandle": "1",
         "Body": body,
         "MD5OfBody": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
-        "Attributes": {"SentTimestamp": sent, "ApproximateFirstReceiveTimestamp": sent},
+        "Attributes": {
+            "SentTimestamp": sent,
+            "ApproximateFirstReceiveTimestamp": sent,
+            "DeadLetterQueueSourceArn": DEAD_LETTERS["sources"][0],
+        },
     }
 
 

@@ -106,7 +106,7 @@ SAMPLES: list[tuple[str, str, Judge]] = [
     ("PlanRedriveFunction", "dlq_redrive/alarm_went_off", refused("InvalidInput")),
     ("PlanRedriveFunction", "dlq_redrive/redrive_requested", refused("InvalidInput")),
     ("PlanRedriveFunction", "dlq_redrive/redrive_with_unknown_field", refused("InvalidInput")),
-    ("RedriveMessagesFunction", "dlq_redrive/dead_letters_planned", refused("QueueGone")),
+    ("RedriveMessagesFunction", "dlq_redrive/dead_letters_planned", refused("LockLost")),
 ]
 
 
