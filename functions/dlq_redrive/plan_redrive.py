@@ -15,7 +15,7 @@ from common.observability import lambda_entry, logger
 from dlq_redrive.arns import Home
 from dlq_redrive.aws_failures import named_failure
 from dlq_redrive.queue_planner import Planner
-from dlq_redrive.redrive_request import parse_redrive_request
+from dlq_redrive.redrive_request import RedriveRequest, parse_redrive_request
 from dlq_redrive.settings import redrive_settings
 
 _UNKNOWN_OWNER_IS_STALE_AFTER = timedelta(hours=1)
@@ -44,16 +44,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     """
     home = Home.of_function(context.invoked_function_arn)
     request = parse_redrive_request(event["request"], home)
-    planner = Planner(
-        settings=redrive_settings(),
-        home=home,
-        request=request,
-        execution=event["execution"]["name"],
-        sqs=aws_clients.sqs(),
-        dynamodb=aws_clients.dynamodb(),
-        clock=lambda: datetime.now(UTC),
-    )
-    planned = _planned(planner)
+    planned = _planned(event["execution"]["name"], request, home)
     logger().info(
         "redrive planned",
         started_by=request.started_by,
@@ -61,17 +52,22 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         waiting=planned["waiting"],
         queues=[one["name"] for one in planned["queues"]],
     )
-    an_hour_ago = format_instant(planner.clock() - _UNKNOWN_OWNER_IS_STALE_AFTER)
-    return {
-        "startedBy": request.started_by,
-        "dryRun": request.dry_run,
-        "anHourAgo": an_hour_ago,
-        **planned,
-    }
+    return {"startedBy": request.started_by, "dryRun": request.dry_run, **planned}
 
 
-def _planned(planner: Planner) -> dict[str, Any]:
+def _planned(execution: str, request: RedriveRequest, home: Home) -> dict[str, Any]:
     try:
-        return planner.plan().to_state()
+        planner = Planner(
+            settings=redrive_settings(),
+            home=home,
+            request=request,
+            execution=execution,
+            sqs=aws_clients.sqs(),
+            dynamodb=aws_clients.dynamodb(),
+            clock=lambda: datetime.now(UTC),
+        )
+        planned = planner.plan().to_state()
     except (ClientError, BotoCoreError) as error:
         raise named_failure(error) from None
+    an_hour_ago = format_instant(planner.clock() - _UNKNOWN_OWNER_IS_STALE_AFTER)
+    return {"anHourAgo": an_hour_ago, **planned}

@@ -20,7 +20,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from common.errors import HubError, InvalidSetting
 from dlq_redrive.aws_failures import named_failure
 from dlq_redrive.dead_letter import KINDS, DeadLetterQueue
-from dlq_redrive.errors import QueueGone
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -58,15 +57,13 @@ def dead_letter_queues(sqs: SQSClient, stack: str) -> list[DeadLetterQueue]:
 
 
 def find_dead_letter_queues(sqs: SQSClient, stack: str) -> Found:
-    """The same, without those that cannot be read. A queue that is gone was listed a little too long: SQS
-    takes up to a minute («DeleteQueue», Amazon SQS API Reference)."""
+    """The same, without those that cannot be read. One that is gone is told, too: SQS lists it for up to a
+    minute («DeleteQueue», Amazon SQS API Reference), and may say so of what it denies."""
     queues: list[_Queue] = []
     failures: dict[str, HubError] = {}
     for url in _urls(sqs, f"{stack}-"):
         try:
             queue = _read(sqs, url, stack)
-        except QueueGone:
-            continue
         except HubError as failure:
             failures[url.rpartition("/")[2]] = failure
             continue

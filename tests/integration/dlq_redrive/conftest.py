@@ -14,6 +14,7 @@ from moto.sqs.models import sqs_backends
 from common import aws_clients
 from dlq_redrive import plan_redrive, queue_calls, redrive_messages
 from dlq_redrive.settings import redrive_settings
+from local.sqs import moto_queues
 
 STACK = "hub-test"
 ENVIRONMENT = {
@@ -105,6 +106,18 @@ class Redrive:
             self.send_again(message, dlq)
         failed.clear()
 
+    def perish(self, source: str) -> None:
+        """Let SQS move everything in a queue to its dead-letter queue, as after its last receive: there its
+        messages say where they died."""
+        moto_queues.install()
+        for _ in range(2):
+            while (
+                aws_clients.sqs()
+                .receive_message(QueueUrl=self.url(source), MaxNumberOfMessages=10, VisibilityTimeout=0)
+                .get("Messages")
+            ):
+                pass
+
     def send_again(self, message: Any, arn: str) -> None:
         """A copy of a message with a new id, as if it had come from elsewhere."""
         fifo: dict[str, Any] = {}
@@ -151,6 +164,7 @@ def redrive(hub: Any, monkeypatch: pytest.MonkeyPatch, lambda_context: Any) -> I
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(queue_calls, "_WAIT_SECONDS", 0)
     redrive_settings.cache_clear()
+    lambda_context.get_remaining_time_in_millis = lambda: 900_000
     yield Redrive(lambda_context)
     redrive_settings.cache_clear()
 
