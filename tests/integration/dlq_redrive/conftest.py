@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sqs.models import sqs_backends
 
 from common import aws_clients
+from common.instants import format_instant
 from dlq_redrive import plan_redrive, queue_calls, redrive_messages
 from dlq_redrive.settings import redrive_settings
+from dlq_redrive.table_keys import lock_key
 from local.sqs import moto_queues
 
 STACK = "hub-test"
@@ -117,6 +120,18 @@ class Redrive:
                 .get("Messages")
             ):
                 pass
+
+    def redriven(self, arn: str, hours_ago: float, field: str = "redrivenAt") -> None:
+        """Note that a redrive of a queue ended so long ago, or that SQS began one: `bulkAt`."""
+        aws_clients.dynamodb().update_item(
+            TableName=redrive_settings().table,
+            Key=lock_key(arn.rpartition(":")[2]),
+            UpdateExpression="SET #field = :at",
+            ExpressionAttributeNames={"#field": field},
+            ExpressionAttributeValues={
+                ":at": {"S": format_instant(datetime.now(UTC) - timedelta(hours=hours_ago))}
+            },
+        )
 
     def send_again(self, message: Any, arn: str) -> None:
         """A copy of a message with a new id, as if it had come from elsewhere."""
