@@ -66,7 +66,7 @@ def test_the_demo_adds_up_beside_an_account_that_is_up_and_leaves_nothing_runnin
     try:
         up = json.loads(_run(project, "up", "--json"))
         demo = _start(project, "--data", str(data))
-        shown, _ = demo.communicate(timeout=240)
+        shown, _ = demo.communicate(timeout=300)
         status = json.loads(_run(project, "status", "--json"))
     finally:
         _run(project, "down")
