@@ -35,7 +35,7 @@ $(INSTALLED): requirements/bootstrap.txt requirements/dev.txt
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/bootstrap.txt requirements/dev.txt
 	@touch $@
 
-demo: $(INSTALLED) ## deploy into a local AWS account and run a full and an incremental export (DATA=<folder>)
+demo: $(INSTALLED) ## deploy into a local AWS account, export in full and the changes, redrive dead letters (DATA=<folder>)
 	@$(BIN)/python -m local demo $(if $(DATA),--data "$(DATA)")
 
 up: $(INSTALLED) ## start the local AWS account with the application deployed
