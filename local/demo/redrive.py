@@ -1,5 +1,6 @@
 """Dead letters of a consumer that was broken, brought back by the redrive workflow as a user starts it."""
 
+import io
 import time
 from collections.abc import Callable
 
@@ -70,8 +71,8 @@ class _Redrives:
     def run(self, name: str, options: StartOptions) -> None:
         """Do one, and say how it ended."""
         with self._output.step(name) as step:
-            # its states are told where a user starts one; here it is one step of many
-            ending = run_redrive(self._hub, Output(as_json=True), options)
+            # state by state is for somebody who follows one redrive; here it is one step of many
+            ending = run_redrive(self._hub, Output(io.StringIO()), options)
             _wait_for(self._consumer, lambda: self._queues.waiting() == 0)
             known = ending.state in ENDINGS
             step.failed = not known

@@ -59,6 +59,7 @@ def _running_below(root: Path) -> list[str]:
     return [line for line in listing.stdout.splitlines() if str(root) in line]
 
 
+@pytest.mark.timeout(600)
 def test_the_demo_adds_up_beside_an_account_that_is_up_and_leaves_nothing_running(
     project: Project, data: Path
 ) -> None:
