@@ -155,8 +155,12 @@ class Redrive:
         (planned,) = self.plan({"queueArn": arn, "mode": "counted", **request})["queues"]
         return planned
 
+    def owner(self, execution: str) -> str:
+        """The ARN of an execution."""
+        return f"arn:aws:states:us-east-1:{DEFAULT_ACCOUNT_ID}:execution:{STACK}-redrive:{execution}"
+
     def run(self, plan: Any, execution: str = "one", totals: Any = None) -> Any:
-        event = {"execution": execution, "queue": plan, "totals": totals}
+        event = {"execution": execution, "owner": self.owner(execution), "queue": plan, "totals": totals}
         return redrive_messages.lambda_handler(event, self.context)
 
     def run_all(self, plan: Any, execution: str = "one") -> Any:
@@ -178,6 +182,7 @@ def redrive(hub: Any, monkeypatch: pytest.MonkeyPatch, lambda_context: Any) -> I
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(queue_calls, "_WAIT_SECONDS", 0)
+    monkeypatch.setattr(redrive_messages, "require_lock", lambda *_: None)  # the workflow takes it
     redrive_settings.cache_clear()
     lambda_context.get_remaining_time_in_millis = lambda: 900_000
     yield Redrive(lambda_context)

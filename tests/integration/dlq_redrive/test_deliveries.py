@@ -17,13 +17,13 @@ from common import aws_clients
 from common.errors import AwsCallFailed, HubError
 from dlq_redrive import redrive_messages
 from dlq_redrive.errors import LockLost, TargetRefused
+from dlq_redrive.queue_lock import require_lock
 from dlq_redrive.table_keys import lock_key
 from local.testing.mocked_hub import TABLE
 
 MAX_REDRIVES = 3
 ALL = {str(number) for number in range(4)}
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:hub-test-clean"
-OWNER = "arn:aws:states:us-east-1:123456789012:execution:hub-test-redrive:one"
 Answer = Callable[..., Any]
 
 
@@ -179,10 +179,17 @@ def test_a_count_that_cannot_be_taken_back_stays(redrive: Any, services: Service
 def test_a_message_without_a_way_back_after_all_is_counted_no_more(redrive: Any, services: Services) -> None:
     dlq = redrive.queue("stream-dead", kind="stream")
     redrive.send(dlq, position("arn:aws:dynamodb:us-east-1:123456789012:table/gone/stream/1"))
+    services.answers["ListEventSourceMappings"] = read_by_the_function(dlq)
     services.answers["GetShardIterator"] = refused("TrimmedDataAccessException")
 
     assert redrive.run(redrive.plan_of(dlq))["reasons"] == {"POSITION_EXPIRED": 1}
     assert set(attempts_of(redrive).values()) == {0}
+
+
+def read_by_the_function(dlq: str) -> Answer:
+    """The stream's reader, with that queue for what it fails on."""
+    reader = {"DestinationConfig": {"OnFailure": {"Destination": dlq}}}
+    return lambda _: {"EventSourceMappings": [reader]}
 
 
 def position(stream: str) -> str:
@@ -200,6 +207,7 @@ def batches(redrive: Any, services: Services) -> Any:
         redrive.send(dlq, position(stream.format(number)))
     invoked: list[str] = []
     ids = iter(range(1000))
+    services.answers["ListEventSourceMappings"] = read_by_the_function(dlq)
     services.answers["GetShardIterator"] = lambda _: {"ShardIterator": "i"}
     services.answers["GetRecords"] = lambda _: {
         "Records": [{"eventID": str(next(ids)), "dynamodb": {"SequenceNumber": "1"}}]
@@ -286,38 +294,41 @@ def test_a_message_without_room_for_a_mark_is_not_sent_twice_by_one_execution(
     assert (totals["redriven"], totals["returned"], redrive.bodies(work)) == (1, 1, [])
 
 
-def set_lock(plan: Any, **owner: str) -> None:
-    item = {**lock_key(plan["name"]), **{name: {"S": value} for name, value in owner.items()}}
-    aws_clients.dynamodb().put_item(TableName=TABLE, Item=item)
+@pytest.fixture
+def locks(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Has locks asked for, and writes the item of one."""
+    monkeypatch.setattr(redrive_messages, "require_lock", require_lock)
+
+    def write(plan: Any, **attributes: str) -> None:
+        item: Any = {**lock_key(plan["name"]), **{name: {"S": value} for name, value in attributes.items()}}
+        aws_clients.dynamodb().put_item(TableName=TABLE, Item=item)
+
+    return write
 
 
-def call_as(redrive: Any, plan: Any, owner: str) -> Any:
-    event = {"execution": "one", "owner": owner, "queue": plan, "totals": None}
-    return redrive_messages.lambda_handler(event, redrive.context)
-
-
-def test_whoever_holds_the_lock_may_redrive(redrive: Any, four: Any) -> None:
+def test_whoever_holds_the_lock_may_redrive(redrive: Any, four: Any, locks: Any) -> None:
     *_, plan = four
-    set_lock(plan, owner=OWNER)
-    assert call_as(redrive, plan, OWNER)["redriven"] == 4
+    locks(plan, owner=redrive.owner("one"))
+    assert redrive.run(plan, "one")["redriven"] == 4
 
 
-@pytest.mark.parametrize("held_by", [{"owner": f"{OWNER}-two"}, {"redrivenAt": "2026-03-01T12:00:00.000Z"}])
+@pytest.mark.parametrize("held_by", [{"owner": "two"}, {"redrivenAt": "2026-03-01T12:00:00.000Z"}])
 def test_whoever_has_lost_the_lock_touches_nothing(
-    redrive: Any, four: Any, services: Services, held_by: dict[str, str]
+    redrive: Any, four: Any, services: Services, locks: Any, held_by: dict[str, str]
 ) -> None:
     dlq, _, plan = four
-    set_lock(plan, **held_by)
+    locks(plan, **held_by)
     services.made.clear()
     with pytest.raises(LockLost):
-        call_as(redrive, plan, OWNER)
+        redrive.run(plan, "one")
     assert services.made == ["GetItem"]
     assert set(redrive.bodies(dlq)) == ALL
 
 
+@pytest.mark.usefixtures("locks")
 def test_a_lock_that_cannot_be_read_is_no_lock(redrive: Any, four: Any, services: Services) -> None:
     dlq, _, plan = four
     services.answers["GetItem"] = refused("InternalServerError", 500)
     with pytest.raises(AwsCallFailed):
-        call_as(redrive, plan, OWNER)
+        redrive.run(plan, "one")
     assert set(redrive.bodies(dlq)) == ALL
