@@ -133,8 +133,8 @@ class RedriveCounts:
         """Count an attempt, once however often it is asked, and return how many there are with it; None when
         there were `most` already.
 
-        One conditional update, which botocore may make twice: of two that count at once both are counted, and
-        never more than `most`.
+        One conditional update, which botocore may make twice, since a set has an element once: of two that
+        count at once both are counted, and never more than `most`.
         """
         written: list[Redrives] = []
         if condition_holds(
@@ -160,17 +160,13 @@ class RedriveCounts:
         answer = self._client.update_item(
             TableName=self._table,
             Key=self._key(identity),
-            ConditionExpression=(
-                "attribute_not_exists(attempts)"
-                " OR (size(attempts) < :most AND NOT contains(attempts, :written))"
-            ),
+            ConditionExpression="attribute_not_exists(attempts) OR size(attempts) < :most",
             UpdateExpression=(
                 "SET firstFailedAt = if_not_exists(firstFailedAt, :failed), expiresAt = :expires"
                 " ADD attempts :attempt"
             ),
             ExpressionAttributeValues={
                 ":most": {"N": str(most)},
-                ":written": {"S": attempt.written},
                 ":attempt": {"SS": [attempt.written]},
                 ":failed": {"S": format_instant(failed_at)},
                 ":expires": {"N": str(int(expires.timestamp()))},
