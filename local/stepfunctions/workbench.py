@@ -195,6 +195,10 @@ class Workbench:
         """The calls of one function."""
         return [call for call in self.invocations if call.function == function]
 
+    def under_way(self, function: str) -> int:
+        """How many calls of one function have not returned yet."""
+        return self._runner.under_way(function)
+
     def invoke(self, function: str, event: Any) -> Invocation:
         """Call a function as Lambda would."""
         return self._runner.call(function, json.dumps(event))
@@ -246,10 +250,7 @@ class Workbench:
         self._bus.put(event)
 
     def wait_until(self, condition: Callable[[], bool], timeout: float = 10.0) -> None:
-        """Wait until the condition holds; it is tried after every call, event and status change.
-
-        Raises TimeoutError.
-        """
+        """Wait until the condition holds, tried after each call, event and status change, or TimeoutError."""
         ends_at = time.monotonic() + timeout
         while not condition():
             left = ends_at - time.monotonic()

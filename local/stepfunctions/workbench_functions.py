@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 import uuid
+from collections import Counter
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -88,6 +89,12 @@ class Functions:
         self._on_call = on_call
         self._lock = threading.Lock()
         self._invocations: list[Invocation] = []
+        self._under_way: Counter[str] = Counter()
+
+    def under_way(self, function: str) -> int:
+        """How many calls of a function have not returned yet."""
+        with self._lock:
+            return self._under_way[function]
 
     @property
     def invocations(self) -> list[Invocation]:
@@ -103,8 +110,15 @@ class Functions:
         context = LambdaContext(
             name, request_id, time.monotonic() + self._timeout_seconds, self._region, self._account
         )
-        result, error = _run(self._handlers[name], event, context)
-        invocation = Invocation(name.rsplit(":", 1)[-1], json.loads(payload), result, error)
+        function = name.rsplit(":", 1)[-1]
+        with self._lock:
+            self._under_way[function] += 1
+        try:
+            result, error = _run(self._handlers[name], event, context)
+            invocation = Invocation(function, json.loads(payload), result, error)
+        finally:
+            with self._lock:
+                self._under_way[function] -= 1
         with self._lock:
             self._invocations.append(invocation)
         self._on_call()

@@ -6,6 +6,9 @@
         run = hub.run()
         assert run.path[-1] == "Redriven"
 
+When a Wait state passes, its seconds pass for queues as well: what a dead call of a function has hidden can
+be received again after it.
+
 Consumers are no threads: `hub.settled_by(consumer)` lets one work while the next redrive settles, and what it
 fails on is dead when the redrive looks again.
 """
@@ -14,8 +17,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,9 +30,11 @@ from moto import mock_aws
 from moto.sqs.models import sqs_backends
 
 from common import aws_clients
+from common.instants import format_instant
 from dlq_redrive import plan_redrive, queue_calls, redrive_messages
 from dlq_redrive.settings import redrive_settings
 from dlq_redrive.table_keys import lock_key
+from local.sqs.moto_queues import MotoQueues
 from local.sqs.testing import create_queue, let_die
 from local.stepfunctions.pace import Pace
 from local.stepfunctions.workbench import Workbench, function_arn
@@ -43,6 +49,9 @@ from local.testing.mocked_hub import (
     create_hub_resources,
 )
 from local.testing.moto_dynamodb import atomic_writes
+from local.testing.redrive_queues import Consumer, Queue
+
+__all__ = ["Consumer", "Queue", "RedriveHub"]
 
 DEFINITION = Path(__file__).parents[2] / "statemachines" / "dlq_redrive.asl.json"
 STACK = "hub-test"
@@ -56,62 +65,13 @@ ENVIRONMENT = {
     "REDRIVE_COOL_DOWN_HOURS": "672",
     "QUARANTINE_DEAD_LETTERS_AFTER_DAYS": "10",
 }
+COUNTING = "RedriveMessagesFunction"
 HANDLERS = {
     "PlanRedriveFunction": plan_redrive.lambda_handler,
-    "RedriveMessagesFunction": redrive_messages.lambda_handler,
+    COUNTING: redrive_messages.lambda_handler,
 }
 QUICK = Pace(delays=0.0002)
 _SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Queue:
-    """A queue of the stack."""
-
-    url: str
-    arn: str
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self.arn.rpartition(":")[2]
-
-
-@dataclass
-class Consumer:
-    """Works on a queue when it is told to: everything that `takes` says yes to is processed, the rest dies.
-
-    `processed` are the bodies of what it has taken, in order; `groups` the same by message group.
-    """
-
-    sqs: Any
-    queue: Queue
-    takes: Callable[[str], bool] = lambda _body: True
-    processed: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-    groups: dict[str, list[str]] = field(default_factory=dict)
-
-    def work(self) -> None:
-        """Receive until there is nothing more. What it fails on is received again, and so dies."""
-        while messages := self.sqs.receive_message(
-            QueueUrl=self.queue.url,
-            MaxNumberOfMessages=10,
-            AttributeNames=["MessageGroupId"],
-            MessageAttributeNames=["All"],
-        ).get("Messages"):
-            for message in messages:
-                self._handle(message)
-
-    def _handle(self, message: dict[str, Any]) -> None:
-        handle = {"QueueUrl": self.queue.url, "ReceiptHandle": message["ReceiptHandle"]}
-        if not self.takes(message["Body"]):
-            self.refused.append(message["Body"])
-            self.sqs.change_message_visibility(**handle, VisibilityTimeout=0)
-            return
-        self.processed.append(message["Body"])
-        group = message.get("Attributes", {}).get("MessageGroupId", "")
-        self.groups.setdefault(group, []).append(message["Body"])
-        self.sqs.delete_message(**handle)
 
 
 class RedriveHub:
@@ -135,7 +95,7 @@ class RedriveHub:
                 "SettleSeconds": str(settle_seconds),
             },
             HANDLERS,
-            pace=pace,
+            pace=replace(pace, waited=self.let_pass),
             name="redrive",
             encrypted=True,
         )
@@ -204,6 +164,16 @@ class RedriveHub:
         """The bodies of what lies in a queue, hidden or not, in order."""
         return [str(message.body) for message in self.messages(queue)]
 
+    def let_pass(self, seconds: float) -> None:
+        """Let time pass for what is hidden in queues: so much earlier can it be received again. What a call
+        of the counting function has in hand it has handled or given up by then."""
+        with suppress(TimeoutError):
+            self.bench.wait_until(lambda: not self.bench.under_way(COUNTING), _SECONDS)
+        with MotoQueues().held():
+            for queue in sqs_backends[ACCOUNT][REGION].queues.values():
+                for message in queue._messages:
+                    message.visible_at -= seconds * 1000
+
     def show(self, *queues: Queue) -> None:
         """Let the time pass for which messages are hidden."""
         for queue in queues:
@@ -236,6 +206,12 @@ class RedriveHub:
         """Start an execution and wait for its end."""
         return self.bench.start(request).wait(_SECONDS)
 
+    def told(self, run: Run) -> list[dict[str, Any]]:
+        """What an execution tells at its end of each queue that it has taken up."""
+        report = run.output if run.status == "SUCCEEDED" else json.loads(run.cause or "")
+        found: list[dict[str, Any]] = report["queues"]
+        return found
+
     def lock(self, queue: Queue) -> dict[str, str]:
         """What the lock of a dead-letter queue says: its owner, if it has one, and when it was redriven."""
         answer = aws_clients.dynamodb().get_item(TableName=TABLE, Key=lock_key(queue.name))
@@ -243,9 +219,12 @@ class RedriveHub:
             name: value["S"] for name, value in answer.get("Item", {}).items() if name not in ("pk", "sk")
         }
 
-    def hold_lock(self, queue: Queue, owner: str) -> None:
-        """Let somebody else have the lock of a dead-letter queue."""
-        self._change_lock(queue, "SET #owner = :owner", {":owner": {"S": owner}})
+    def hold_lock(self, queue: Queue, owner: str, since: timedelta = timedelta(hours=2)) -> None:
+        """Let somebody else have the lock of a dead-letter queue, for so long already."""
+        taken_at = {"S": format_instant(datetime.now(UTC) - since)}
+        self._change_lock(
+            queue, "SET #owner = :owner, takenAt = :at", {":owner": {"S": owner}, ":at": taken_at}
+        )
 
     def free_lock(self, queue: Queue) -> None:
         """Take the lock away from whoever has it."""

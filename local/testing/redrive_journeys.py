@@ -14,7 +14,8 @@ from typing import Any
 
 from local.stepfunctions.workbench_faults import Fault
 from local.stepfunctions.workbench_run import Run
-from local.testing.redrive_hub import DEFINITION, Queue, RedriveHub
+from local.testing.redrive_hub import DEFINITION, RedriveHub
+from local.testing.redrive_queues import Queue
 from local.testing.state_machine_edges import END, Edge
 from local.testing.task_faults import answer_lost, refusal
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from dlq_redrive.counted_redrive import VISIBILITY_SECONDS
+
 MOST_EVENTS = 25_000
 MOST_SECONDS = 36 * 3600
 LONGEST_SETTLING = 43_200
@@ -35,7 +37,9 @@ OF_A_RETRY = 3  # failed, scheduled, started
 WAY = {
     "What Is To Be Done?": MAP,
     "Can SQS Move Its Messages?": "Look For A Move Task",
-    "Does One Run?": "Start The Move Task",
+    "Does One Run?": "Remember The Task Before",
+    "Where Are They To Go?": "Start The Move Task",
+    "How Did The Move Task End?": "Let It Settle",
     "What Came Of It?": "Say That They Are On Their Way",
     "How Did It End?": "Redriven",
 }
@@ -156,3 +160,56 @@ def test_calls_that_redrive_one_by_one_fit_into_the_history(definition: dict[str
     round_of = ("Redrive Messages", "Add Them Up", "Is There More To Redrive?")
     rounds = MOST_EVENTS // sum(EVENTS[inner[name]["Type"]] for name in round_of)
     assert f"some {rounds // 100 * 100} calls" in limits
+
+
+@pytest.mark.parametrize("wait", ["Wait For What The Call Has Hidden", "Wait For What The Other Has Hidden"])
+def test_a_redrive_waits_as_long_as_a_call_that_died_hides_messages(
+    definition: dict[str, Any], wait: str
+) -> None:
+    """A queue in which nothing can be received then holds nothing."""
+    state = definition["States"][MAP]["ItemProcessor"]["States"][wait]
+    assert state["Seconds"] >= VISIBILITY_SECONDS
+
+
+def test_deaths_in_a_row_leave_time_for_the_rest(definition: dict[str, Any]) -> None:
+    inner = definition["States"][MAP]["ItemProcessor"]["States"]
+    (too_often,) = inner["Did It Die Too Often?"]["Choices"]
+    one = inner["Redrive Messages"]["TimeoutSeconds"] + VISIBILITY_SECONDS
+    in_a_row = (too_often["NumericGreaterThan"] + 1) * one
+    assert in_a_row + LONGEST_SETTLING < definition["TimeoutSeconds"]
+
+
+def test_sqs_is_asked_to_redrive_only_after_that_was_written_down(definition: dict[str, Any]) -> None:
+    inner = definition["States"][MAP]["ItemProcessor"]["States"]
+    starts = {name for name, state in inner.items() if "startMessageMoveTask" in str(state.get("Resource"))}
+    leading_there = {
+        name
+        for name, state in inner.items()
+        if starts & {choice["Next"] for choice in state.get("Choices", [])}
+    }
+    assert len(starts) == 2
+    assert leading_there == {"Where Are They To Go?"}
+    before = [name for name, state in inner.items() if _leads_to(state, leading_there)]
+    assert before == ["Note That SQS Redrives It"]
+    assert "bulkAt = :now" in inner[before[0]]["Parameters"]["UpdateExpression"]
+
+
+def test_no_error_is_read_that_may_be_missing(definition: dict[str, Any]) -> None:
+    """A timeout may come without a cause, and a path that leads nowhere ends an execution uncaught."""
+    assert not re.search(r"\$\.(?:failure\.)?Cause[^\w]", _without(definition, "Explain Refusal"))
+
+
+def test_data_that_is_too_large_is_caught_by_name(definition: dict[str, Any]) -> None:
+    """States.ALL does not stand for it («Handling errors in Step Functions workflows»)."""
+    catchers = definition["States"][MAP]["Catch"]
+    assert ["States.DataLimitExceeded"] in [catcher["ErrorEquals"] for catcher in catchers]
+
+
+def _leads_to(state: Mapping[str, Any], targets: set[str]) -> bool:
+    ways = [state.get("Next"), state.get("Default"), *(one["Next"] for one in state.get("Choices", []))]
+    return bool(targets & set(ways))
+
+
+def _without(machine: Mapping[str, Any], name: str) -> str:
+    """The machine as JSON without a state, whose error is a function's and has a cause."""
+    return json.dumps({one: state for one, state in machine["States"].items() if one != name})

@@ -60,6 +60,8 @@ def _retry(self: Any, env: Any) -> None:
 
 def _wait_interval(_self: Any, env: Any, wait_seconds: float) -> None:
     pause(env, "wait", wait_seconds, wait_seconds)
+    if env.is_running():
+        run_of(env).pace.waited(wait_seconds)
 
 
 def _seconds_until_timestamp(self: Any, env: Any) -> float:

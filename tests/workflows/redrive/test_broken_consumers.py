@@ -108,8 +108,8 @@ def test_identical_bodies_share_a_count(redrive: RedriveHub) -> None:
 
     run = redrive.run(request)
 
-    assert run.output[0] | {"queue": dead.name} == run.output[0]
-    assert (run.output[0]["redriven"], run.output[0]["quarantined"]) == (1, 1)
+    [told] = redrive.told(run)
+    assert (told["queue"], told["redriven"], told["quarantined"]) == (dead.name, 1, 1)
 
 
 def test_a_message_that_cannot_be_handled_fails_the_run_although_the_others_went_back(

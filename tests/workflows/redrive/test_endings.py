@@ -30,9 +30,8 @@ def test_a_mended_consumer_gets_its_messages_back(redrive: RedriveHub, mode: str
     run = redrive.run({"mode": mode})
 
     assert (run.status, run.path[-1]) == ("SUCCEEDED", "Redriven")
-    assert run.output == [
-        {"queue": dead.name, "outcome": "REDRIVEN", "redriven": 3, "quarantined": 0, "back": 0}
-    ]
+    told = {"queue": dead.name, "outcome": "REDRIVEN", "redriven": 3, "quarantined": 0, "back": 0}
+    assert run.output == {"queues": [told], "refused": [], "failed": []}
     assert sorted(consumer.processed) == ["a", "b", "c"]
     assert "owner" not in redrive.lock(dead)
 
@@ -47,9 +46,8 @@ def test_a_consumer_that_stays_broken_returns_them_and_the_run_fails_by_that_nam
     run = redrive.run()
 
     assert (run.status, run.path[-1], run.error) == ("FAILED", "Returned To DLQ", "ReturnedToDeadLetterQueue")
-    assert json.loads(run.cause or "") == [
-        {"queue": dead.name, "outcome": "RETURNED_TO_DLQ", "redriven": 2, "quarantined": 0, "back": 2}
-    ]
+    told = {"queue": dead.name, "outcome": "RETURNED_TO_DLQ", "redriven": 2, "quarantined": 0, "back": 2}
+    assert json.loads(run.cause or "") == {"queues": [told], "refused": [], "failed": []}
     assert sorted(redrive.bodies(dead)) == ["a", "b"]
 
 
@@ -121,7 +119,7 @@ def test_a_redrive_that_cannot_be_planned_fails_by_the_error(redrive: RedriveHub
     run = redrive.run()
 
     assert (run.path[-1], run.error) == ("Redrive Not Planned", "RedriveNotPlanned")
-    assert str(run.cause).startswith("ZeroDivisionError: ")
+    assert json.loads(run.cause or "")["Error"] == "ZeroDivisionError"
 
 
 def test_one_queue_that_fails_keeps_no_other_from_its_end(redrive: RedriveHub) -> None:
@@ -134,7 +132,7 @@ def test_one_queue_that_fails_keeps_no_other_from_its_end(redrive: RedriveHub) -
     run = redrive.run()
 
     assert (run.status, run.path[-1], run.error) == ("FAILED", "Redrive Failed", "RedriveFailed")
-    ends = {one["queue"]: one["outcome"] for one in json.loads(run.cause or "")}
+    ends = {one["queue"]: one["outcome"] for one in redrive.told(run)}
     assert ends == {"hub-test-dead": "REDRIVEN", "hub-test-async": "FAILED"}
     assert (redrive.bodies(work), redrive.bodies(broken)) == (["a"], ["x"])
 

@@ -18,7 +18,8 @@ from dlq_redrive.senders import Sender
 from local.sqs.moto_queues import MotoQueues
 from local.stepfunctions.workbench_run import Run
 from local.testing.killed_functions import Death, KillableFunction, aws_calls_watched
-from local.testing.redrive_hub import Consumer, Queue, RedriveHub
+from local.testing.redrive_hub import RedriveHub
+from local.testing.redrive_queues import Consumer, Queue
 
 MESSAGES = int(os.environ.get("REDRIVE_MESSAGES", "120"))
 GROUPS = 7
@@ -54,7 +55,7 @@ def test_all_come_back(redrive: RedriveHub, suffix: str, mode: str) -> None:
     run = redrive.bench.start({"mode": mode}).wait(SECONDS)
 
     assert run.path[-1] == "Redriven"
-    assert run.output[0]["redriven"] == MESSAGES
+    assert redrive.told(run)[0]["redriven"] == MESSAGES
     assert_all_accounted_for(redrive, dead, work, consumer)
     assert len(consumer.processed) == MESSAGES
 

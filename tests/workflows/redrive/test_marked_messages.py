@@ -15,7 +15,8 @@ from dlq_redrive import redrive_messages
 from dlq_redrive.senders import Sender
 from local.testing.marked_records import MARKS, mark
 from local.testing.mocked_hub import BUCKET, REGION, TABLE
-from local.testing.redrive_hub import Queue, RedriveHub
+from local.testing.redrive_hub import RedriveHub
+from local.testing.redrive_queues import Queue
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,8 @@ import pytest
 
 from local.sqs.testing import latest_task
 from local.stepfunctions.workbench_run import Run
-from local.testing.redrive_hub import Queue, RedriveHub
+from local.testing.redrive_hub import RedriveHub
+from local.testing.redrive_queues import Queue
 from local.testing.task_faults import answer_lost, function_error, refusal
 
 WAITING = "Wait For The Move Task"
@@ -35,7 +36,8 @@ def test_of_two_redrives_of_a_queue_one_works_and_the_other_points_at_it(redrive
     first.wait()
 
     assert (second.status, second.path[-1]) == ("SUCCEEDED", "Already Running")
-    assert second.output == [{"queue": dead.name, "outcome": "ALREADY_RUNNING", "execution": first.arn}]
+    told = {"queue": dead.name, "outcome": "ALREADY_RUNNING", "execution": first.arn}
+    assert redrive.told(second) == [told]
     assert first.path[-1] == "Redriven"
     assert len(tasks_of(redrive, dead)) == 1
     assert redrive.bodies(work) == ["a"]
@@ -74,7 +76,7 @@ def test_a_move_task_that_somebody_else_started_is_left_alone_and_reported(redri
     run = redrive.run()
 
     assert (run.status, run.path[-1]) == ("SUCCEEDED", "Already Running")
-    [told] = run.output
+    [told] = redrive.told(run)
     assert (told["outcome"], told["taskStartedAt"]) == ("ALREADY_RUNNING", theirs["StartedTimestamp"])
     assert tasks_of(redrive, dead) == [theirs]
     assert "owner" not in redrive.lock(dead)
@@ -103,7 +105,7 @@ def test_the_move_task_of_a_redrive_that_was_stopped_is_watched_by_the_next(redr
 
     assert (stopped.status, second.path[-1]) == ("ABORTED", "Redriven")
     assert "Start The Move Task" not in second.path
-    assert second.output[0]["redriven"] == 1
+    assert redrive.told(second)[0]["redriven"] == 1
     assert len(tasks_of(redrive, dead)) == 1
 
 
@@ -183,7 +185,7 @@ def test_of_two_that_take_a_lock_over_the_second_asks_about_the_first(redrive: R
     first.wait()
 
     assert second.path[-1] == "Already Running"
-    assert second.output[0]["execution"] == first.arn
+    assert redrive.told(second)[0]["execution"] == first.arn
     assert first.path[-1] == "Redriven"
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from common import aws_clients
 from local.testing.mocked_hub import ACCOUNT, BUS, REGION
-from local.testing.redrive_hub import Queue, RedriveHub
+from local.testing.redrive_hub import RedriveHub
+from local.testing.redrive_queues import Queue
 
 MACHINE_ARN = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:bound-for"
 FUNCTION_ARN = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{{}}"
@@ -142,6 +143,6 @@ def test_all_kinds_at_once_come_back(redrive: RedriveHub, places: Places) -> Non
     run = redrive.run()
 
     assert run.path[-1] == "Redriven"
-    assert [one["outcome"] for one in run.output] == ["REDRIVEN"] * (len(KINDS) + 1)
+    assert [one["outcome"] for one in redrive.told(run)] == ["REDRIVEN"] * (len(KINDS) + 1)
     assert sorted(map(str, places.seen)) == sorted(str(expected) for *_, expected in KINDS.values())
     assert redrive.bodies(work) == ["a"]
