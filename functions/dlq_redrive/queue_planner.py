@@ -95,8 +95,6 @@ class Planner:
                 if self.request.queue_arn is not None:
                     raise
                 planned.refused.append({"name": queue.name, "reason": str(rule)})
-            except HubError as failure:
-                planned.failures[queue.name] = failure
             except (ClientError, BotoCoreError) as error:
                 planned.failures[queue.name] = named_failure(error)
             except Exception as error:  # a queue that breaks the code must not keep the others from theirs

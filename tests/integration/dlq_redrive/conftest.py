@@ -122,7 +122,8 @@ class Redrive:
                 pass
 
     def redriven(self, arn: str, hours_ago: float, field: str = "redrivenAt") -> None:
-        """Note that a redrive of a queue ended so long ago, or that SQS began one: `bulkAt`."""
+        """Note that a redrive of a queue ended so long ago, took its lock (`takenAt`) or had SQS redrive it
+        (`bulkAt`)."""
         aws_clients.dynamodb().update_item(
             TableName=redrive_settings().table,
             Key=lock_key(arn.rpartition(":")[2]),

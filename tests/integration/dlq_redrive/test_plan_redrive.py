@@ -65,6 +65,15 @@ def test_a_redrive_by_sqs_counts_whether_or_not_it_was_seen_to_end(redrive: Any,
     assert (plan["mode"], plan["maxRedrives"]) == ("counted", 2)
 
 
+def test_a_redrive_that_was_stopped_counts_from_when_it_began(redrive: Any) -> None:
+    dlq, _ = redrive.pair()
+    redrive.send(dlq, "one")
+    redrive.redriven(dlq, hours_ago=27 * 24, field="takenAt")
+
+    (plan,) = redrive.plan()["queues"]
+    assert (plan["mode"], plan["maxRedrives"]) == ("counted", 3)
+
+
 def test_a_redrive_by_sqs_is_refused_while_what_lies_there_may_have_come_back(redrive: Any) -> None:
     dlq, _ = redrive.pair()
     redrive.send(dlq, "one")
