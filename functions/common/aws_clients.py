@@ -55,6 +55,7 @@ _SERVICES = (
     "lambda",
     "pipes",
     "s3",
+    "scheduler",
     "sqs",
     "stepfunctions",
 )
@@ -158,6 +159,10 @@ def pipes() -> Any:
 def s3() -> S3Client:
     client: S3Client = _client("s3")
     return client
+
+
+def scheduler() -> Any:
+    return _client("scheduler")
 
 
 def sqs() -> SQSClient:

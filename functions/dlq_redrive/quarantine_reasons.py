@@ -29,6 +29,10 @@ class Reason(StrEnum):
     TARGET_ELSEWHERE = "TARGET_ELSEWHERE"
     """The target is in another account, region or partition."""
 
+    TARGET_NOT_BOUND = "TARGET_NOT_BOUND"
+    """The rule, schedule, function or pipe that the message names is not the stack's own, is gone, has no
+    such target, or does not send here what fails at it."""
+
     FUNCTION_UNKNOWN = "FUNCTION_UNKNOWN"
     """An asynchronous invocation that does not say of which function: a dead-letter queue of Lambda's keeps
     the event alone, an on-failure destination the function too."""

@@ -10,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from common import aws_clients
 from common.observability import count, lambda_entry, logger, write_counts
 from dlq_redrive.arns import Home
+from dlq_redrive.bindings import Bindings
 from dlq_redrive.counted_redrive import CountedRedrive
 from dlq_redrive.dead_letter_quarantine import DeadLetterQuarantine
 from dlq_redrive.pace import Pace
@@ -23,7 +24,7 @@ from dlq_redrive.settings import RedriveSettings, redrive_settings
 from dlq_redrive.ways_back import Ways
 
 _LAST_SECONDS = 20.0
-"""What the message that is in hand when the time ends may still take."""
+"""What the message that is in hand when the time ends may still take, apart from waiting for functions."""
 
 
 @lambda_entry
@@ -31,7 +32,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     """Called by the redrive workflow, again and again, with `{"execution", "owner", "queue", "totals"}`:
 
     - `execution`, the name of the execution, by which its redrives are counted;
-    - `owner`, its ARN, which must be the owner in the queue's lock. A call by hand leaves it out;
+    - `owner`, its ARN, which must be the owner in the queue's lock;
     - `queue`, the plan of the queue;
     - `totals`, what the call before returned, or what SQS has moved (`{"redriven"}`), or null.
 
@@ -47,8 +48,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     settings = redrive_settings()
     plan = QueuePlan.from_state(event["queue"])
     home = Home.of_function(context.invoked_function_arn)
-    if owner := event.get("owner"):
-        require_lock(aws_clients.dynamodb(), settings.table, plan.queue.name, owner)
+    require_lock(aws_clients.dynamodb(), settings.table, plan.queue.name, event["owner"])
     before = Tally.going_on_from(event.get("totals"))
     moved, failed = before.moved, before.failed
     tally = _redrive(settings, plan, home, event["execution"], before, context).run()
@@ -77,17 +77,20 @@ def _redrive(
         streams=aws_clients.dynamodb_streams(),
         pipes=aws_clients.pipes(),
     )
+    bindings = Bindings(clients, aws_clients.scheduler(), queue, settings.stack)
+    sender = Sender(clients, queue, bindings)
+    reserved = _LAST_SECONDS + sender.longest_seconds
     ways = Ways(queue, home, settings.bus, plan.destination_arn)
     return CountedRedrive(
         queue=queue,
         sqs=sqs,
         counts=RedriveCounts(dynamodb, settings.table, queue.name, execution, context.aws_request_id),
         quarantine=DeadLetterQuarantine(aws_clients.s3(), settings.bucket),
-        sender=Sender(clients, queue),
+        sender=sender,
         decider=Decider(ways, plan.max_redrives, settings.quarantine_after, execution),
         pace=Pace(plan.messages_per_second),
         clock=lambda: datetime.now(UTC),
-        seconds_left=lambda: context.get_remaining_time_in_millis() / 1000 - _LAST_SECONDS,
+        seconds_left=lambda: context.get_remaining_time_in_millis() / 1000 - reserved,
         tell=_tell,
         tally=tally,
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
+from common.aws_clients import LONGEST_ANSWER_SECONDS
 from dlq_redrive.arns import is_fifo
 from dlq_redrive.aws_failures import named_failure
 from dlq_redrive.dead_letter import DeadLetter, DeadLetterQueue
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
+
+    from dlq_redrive.bindings import Bindings
 
 _TOO_LARGE = frozenset({"InvalidParameterValue", "InvalidMessageContents", "InvalidParameterValueException"})
 _MOST_ENTRIES = 10
@@ -60,10 +63,17 @@ class Clients:
 
 @dataclass(frozen=True)
 class Sender:
-    """Sends back the messages of one queue."""
+    """Sends back the messages of one queue: only where `bindings` allow it, or, without them, wherever they
+    say, for whoever has looked at them."""
 
     clients: Clients
     queue: DeadLetterQueue
+    bindings: Bindings | None = None
+
+    @property
+    def longest_seconds(self) -> float:
+        """How long a send may wait for functions: for that of a stream, or a pipe's enrichment and target."""
+        return LONGEST_ANSWER_SECONDS * {"stream": 1, "pipe": 2}.get(self.queue.kind, 0)
 
     def send(self, way: WayBack, letter: DeadLetter, identity: str, redrives: int) -> Reason | None:
         """Send a message back for the `redrives`-th time; None when it was taken, else why it cannot go back.
@@ -72,6 +82,8 @@ class Sender:
         the message may have been delivered; `TargetRefused` or `RedriveThrottled` where a call succeeds and
         its answer is a refusal, and `TargetTookPart` where some of several were taken.
         """
+        if self.bindings is not None and not self.bindings.allow(way, letter):
+            return Reason.TARGET_NOT_BOUND
         if isinstance(way, ToQueue):
             self._to_queue(way, letter, identity, redrives)
         elif isinstance(way, ToFunction):
@@ -153,7 +165,10 @@ class Sender:
     def _read_again(self, way: ReadAgain, letter: DeadLetter) -> Reason | None:
         target: PipeTarget | None = None
         if self.queue.kind == "pipe":
-            target = read_pipe(self.clients.pipes.describe_pipe(Name=way.reader_arn.rpartition("/")[2]))
+            described = self.clients.pipes.describe_pipe(Name=way.reader_arn.rpartition("/")[2])
+            if self.bindings is not None and not self.bindings.allow_pipe(described, way):
+                return Reason.TARGET_NOT_BOUND
+            target = read_pipe(described)
             if target is None:
                 return Reason.TARGET_NOT_SUPPORTED
         records = read_records(self.clients.streams, way.position)

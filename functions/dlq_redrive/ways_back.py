@@ -34,8 +34,8 @@ STREAM_RETENTION = timedelta(hours=24)
 """How long a stream keeps records (Amazon DynamoDB Developer Guide, «Change data capture for DynamoDB
 Streams»)."""
 
-_UNIVERSAL_START = "aws-sdk:sfn:startExecution"
-_LATEST = ":$LATEST"
+UNIVERSAL_START = "aws-sdk:sfn:startExecution"
+LATEST = ":$LATEST"
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,12 @@ class ToQueue:
 
 @dataclass(frozen=True)
 class ToFunction:
-    """Invoke a function asynchronously, or the version or alias that the ARN ends with."""
+    """Invoke a function asynchronously, or the version or alias that the ARN ends with. `asked_for` says that
+    whoever started the redrive names the function, and not the message."""
 
     function_arn: str
     payload: bytes = field(repr=False)
+    asked_for: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ class Ways:
         if record is None or not record.function_arn:
             if self.destination_arn is None:
                 return Reason.FUNCTION_UNKNOWN
-            return ToFunction(self.destination_arn, letter.body.encode())
+            return ToFunction(self.destination_arn, letter.body.encode(), asked_for=True)
         function = parse_arn(record.function_arn)
         if function is None or function.service != "lambda":
             return Reason.FUNCTION_UNKNOWN
@@ -141,7 +143,10 @@ class Ways:
             return Reason.TARGET_ELSEWHERE
         if not bytes(record.requestPayload):
             return Reason.PAYLOAD_MISSING
-        return ToFunction(self.destination_arn or record.function_arn, bytes(record.requestPayload))
+        payload = bytes(record.requestPayload)
+        if self.destination_arn is not None:
+            return ToFunction(self.destination_arn, payload, asked_for=True)
+        return ToFunction(record.function_arn, payload)
 
     def _to_target_of_schedule(self, letter: DeadLetter, _now: datetime) -> _Way:
         arn = letter.text_attribute("TARGET_ARN")
@@ -150,14 +155,14 @@ class Ways:
             return Reason.TARGET_UNKNOWN
         if letter.text_attribute("IS_PAYLOAD_TRUNCATED") == "true":
             return Reason.PAYLOAD_TRUNCATED
-        asked = _start_request(letter.body)
+        asked = start_request(letter.body)
         if asked is None:
             if not target.is_at(self.home):
                 return Reason.TARGET_ELSEWHERE if target.account else Reason.TARGET_NOT_SUPPORTED
             return _to_state_machine(arn, letter.body)
         machine, text = asked
         named = parse_arn(machine)
-        if machine != arn and target.resource != _UNIVERSAL_START:
+        if machine != arn and target.resource != UNIVERSAL_START:
             return Reason.TARGET_UNKNOWN
         if named is None or not named.is_at(self.home):
             return Reason.TARGET_ELSEWHERE
@@ -202,7 +207,7 @@ class Ways:
 def function_and_qualifier(arn: str) -> tuple[str, str | None]:
     """The ARN of a function without its qualifier, and the qualifier: a version or an alias. `$LATEST` is
     what a function without one means, and asks for another permission when it is written out."""
-    parts = arn.removesuffix(_LATEST).split(":")
+    parts = arn.removesuffix(LATEST).split(":")
     return ":".join(parts[:7]), parts[7] if len(parts) > 7 else None
 
 
@@ -213,7 +218,7 @@ def _to_state_machine(arn: str, text: str) -> _Way:
     return ToStateMachine(arn, text)
 
 
-def _start_request(body: str) -> tuple[str, str] | None:
+def start_request(body: str) -> tuple[str, str] | None:
     """State machine and input of a request of StartExecution, which is what Scheduler keeps of a target that
     it calls with one; None when the body is no such request, and so the input itself."""
     try:

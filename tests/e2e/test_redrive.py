@@ -166,7 +166,8 @@ def test_an_export_whose_check_died_goes_on_when_the_message_is_counted_and_sent
 
 def by_rule(redrives: Redrives, arn: str) -> str:
     target = redrives.letters.function_arn("CleanUpFailedRunFunction")
-    redrives.letters.put("ExecutionEndedDeadLetterQueue", json.dumps(event_of(arn)), TARGET_ARN=target)
+    event, rule = json.dumps(event_of(arn)), "CleanUpFailedRunFunctionExecutionEnded"
+    redrives.letters.put_by_rule("ExecutionEndedDeadLetterQueue", rule, event, target)
     return "ExecutionEndedDeadLetterQueue"
 
 
@@ -195,7 +196,7 @@ def test_a_run_that_the_schedule_could_not_start_is_started_once(redrives: Redri
     machine = redrives.stage.outputs["ExportStateMachineArn"]
     moment = str(time.time_ns())
     body = json.dumps(REPLAY)
-    redrives.letters.put("ExportScheduleDeadLetterQueue", body, TARGET_ARN=machine, SCHEDULED_TIME=moment)
+    redrives.letters.put_by_schedule("ExportScheduleDeadLetterQueue", "export", body, machine, moment)
 
     assert redrives.run("ExportScheduleDeadLetterQueue").state == "Redriven"
 

@@ -22,6 +22,17 @@ from local.soak.permissions.grants import Grant, attached, granted, without, wit
 from local.soak.permissions.scenarios import SCENARIOS
 from local.testing.template_reader import Expanded, references, text
 
+# What a redrive of records needs: «Actions, resources, and condition keys» for AWS Lambda, for Amazon
+# EventBridge Pipes and for Amazon DynamoDB (Service Authorization Reference).
+_HERE = "${AWS::Region}:${AWS::AccountId}"
+_STREAMS = f"arn:${{AWS::Partition}}:dynamodb:{_HERE}:table/${{AWS::StackName}}-*/stream/*"
+NEEDED_BY_REDRIVEN_RECORDS = {
+    "lambda:ListEventSourceMappings": "*",
+    "pipes:DescribePipe": f"arn:${{AWS::Partition}}:pipes:{_HERE}:pipe/${{AWS::StackName}}-*",
+    "dynamodb:GetShardIterator": _STREAMS,
+    "dynamodb:GetRecords": _STREAMS,
+}
+
 # What an export needs: AWS HealthLake Developer Guide, «Setting up permissions for export jobs».
 NEEDED_BY_AN_EXPORT = {
     "s3:PutObject": "${HubBucket.Arn}/exports/*",
@@ -108,6 +119,12 @@ def test_whoever_calls_healthlake_may_have_its_key_checked(expanded: Expanded) -
     assert len(callers) == 4
     for role in callers:
         assert "${HubKey.Arn}" in expanded.resources_for(role, "kms:DescribeKey"), role
+
+
+def test_dead_letters_of_streams_and_pipes_can_be_redriven(expanded: Expanded) -> None:
+    """Without another right, once there are queues for them with names and tags of the stack."""
+    for action, resource in NEEDED_BY_REDRIVEN_RECORDS.items():
+        assert resource in expanded.resources_for("RedriveMessagesFunctionRole", action), action
 
 
 def test_whoever_takes_messages_of_every_queue_may_decrypt_them(expanded: Expanded) -> None:

@@ -21,11 +21,22 @@ from local.testing.template_reader import Expanded, text
 BY_NAME = "${AWS::StackName}-*"
 
 # What follows the name of the stack, for each service that rights are given by name for.
-OWN = {"sqs": "Dead-1A2b3C", "lambda": "Function-1A2b3C", "states": "export"}
+OWN = {
+    "sqs": "Dead-1A2b3C",
+    "lambda": "Function-1A2b3C",
+    "states": "export",
+    "events": "Rule-1A2b3C",
+    "scheduler": "export",
+    "pipes": "Pipe-1A2b3C",
+    "dynamodb": "Table-1A2b3C",
+}
 FIFO = "Dead-1A2b3C.fifo"
 
 # Queues are listed by the beginning of their names; their tags say which of them are the stack's.
-TELLS_STACKS_APART = "sqs:ListQueueTags"
+TAGS = "sqs:ListQueueTags"
+# The ARN of a rule on a bus names the bus before it, whose dashes no pattern tells from those of a stack. The
+# targets of a rule are believed only if what fails there goes to a queue of this stack.
+TELLS_STACKS_APART = (TAGS, "events:ListTargetsByRule")
 
 
 # Lengths of names: «CreateQueue» (Amazon SQS API Reference), «CreateFunction» (AWS Lambda API Reference).
@@ -67,7 +78,7 @@ def rights_by_name(expanded: Expanded) -> Iterator[tuple[str, str, str]]:
                     (role, action, resource)
                     for action in one.actions
                     for resource in one.resources
-                    if resource.endswith(BY_NAME)
+                    if BY_NAME in resource
                 )
 
 
@@ -88,13 +99,13 @@ def reaching_too_far(expanded: Expanded) -> list[str]:
         f"{role} may do {action} in another stack"
         for role, action, resource in rights_by_name(expanded)
         for other in ("prod", "prod-eu")
-        if action != TELLS_STACKS_APART
+        if action not in TELLS_STACKS_APART
         and may(expanded, role, action, _named(resource, f"{other}-{OWN[action.partition(':')[0]]}"))
     ]
 
 
 def _named(resource: str, name: str) -> str:
-    return resource.removesuffix("*") + name
+    return resource.replace(BY_NAME, BY_NAME.removesuffix("*") + name)
 
 
 def test_no_right_covers_what_another_stack_has(expanded: Expanded) -> None:
@@ -102,7 +113,7 @@ def test_no_right_covers_what_another_stack_has(expanded: Expanded) -> None:
 
 
 def test_the_tags_of_every_queue_that_is_listed_can_be_read(expanded: Expanded) -> None:
-    (granted,) = [one for one in rights_by_name(expanded) if one[1] == TELLS_STACKS_APART]
+    (granted,) = [one for one in rights_by_name(expanded) if one[1] == TAGS]
     role, action, resource = granted
     assert may(expanded, role, action, _named(resource, f"prod-{OWN['sqs']}"))
     assert "sqs:ListQueues" in {name for one in expanded.granted(role) for name in one.actions}
@@ -122,6 +133,8 @@ def test_what_rights_are_given_by_name_for_is_named_so(expanded: Expanded) -> No
     generated = {"AWS::SQS::Queue": "QueueName", "AWS::Lambda::Function": "FunctionName"}
     for kind, field in generated.items():
         assert [name for name, one in expanded.of_type(kind).items() if field in one] == []
+    for name, schedule in expanded.of_type("AWS::Scheduler::Schedule").items():
+        assert re.fullmatch(r"\$\{AWS::StackName\}-[a-z]+", text(schedule["Name"])), name
     for name, machine in expanded.of_type("AWS::StepFunctions::StateMachine").items():
         assert re.fullmatch(r"\$\{AWS::StackName\}-[a-z]+", text(machine["StateMachineName"])), name
 

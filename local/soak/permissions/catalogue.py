@@ -127,8 +127,15 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
         "RedriveMessagesFunctionRole dynamodb:GetItem",
         "RedriveMessagesFunctionRole dynamodb:UpdateItem",
     ),
-    "a redrive to a function": ("RedriveMessagesFunctionRole lambda:InvokeFunction",),
-    "a redrive to a state machine": ("RedriveMessagesFunctionRole states:StartExecution",),
+    "a redrive to a function": (
+        "RedriveMessagesFunctionRole lambda:GetFunctionEventInvokeConfig",
+        "RedriveMessagesFunctionRole lambda:InvokeFunction",
+    ),
+    "a redrive to a state machine": (
+        "RedriveMessagesFunctionRole scheduler:GetSchedule",
+        "RedriveMessagesFunctionRole states:StartExecution",
+    ),
+    "a redrive of what a rule could not deliver": ("RedriveMessagesFunctionRole events:ListTargetsByRule",),
     "a redrive to the bus": ("RedriveMessagesFunctionRole events:PutEvents",),
     "a redrive into quarantine": ("RedriveMessagesFunctionRole s3:PutObject",),
     "a dead letter that cannot go back": ("RedriveMessagesFunctionRole sqs:ChangeMessageVisibility",),
@@ -206,6 +213,13 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     # Nor do they miss the other key.
     f"{_PERMISSIONS}::test_whoever_takes_messages_of_every_queue_may_decrypt_them": tuple(
         f"{role} kms:Decrypt on EventBusDeadLetterKey" for role in _TAKERS
+    ),
+    # The application has no stream and no pipe, and is ready for the dead letters of some.
+    f"{_PERMISSIONS}::test_dead_letters_of_streams_and_pipes_can_be_redriven": (
+        "RedriveMessagesFunctionRole lambda:ListEventSourceMappings",
+        "RedriveMessagesFunctionRole pipes:DescribePipe",
+        "RedriveMessagesFunctionRole dynamodb:GetShardIterator",
+        "RedriveMessagesFunctionRole dynamodb:GetRecords",
     ),
     # AWS documents that an export needs these, and not when it asks for them.
     f"{_PERMISSIONS}::test_healthlake_may_do_what_it_documents": (

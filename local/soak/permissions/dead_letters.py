@@ -27,6 +27,18 @@ class DeadLetters:
             },
         )
 
+    def put_by_rule(self, queue: str, rule: str, body: str, target_arn: str) -> None:
+        """Send a message as EventBridge does when a rule could not deliver it; the rule by its id, too."""
+        arn: str = self.stage.client("events").describe_rule(Name=self.stage.physical_name(rule))["Arn"]
+        self.put(queue, body, RULE_ARN=arn, TARGET_ARN=target_arn)
+
+    def put_by_schedule(self, queue: str, schedule: str, body: str, target_arn: str, occurrence: str) -> None:
+        """Send a message as EventBridge Scheduler does when it could not start its target; the schedule is
+        named without the stack before it."""
+        name = f"{self.stage.stack_name}-{schedule}"
+        arn: str = self.stage.client("scheduler").get_schedule(Name=name)["Arn"]
+        self.put(queue, body, SCHEDULE_ARN=arn, TARGET_ARN=target_arn, SCHEDULED_TIME=occurrence)
+
     def redrive(self, queue: str, **request: Any) -> str:
         """Start a redrive of one queue; returns the execution's ARN."""
         arn: str = self.stage.client("stepfunctions").start_execution(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Generator, Mapping
+from typing import Any
 
 from local.soak.permissions.dead_letters import DeadLetters
 from local.soak.permissions.stage import Stage
@@ -19,6 +20,7 @@ RedriveScenario = Callable[[Stage], Generator[None, None, str]]
 _QUEUE, _BUS_QUEUE = "StartExportDeadLetterQueue", "EventBusDeadLetterQueue"
 _FUNCTION_QUEUE, _SCHEDULE_QUEUE = "CleanUpDeadLetterQueue", "ExportScheduleDeadLetterQueue"
 _RULE_QUEUE = "ExecutionEndedDeadLetterQueue"
+_RULE, _CLEANER = "CleanUpFailedRunFunctionExecutionEnded", "CleanUpFailedRunFunction"
 _NOBODY = "nobody"
 
 
@@ -41,18 +43,26 @@ def a_redrive_message_by_message(stage: Stage) -> Generator[None, None, str]:
 
 
 def a_redrive_to_a_function(stage: Stage) -> Generator[None, None, str]:
-    """An asynchronous invocation is made again: of a function that only looks at queues."""
+    """An asynchronous invocation is made again."""
     letters = DeadLetters(stage)
-    letters.put(_FUNCTION_QUEUE, _invocation(letters.function_arn("PlanRedriveFunction")))
+    letters.put(_FUNCTION_QUEUE, _invocation(letters.function_arn(_CLEANER)))
     yield
     return letters.redrive(_FUNCTION_QUEUE)
+
+
+def a_redrive_of_what_a_rule_could_not_deliver(stage: Stage) -> Generator[None, None, str]:
+    """An event goes to the function that its rule has for a target."""
+    letters = DeadLetters(stage)
+    letters.put_by_rule(_RULE_QUEUE, _RULE, json.dumps(_event()), letters.function_arn(_CLEANER))
+    yield
+    return letters.redrive(_RULE_QUEUE)
 
 
 def a_redrive_to_a_state_machine(stage: Stage) -> Generator[None, None, str]:
     """A run is started that the schedule could not start."""
     letters = DeadLetters(stage)
     target = stage.outputs["ExportStateMachineArn"]
-    letters.put(_SCHEDULE_QUEUE, '{"startedBy": "schedule"}', TARGET_ARN=target, SCHEDULED_TIME=_words())
+    letters.put_by_schedule(_SCHEDULE_QUEUE, "export", '{"startedBy": "schedule"}', target, _words())
     yield
     return letters.redrive(_SCHEDULE_QUEUE)
 
@@ -75,12 +85,13 @@ def a_redrive_into_quarantine(stage: Stage) -> Generator[None, None, str]:
 
 
 def a_dead_letter_that_cannot_go_back(stage: Stage) -> Generator[None, None, str]:
-    """Its function is not there: the letter is let go, so that it can be received again."""
+    """The function that is asked for is not there: the letter is let go, so that it can be received again."""
     letters = DeadLetters(stage)
-    arn = letters.function_arn("PlanRedriveFunction").rpartition(":")[0]
-    letters.put(_FUNCTION_QUEUE, _invocation(f"{arn}:{stage.stack_name}-{_NOBODY}"))
+    cleaner = letters.function_arn(_CLEANER)
+    letters.put(_FUNCTION_QUEUE, _invocation(cleaner))
+    nobody = f"{cleaner.rpartition(':')[0]}:{stage.stack_name}-{_NOBODY}"
     yield
-    return letters.redrive(_FUNCTION_QUEUE)
+    return letters.redrive(_FUNCTION_QUEUE, destinationArn=nobody)
 
 
 def a_redrive_after_one_that_died(stage: Stage) -> Generator[None, None, str]:
@@ -99,15 +110,19 @@ def _words() -> str:
 
 
 def _invocation(function_arn: str) -> str:
-    """The record of a failed invocation of `PlanRedriveFunction`, which may be asked again and again."""
-    payload = {"execution": {}, "request": {"dryRun": True}, "of": _words()}
-    return json.dumps({"requestContext": {"functionArn": function_arn}, "requestPayload": payload})
+    return json.dumps({"requestContext": {"functionArn": function_arn}, "requestPayload": _event()})
+
+
+def _event() -> dict[str, Any]:
+    """What the function is told of an erasure that died, one that nobody has begun: it changes nothing."""
+    return {"executionArn": f"erase:{uuid.uuid4()}", "failure": {"Error": "Soaked", "Cause": ""}}
 
 
 REDRIVE_SCENARIOS: Mapping[str, RedriveScenario] = {
     "a redrive in bulk": a_redrive_in_bulk,
     "a redrive message by message": a_redrive_message_by_message,
     "a redrive to a function": a_redrive_to_a_function,
+    "a redrive of what a rule could not deliver": a_redrive_of_what_a_rule_could_not_deliver,
     "a redrive to a state machine": a_redrive_to_a_state_machine,
     "a redrive to the bus": a_redrive_to_the_bus,
     "a redrive into quarantine": a_redrive_into_quarantine,

@@ -15,15 +15,16 @@ from botocore.client import BaseClient
 from common import aws_clients
 from common.instants import format_instant
 
-FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:clean"
-PIPE = "arn:aws:pipes:us-east-1:123456789012:pipe/records"
+FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:hub-test-clean"
+PIPE = "arn:aws:pipes:us-east-1:123456789012:pipe/hub-test-records"
 NOTHING: dict[str, Any] = {}
 Calls = list[tuple[str, dict[str, Any]]]
 
 
 @pytest.fixture
 def lambda_calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """Functions and pipes, which moto runs in containers or not at all: what they were asked."""
+    """Functions and pipes, which moto runs in containers or not at all: what they were asked. What fails in
+    them goes to the queues that are named for it."""
     calls: Calls = []
     call = BaseClient._make_api_call  # type: ignore[attr-defined]
 
@@ -31,12 +32,41 @@ def lambda_calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
         if operation == "Invoke":
             calls.append((operation, parameters))
             return {"StatusCode": 202, "Payload": BytesIO(b"null")}
+        if operation == "GetFunctionEventInvokeConfig":
+            return failing_to("async-dead")
+        if operation == "ListEventSourceMappings":
+            return {"EventSourceMappings": [failing_to("stream-dead")]}
         if operation == "DescribePipe":
-            return {"Target": FUNCTION}
+            source = {"DynamoDBStreamParameters": {"DeadLetterConfig": {"Arn": queue_arn("pipe-dead")}}}
+            stream = boto3.client("dynamodb", "us-east-1").describe_table(TableName="records")["Table"]
+            return {
+                "Source": stream["LatestStreamArn"],
+                "SourceParameters": source,
+                "Target": FUNCTION,
+            }
         return call(client, operation, parameters)
 
     monkeypatch.setattr(BaseClient, "_make_api_call", answer)
     return calls
+
+
+def queue_arn(name: str) -> str:
+    return f"arn:aws:sqs:us-east-1:123456789012:hub-test-{name}"
+
+
+def failing_to(name: str) -> dict[str, Any]:
+    return {"DestinationConfig": {"OnFailure": {"Destination": queue_arn(name)}}}
+
+
+def rule_to(target: str, dlq: str) -> dict[str, str]:
+    """A rule with that target, and what EventBridge writes on an event that it could not deliver there."""
+    events, name = aws_clients.events(), "hub-test-rule"
+    arn = events.put_rule(Name=name, EventPattern='{"source": ["nobody"]}')["RuleArn"]
+    answer = events.put_targets(
+        Rule=name, Targets=[{"Id": "1", "Arn": target, "DeadLetterConfig": {"Arn": dlq}}]
+    )
+    assert answer["FailedEntryCount"] == 0
+    return {"RULE_ARN": arn, "TARGET_ARN": target}
 
 
 @pytest.fixture
@@ -45,7 +75,7 @@ def machine(redrive: Any) -> str:
     definition = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
     role = "arn:aws:iam::123456789012:role/any"
     made = aws_clients.stepfunctions().create_state_machine(
-        name="export", definition=json.dumps(definition), roleArn=role
+        name="hub-test-export", definition=json.dumps(definition), roleArn=role
     )
     return made["stateMachineArn"]
 
@@ -68,7 +98,7 @@ def redriven(redrive: Any, dlq: str) -> Any:
 def test_rule_to_a_queue(redrive: Any) -> None:
     target, other = redrive.queue("target"), redrive.queue("other")
     dlq = redrive.queue("rule-dead", kind="rule")
-    redrive.send(dlq, '{"id": "e"}', {"TARGET_ARN": target, "RULE_ARN": "r", "ERROR_CODE": "NO_PERMISSIONS"})
+    redrive.send(dlq, '{"id": "e"}', {**rule_to(target, dlq), "ERROR_CODE": "NO_PERMISSIONS"})
 
     assert redriven(redrive, dlq)["redriven"] == 1
     assert (redrive.bodies(target), redrive.bodies(other), redrive.bodies(dlq)) == (['{"id": "e"}'], [], [])
@@ -77,7 +107,7 @@ def test_rule_to_a_queue(redrive: Any) -> None:
 
 def test_rule_to_a_function(redrive: Any, lambda_calls: Calls) -> None:
     dlq = redrive.queue("rule-dead", kind="rule")
-    redrive.send(dlq, '{"id": "e"}', {"TARGET_ARN": FUNCTION, "RULE_ARN": "r"})
+    redrive.send(dlq, '{"id": "e"}', rule_to(FUNCTION, dlq))
 
     assert redriven(redrive, dlq)["redriven"] == 1
     ((_, request),) = lambda_calls
@@ -87,7 +117,7 @@ def test_rule_to_a_function(redrive: Any, lambda_calls: Calls) -> None:
 
 def test_rule_to_a_state_machine(redrive: Any, machine: str, executions: Any) -> None:
     dlq = redrive.queue("rule-dead", kind="rule")
-    redrive.send(dlq, '{"id": "e"}', {"TARGET_ARN": machine, "RULE_ARN": "r"})
+    redrive.send(dlq, '{"id": "e"}', rule_to(machine, dlq))
 
     assert redriven(redrive, dlq)["redriven"] == 1
     assert [one["input"] for one in executions()] == ['{"id": "e"}']
@@ -107,9 +137,19 @@ def test_async_with_the_very_payload(redrive: Any, lambda_calls: Calls) -> None:
 
 def test_schedule_starts_its_state_machine_once(redrive: Any, machine: str, executions: Any) -> None:
     dlq = redrive.queue("schedule-dead", kind="schedule")
+    schedule = boto3.client("scheduler", "us-east-1").create_schedule(
+        Name="hub-test-nightly",
+        ScheduleExpression="rate(1 day)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={
+            "Arn": machine,
+            "RoleArn": "arn:aws:iam::123456789012:role/any",
+            "DeadLetterConfig": {"Arn": dlq},
+        },
+    )
     attributes = {
         "TARGET_ARN": machine,
-        "SCHEDULE_ARN": "arn:aws:scheduler:us-east-1:123456789012:schedule/default/hub",
+        "SCHEDULE_ARN": schedule["ScheduleArn"],
         "SCHEDULED_TIME": "2026-03-01T12:00:00Z",
         "IS_PAYLOAD_TRUNCATED": "false",
     }
@@ -238,3 +278,31 @@ def test_what_does_not_say_where_it_belongs_is_kept_whole(redrive: Any, kind: st
     (letter,) = redrive.quarantined()
     assert (letter["kind"], letter["body"], letter["reason"]) == (kind, '{"odd": true}', reason)
     assert letter["messageAttributes"]["colour"]["StringValue"] == "blue"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "attributes"),
+    [
+        (
+            "rule",
+            "{}",
+            {"TARGET_ARN": FUNCTION, "RULE_ARN": "arn:aws:events:us-east-1:123456789012:rule/hub-test-no"},
+        ),
+        ("async", {"requestContext": {"functionArn": FUNCTION}, "requestPayload": {}}, {}),
+        (
+            "schedule",
+            "{}",
+            {"SCHEDULE_ARN": "arn:aws:scheduler:us-east-1:123456789012:schedule/default/hub-test-no"},
+        ),
+    ],
+)
+def test_what_names_a_target_that_sends_nothing_here_goes_to_quarantine(
+    redrive: Any, lambda_calls: Calls, machine: str, executions: Any, kind: str, body: Any, attributes: Any
+) -> None:
+    dlq = redrive.queue("another-dead", kind=kind)
+    text = body if isinstance(body, str) else json.dumps(body)
+    redrive.send(dlq, text, {"TARGET_ARN": machine, **attributes})
+
+    assert redriven(redrive, dlq)["reasons"] == {"TARGET_NOT_BOUND": 1}
+    assert (lambda_calls, executions()) == ([], [])
+    assert redrive.quarantined()[0]["body"] == text

@@ -56,6 +56,7 @@ def test_every_service_has_a_client(made: list[str]) -> None:
         "lambda": aws_clients.functions_once,
         "pipes": aws_clients.pipes,
         "s3": aws_clients.s3,
+        "scheduler": aws_clients.scheduler,
         "sqs": aws_clients.sqs,
         "stepfunctions": aws_clients.stepfunctions,
     }
@@ -64,9 +65,10 @@ def test_every_service_has_a_client(made: list[str]) -> None:
 
 
 def test_what_must_be_known_to_be_sent_is_asked_for_once(made: list[str]) -> None:
-    once = [aws_clients.sqs_once(), aws_clients.events_once(), aws_clients.functions_once()]
+    once: list[Any] = [aws_clients.sqs_once(), aws_clients.events_once(), aws_clients.functions_once()]
+    usual: Any = aws_clients.sqs()
     assert [client.meta.config.retries["total_max_attempts"] for client in once] == [1, 1, 1]
-    assert aws_clients.sqs().meta.config.retries["total_max_attempts"] == 5
+    assert usual.meta.config.retries["total_max_attempts"] == 5
     assert made == ["sqs", "events", "lambda", "sqs"]
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
+from dlq_redrive.bindings import Bindings
 from dlq_redrive.dead_letter import REDRIVE_ATTRIBUTE
-from dlq_redrive.errors import RedriveThrottled, TargetRefused
+from dlq_redrive.errors import RedriveThrottled, TargetRefused, TargetTookPart
 from dlq_redrive.failure_records import Position
 from dlq_redrive.quarantine_reasons import Reason
 from dlq_redrive.senders import Clients, Sender
@@ -19,9 +20,10 @@ from dlq_redrive.ways_back import ReadAgain, ToBus, ToFunction, ToQueue, ToState
 
 HERE = "us-east-1:123456789012"
 WORK = f"arn:aws:sqs:{HERE}:hub-work"
-FUNCTION = f"arn:aws:lambda:{HERE}:function:clean"
-PIPE = f"arn:aws:pipes:{HERE}:pipe/records"
+FUNCTION = f"arn:aws:lambda:{HERE}:function:hub-clean"
+PIPE = f"arn:aws:pipes:{HERE}:pipe/hub-records"
 BUS = f"arn:aws:events:{HERE}:event-bus/hub"
+DEAD = f"arn:aws:sqs:{HERE}:hub-dead"
 POSITION = Position(f"arn:aws:dynamodb:{HERE}:table/t/stream/1", "shard", "1", "1", 1)
 
 
@@ -57,7 +59,8 @@ def services() -> FakeServices:
 def send(services: FakeServices, queue_of: Any, letter_with: Any) -> Any:
     def made(way: Any, kind: str = "sqs", **given: Any) -> Reason | None:
         fake: Any = services
-        sender = Sender(Clients(fake, fake, fake, fake, fake, fake), queue_of(kind))
+        clients, queue = Clients(fake, fake, fake, fake, fake, fake), queue_of(kind)
+        sender = Sender(clients, queue, Bindings(clients, fake, queue, "hub"))
         return sender.send(way, letter_with(**given), "identity", 2)
 
     return made
@@ -155,8 +158,19 @@ def test_an_event_that_the_bus_refuses_is_not_taken_for_sent(
 
 
 def stream_of(services: FakeServices) -> None:
+    """A stream with one record, read by a function that sends to the queue what it fails on."""
+    mapping = {"DestinationConfig": {"OnFailure": {"Destination": DEAD}}}
+    services.answers["list_event_source_mappings"] = [{"EventSourceMappings": [mapping]}]
     services.answers["get_shard_iterator"] = [{"ShardIterator": "i"}]
     services.answers["get_records"] = [{"Records": [{"eventID": "e", "dynamodb": {"SequenceNumber": "1"}}]}]
+
+
+def pipe_with(services: FakeServices, **described: Any) -> None:
+    """A pipe that reads the stream and sends to the queue what it fails on."""
+    source = {"DynamoDBStreamParameters": {"DeadLetterConfig": {"Arn": DEAD}}}
+    services.answers["describe_pipe"] = [
+        {"Source": POSITION.streamArn, "SourceParameters": source, **described}
+    ]
 
 
 def test_a_function_gets_the_records_of_a_stream_again(send: Any, services: FakeServices) -> None:
@@ -188,11 +202,11 @@ def test_a_function_that_fails_on_records_again_has_not_taken_them(
 def test_a_pipe_is_stood_in_for_with_its_enrichment(send: Any, services: FakeServices) -> None:
     stream_of(services)
     bus = {"EventBridgeEventBusParameters": {"Source": "records", "DetailType": "Changed"}}
-    services.answers["describe_pipe"] = [{"Target": BUS, "Enrichment": FUNCTION, "TargetParameters": bus}]
+    pipe_with(services, Target=BUS, Enrichment=FUNCTION, TargetParameters=bus)
     services.answers["invoke"] = [answer([{"a": 1}, {"a": 2}])]
     services.answers["put_events"] = [{"Entries": [{}, {}]}]
     assert send(ReadAgain(POSITION, PIPE), "pipe") is None
-    assert services.calls[0] == ("describe_pipe", {"Name": "records"})
+    assert services.calls[0] == ("describe_pipe", {"Name": "hub-records"})
     entries = services.calls[-1][1]["Entries"]
     assert [one["Detail"] for one in entries] == ['{"a":1}', '{"a":2}']
     assert {(one["EventBusName"], one["Source"], one["DetailType"]) for one in entries} == {
@@ -202,7 +216,7 @@ def test_a_pipe_is_stood_in_for_with_its_enrichment(send: Any, services: FakeSer
 
 def test_a_pipe_to_a_queue_sends_each_record(send: Any, services: FakeServices) -> None:
     stream_of(services)
-    services.answers["describe_pipe"] = [{"Target": WORK}]
+    pipe_with(services, Target=WORK)
     assert send(ReadAgain(POSITION, PIPE), "pipe") is None
     assert services.calls[-1][0] == "send_message"
     assert services.calls[-1][1]["QueueUrl"] == "https://sqs/123456789012/hub-work"
@@ -210,7 +224,7 @@ def test_a_pipe_to_a_queue_sends_each_record(send: Any, services: FakeServices) 
 
 def test_an_enrichment_that_leaves_nothing_sends_nothing(send: Any, services: FakeServices) -> None:
     stream_of(services)
-    services.answers["describe_pipe"] = [{"Target": WORK, "Enrichment": FUNCTION}]
+    pipe_with(services, Target=WORK, Enrichment=FUNCTION)
     services.answers["invoke"] = [answer([])]
     assert send(ReadAgain(POSITION, PIPE), "pipe") is None
     assert services.calls[-1][0] == "invoke"
@@ -230,6 +244,48 @@ def test_an_enrichment_that_leaves_nothing_sends_nothing(send: Any, services: Fa
 def test_a_pipe_that_cannot_be_stood_in_for_sends_nothing(
     send: Any, services: FakeServices, pipe: Any
 ) -> None:
-    services.answers["describe_pipe"] = [pipe]
+    pipe_with(services, **pipe)
     assert send(ReadAgain(POSITION, PIPE), "pipe") is Reason.TARGET_NOT_SUPPORTED
     assert [operation for operation, _ in services.calls] == ["describe_pipe"]
+
+
+def test_while_a_function_may_run_its_message_is_hidden(send: Any, services: FakeServices) -> None:
+    stream_of(services)
+    services.answers["invoke"] = [answer(None)]
+    send(ReadAgain(POSITION, FUNCTION), "stream")
+    names = [operation for operation, _ in services.calls]
+    assert names.index("change_message_visibility") < names.index("invoke")
+    hidden = dict(services.calls)["change_message_visibility"]
+    assert (hidden["ReceiptHandle"], hidden["VisibilityTimeout"]) == ("receipt of id", 900)
+
+
+def test_a_function_that_did_not_answer_may_be_at_work(services: FakeServices, queue_of: Any) -> None:
+    fake: Any = services
+    clients = Clients(fake, fake, fake, fake, fake, fake)
+    lost, refused = ReadTimeoutError(endpoint_url="x"), ConnectTimeoutError(endpoint_url="x")
+    assert [Sender(clients, queue_of("stream")).may_be_at_work(one) for one in (lost, refused)] == [
+        True,
+        False,
+    ]
+    assert not Sender(clients, queue_of("sqs")).may_be_at_work(lost)
+
+
+def test_a_refusal_after_a_part_was_taken_is_none_of_all(send: Any, services: FakeServices) -> None:
+    stream_of(services)
+    pipe_with(services, Target=WORK, Enrichment=FUNCTION)
+    services.answers["invoke"] = [answer([1, 2])]
+    services.answers["send_message"] = [{}, ClientError({"Error": {"Code": "OverLimit"}}, "SendMessage")]
+    with pytest.raises(
+        TargetTookPart, match=r"Of 2 parts 1 were taken\. SendMessage was refused with OverLimit\."
+    ):
+        send(ReadAgain(POSITION, PIPE), "pipe")
+
+
+def test_entries_of_which_some_were_refused_are_taken_in_part(send: Any, services: FakeServices) -> None:
+    services.answers["put_events"] = [{"Entries": [{}, {"ErrorCode": "ThrottlingException"}]}]
+    stream_of(services)
+    bus = {"EventBridgeEventBusParameters": {"Source": "records", "DetailType": "Changed"}}
+    pipe_with(services, Target=BUS, Enrichment=FUNCTION, TargetParameters=bus)
+    services.answers["invoke"] = [answer([1, 2])]
+    with pytest.raises(TargetTookPart, match="the first with ThrottlingException"):
+        send(ReadAgain(POSITION, PIPE), "pipe")

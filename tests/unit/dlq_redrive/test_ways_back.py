@@ -125,7 +125,9 @@ def test_an_invocation_that_does_not_say_of_what_has_no_way(back: Back, record: 
 
 
 def test_the_bare_event_of_a_function_goes_to_the_function_that_is_named(back: Back) -> None:
-    assert back("async", '{"a": 1}', destination=FUNCTION) == ToFunction(FUNCTION, b'{"a": 1}')
+    assert back("async", '{"a": 1}', destination=FUNCTION) == ToFunction(
+        FUNCTION, b'{"a": 1}', asked_for=True
+    )
 
 
 @pytest.mark.parametrize(
