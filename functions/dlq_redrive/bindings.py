@@ -90,13 +90,13 @@ class Bindings:
     def _once(self, kind: str, source: str, *more: str) -> bool:
         key = (kind, source, *more)
         if key not in self._found:
-            ask: Callable[..., bool] = {
+            asking: Mapping[str, Callable[..., bool]] = {
                 "rule": self._ask_rule,
                 "schedule": self._ask_schedule,
                 "async": self._ask_function,
                 "stream": self._ask_reader,
-            }[kind]
-            self._found[key] = self._is_own(source) and _unless_gone(ask, source, *more)
+            }
+            self._found[key] = self._is_own(source) and _unless_gone(asking[kind], source, *more)
         return self._found[key]
 
     def _ask_rule(self, rule_arn: str, target: str) -> bool:
