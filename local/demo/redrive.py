@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from local.account.state_file import RunningAccount
 from local.cli.operations.hub import DeployedHub
@@ -54,7 +54,7 @@ def show_redrive(account: RunningAccount, hub: DeployedHub, output: Output) -> R
         by_sqs=found.by_sqs,
         one_by_one=found.one_by_one,
         processed=found.processed,
-        quarantined=_quarantined(hub, queues.dead_letters_name, messages),
+        quarantined=in_quarantine(hub, queues.dead_letters_name, messages),
         emptied=emptied,
     )
 
@@ -82,7 +82,7 @@ class _Redrives:
             show_ending(ending, self._output)
 
 
-def _quarantined(hub: DeployedHub, queue: str, messages: list[Message]) -> frozenset[str]:
+def in_quarantine(hub: DeployedHub, queue: str, messages: Sequence[Message]) -> frozenset[str]:
     """The ids of the messages that lie in quarantine as they were sent, with body and attributes."""
     sent = {message.body for message in messages}
     quarantined = Quarantined(hub)

@@ -6,12 +6,15 @@ from typing import Any
 import pytest
 
 from dlq_redrive.dead_letter import REDRIVE_ATTRIBUTE
+from dlq_redrive.dead_letter_quarantine import DeadLetterQuarantine, QuarantinedLetter
 from dlq_redrive.queue_discovery import dead_letter_queues
 from local.cli.operations.hub import DeployedHub
 from local.demo.consumer import Deliveries
-from local.demo.consumer_queues import MOST_RECEIVES, ConsumerQueues
+from local.demo.consumer_queues import MOST_RECEIVES, ConsumerQueues, sender_attributes
 from local.demo.messages import MESSAGES, POISON, Unreadable, handle, sample_messages
+from local.demo.redrive import in_quarantine
 from local.demo.redrive_count import RedriveCount
+from local.testing.mocked_hub import BUCKET, REGION
 
 SENT = frozenset({"one", "two", "three"})
 ADDS_UP = RedriveCount(
@@ -105,6 +108,37 @@ def test_a_message_that_was_taken_too_often_is_dead_and_stays_so_when_it_is_look
 
     assert (queues.waiting(), queues.dead()) == (0, 12)
     assert looks == [{message.id for message in sample_messages()[:12]}] * 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "whole"),
+    [({}, True), ({"body": sample_messages()[0].body + " "}, False), ({"message_attributes": {}}, False)],
+)
+def test_a_letter_counts_as_quarantined_when_it_is_there_as_it_was_sent(
+    hub: DeployedHub, changed: dict[str, Any], whole: bool
+) -> None:
+    message = sample_messages()[0]
+    mark = {REDRIVE_ATTRIBUTE: {"DataType": "Number", "StringValue": "1"}}
+    letter = QuarantinedLetter(
+        queue_arn=f"arn:aws:sqs:{REGION}:123456789012:hub-DemoDeadLetterQueue",
+        kind="sqs",
+        message_id="message",
+        identity="0" * 64,
+        body=message.body,
+        message_attributes={**sender_attributes(), **mark},
+        attributes={},
+        first_failed_at="2026-03-01T12:00:00.000Z",
+        last_failed_at="2026-03-01T12:00:00.000Z",
+        redrives=1,
+        history=(),
+        reason="REDRIVEN_TOO_OFTEN",
+        quarantined_at="2026-03-01T12:00:00.000Z",
+    )
+    DeadLetterQuarantine(hub.client("s3"), BUCKET).put(replace(letter, **changed))
+
+    found = in_quarantine(hub, "hub-DemoDeadLetterQueue", sample_messages())
+
+    assert found == ({message.id} if whole else set())
 
 
 def test_a_redrive_that_adds_up_passes_every_check() -> None:
