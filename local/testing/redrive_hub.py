@@ -49,6 +49,7 @@ from local.testing.mocked_hub import (
     create_hub_resources,
 )
 from local.testing.moto_dynamodb import atomic_writes
+from local.testing.redrive_bindings import RedriveBindings
 from local.testing.redrive_queues import Consumer, Queue
 
 __all__ = ["Consumer", "Queue", "RedriveHub"]
@@ -100,11 +101,13 @@ class RedriveHub:
             encrypted=True,
         )
 
+        self.bindings = RedriveBindings(self.bench)
+
     def __enter__(self) -> Self:
         for name, value in CREDENTIALS.items():
             self._monkeypatch.setenv(name, value)
         # What dead letters are sent back to: the functions of the bench.
-        self._monkeypatch.setattr(aws_clients, "functions_once", lambda: self.bench.client("lambda"))
+        self._monkeypatch.setattr(aws_clients, "functions_once", lambda: self.bindings.functions)
         # Waiting for a message that does not come takes a second each time, and moto asks one server only.
         self._monkeypatch.setattr(queue_calls, "_WAIT_SECONDS", 0)
         with ExitStack() as opening:

@@ -16,7 +16,8 @@ import pytest
 
 from local.stepfunctions.pace import Pace
 from local.testing.redrive_hub import DEFINITION, RedriveHub
-from local.testing.redrive_journeys import MAP, WAYS, Journey, RedriveJourneys
+from local.testing.redrive_journeys import WAYS, Journey, RedriveJourneys
+from local.testing.redrive_situations import MAP
 from local.testing.state_machine_edges import Edge, NamedError, caught_errors, edges, retried_errors
 from local.testing.state_machine_reader import states
 from local.testing.task_faults import fault
@@ -166,10 +167,15 @@ def test_an_error_that_outlasts_its_retries_is_caught_as_any_other(roads: Roads,
     assert journey.path[journey.path.index(named.state) + 1] == target
 
 
-def test_what_no_state_of_a_queue_catches_ends_the_redrive_by_name(roads: Roads) -> None:
-    [caught] = [named for named in CAUGHT if named.state == MAP]
+UNCAUGHT = {
+    "States.ALL": "what no state is made for",
+    "States.DataLimitExceeded": "more than an execution carries",
+}
 
-    journey = roads.plain("what no state is made for")
+
+@pytest.mark.parametrize("caught", [named for named in CAUGHT if named.state == MAP], ids=str)
+def test_what_no_state_of_a_queue_catches_ends_the_redrive_by_name(roads: Roads, caught: NamedError) -> None:
+    journey = roads.plain(UNCAUGHT[caught.error])
 
     assert caught.target is not None
     assert Edge(MAP, caught.target) in journey.edges

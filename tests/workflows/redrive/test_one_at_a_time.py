@@ -235,7 +235,7 @@ def test_a_counted_redrive_that_failed_is_taken_up_by_the_next(redrive: RedriveH
     _, work = redrive.pair()
     bodies = [str(number) for number in range(25)]
     redrive.die(work, *bodies)
-    redrive.bench.call_faults.plan("Redrive Messages", *[function_error({"errorType": "AwsCallFailed"})] * 9)
+    redrive.bench.call_faults.plan("Redrive Messages", function_error({"errorType": "AwsCallFailed"}))
     failed = redrive.run({"mode": "counted"})
 
     run = redrive.run({"mode": "counted"})
