@@ -112,7 +112,10 @@ def test_a_message_is_returned_once_however_often_it_is_asked(
     letter["messageAttributes"]["TARGET_ARN"] = {"DataType": "String", "StringValue": target}
     s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(letter).encode())
 
-    answers = [redrive("return", key) for _ in range(2)]
+    refused, told = redrive("return", key)
+    assert (refused, "TARGET_NOT_BOUND" in told["letters"][0]["error"]) == (1, True)
+
+    answers = [redrive("return", key, "--unbound") for _ in range(2)]
 
     assert [(status, told["letters"][0]["outcome"]) for status, told in answers] == [
         (0, "RETURNED"),

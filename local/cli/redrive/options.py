@@ -73,6 +73,9 @@ def _add_quarantine(action: _Add) -> None:
     command.add_argument(
         "--again", action="store_true", help="send once more what an interrupted return may have sent"
     )
+    command.add_argument(
+        "--unbound", action="store_true", help="to the target they name, though it does not name their queue"
+    )
     command = action("discard", _discard, "Delete dead letters from quarantine, after a confirmation.")
     command.add_argument("keys", nargs="*", default=[], metavar="KEY", help="from `redrive list`")
     command.add_argument("--yes", action="store_true", help="do not ask")
@@ -135,6 +138,7 @@ def _return(project: Project, output: Output, options: argparse.Namespace) -> in
         all_of_queue=_given(options, "all", False),
         destination=_given(options, "destination"),
         again=_given(options, "again", False),
+        unbound=_given(options, "unbound", False),
     )
     return give_back(hub, output, wanted)
 

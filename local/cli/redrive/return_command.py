@@ -10,6 +10,7 @@ from botocore.config import Config
 
 from common.errors import InvalidInput
 from dlq_redrive.arns import is_fifo, name_of_queue
+from dlq_redrive.bindings import Bindings
 from dlq_redrive.dead_letter import DeadLetterQueue
 from dlq_redrive.dead_letter_quarantine import QuarantinedLetter
 from dlq_redrive.message_identity import message_identity
@@ -31,14 +32,16 @@ from local.cli.redrive.returning import CallRefused, Outcome, Returned, Returner
 
 @dataclass(frozen=True)
 class ReturnOptions:
-    """Which dead letters: by key, or all of one queue; where to, unless they say so themselves; and whether
-    one may be sent again that may have been sent."""
+    """Which dead letters: by key, or all of one queue; where to, unless they say so themselves; whether one
+    may be sent again that may have been sent, and one to a target that does not send here what fails there.
+    """
 
     keys: tuple[str, ...] = ()
     queue: str | None = None
     all_of_queue: bool = False
     destination: str | None = None
     again: bool = False
+    unbound: bool = False
 
 
 def give_back(hub: DeployedHub, output: Output, options: ReturnOptions) -> int:
@@ -49,7 +52,7 @@ def give_back(hub: DeployedHub, output: Output, options: ReturnOptions) -> int:
     """
     quarantined = open_quarantine(hub, *options.keys)
     keys = _chosen(hub, quarantined, options)
-    routes = Routes(hub, options.destination)
+    routes = Routes(hub, options.destination, unbound=options.unbound)
     returner = Returner(
         quarantined=quarantined,
         route=routes.of,
@@ -135,11 +138,13 @@ class Batch:
 
 
 class Routes:
-    """The ways back of the stack's queues."""
+    """The ways back of the stack's queues. What a message says of its target is believed where what fails
+    there goes to its queue, as in a redrive, or always where that is asked for by `unbound`."""
 
-    def __init__(self, hub: DeployedHub, destination: str | None) -> None:
+    def __init__(self, hub: DeployedHub, destination: str | None, *, unbound: bool) -> None:
         self._hub = hub
         self._destination = destination
+        self._unbound = unbound
         self._known: dict[str, Route] = {}
 
     def of(self, letter: QuarantinedLetter) -> Route:
@@ -152,7 +157,9 @@ class Routes:
         hub = self._hub
         destination = self._destination_of(queue)
         bus = hub.outputs.get("EventBusName", "")
-        return Route(Ways(queue, home_of(hub), bus, destination), Sender(self._clients, queue))
+        bindings = Bindings(self._clients, hub.client("scheduler"), queue, hub.stack_name)
+        sender = Sender(self._clients, queue, None if self._unbound else bindings)
+        return Route(Ways(queue, home_of(hub), bus, destination), sender)
 
     def _queue(self, letter: QuarantinedLetter) -> DeadLetterQueue:
         """The queue that a letter died in; as the letter says where it is gone by now or lost its tag."""

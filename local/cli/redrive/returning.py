@@ -193,6 +193,8 @@ def _no_way_back(key: str, reason: Reason) -> CommandError:
     what = f"{key} has no way back: {reason.value}."
     if reason in (Reason.SOURCE_UNKNOWN, Reason.SEVERAL_SOURCES, Reason.FUNCTION_UNKNOWN):
         return CommandError(what, "Say where to with --destination.")
+    if reason is Reason.TARGET_NOT_BOUND:
+        return CommandError(what, "Look where it would go; --unbound sends it there.")
     todo = (
         f"`{command_line()} redrive edit` can mend what it says, `{command_line()} redrive discard` ends it."
     )

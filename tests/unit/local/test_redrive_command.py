@@ -495,7 +495,7 @@ def test_an_unfinished_start_of_an_execution_is_finished_under_the_same_name(
     shelf.put(replace(shelf.read(key), kind="schedule", message_attributes=target))
     shelf.hub.client("sqs").delete_queue(QueueUrl=shelf.urls["hub-dead"])
 
-    outcomes = [returned(shelf, key)[1][0]["outcome"] for _ in range(2)]
+    outcomes = [returned(shelf, key, unbound=True)[1][0]["outcome"] for _ in range(2)]
 
     assert outcomes == ["NOT_RETURNED", "RETURNED"]
     assert len(names) == 2
@@ -696,6 +696,26 @@ def test_a_group_stops_at_the_first_message_that_is_not_sent(shelf: Shelf) -> No
     outcomes = {one["key"]: one["outcome"] for one in letters}
     assert [outcomes[key] for key in keys] == ["NOT_RETURNED", "NOT_RETURNED", "RETURNED"]
     assert status == 1
+
+
+def test_a_target_that_does_not_send_here_what_fails_is_not_believed(
+    shelf: Shelf, states: FakeStates
+) -> None:
+    started: list[str] = []
+    fake: Any = states
+    fake.start_execution = lambda **request: started.append(request["stateMachineArn"])
+    fake.exceptions = type("Exceptions", (), {"ExecutionAlreadyExists": FileExistsError})
+    key = shelf.letter()
+    target = {"TARGET_ARN": {"DataType": "String", "StringValue": MACHINE}}
+    shelf.put(replace(shelf.read(key), kind="rule", message_attributes=target))
+    shelf.hub.client("sqs").delete_queue(QueueUrl=shelf.urls["hub-dead"])
+
+    refused, letters = returned(shelf, key)
+    nothing_yet = list(started)
+    sent, _ = returned(shelf, key, unbound=True)
+
+    assert (refused, nothing_yet, sent, started) == (1, [], 0, [MACHINE])
+    assert "TARGET_NOT_BOUND" in letters[0]["error"]
 
 
 def test_a_letter_without_a_way_back_asks_for_a_destination(shelf: Shelf) -> None:
