@@ -116,11 +116,13 @@ def test_a_message_that_cannot_be_handled_fails_the_run_although_the_others_went
     redrive: RedriveHub,
 ) -> None:
     functions = redrive.queue("async", kind="async")
-    target = "arn:aws:lambda:us-east-1:123456789012:function:{}"
+    consumer, gone = (redrive.bindings.function(name) for name in ("consumer", "gone"))
+    for function in (consumer, gone):
+        redrive.bindings.failing_to(function, functions)
+    del redrive.bench.functions["hub-test-gone"]
     record = '{{"requestContext":{{"functionArn":"{}"}},"requestPayload":{{"n":{}}}}}'
-    bodies = [record.format(target.format("gone" if n == 4 else "consumer"), n) for n in range(9)]
+    bodies = [record.format(gone if n == 4 else consumer, n) for n in range(9)]
     redrive.send(functions, bodies)
-    redrive.bench.functions["consumer"] = lambda event, context: None
 
     run = redrive.run()
 

@@ -147,7 +147,7 @@ def by_pipe_to_bus(places: Places, dead: Queue) -> Seen:
     arn = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{BUS}"
     who = bindings.pipe(dead, arn, TargetParameters=bus, Enrichment=halves)
     send(places, dead, bindings.failed_batch(who, first=0, last=1))
-    return f"bus {arn}", ["Changed", {"n": 1}]
+    return f"bus {BUS}", ["Changed", {"n": 1}]
 
 
 KINDS: dict[str, tuple[str, Callable[[Places, Queue], Seen]]] = {
@@ -233,7 +233,7 @@ def test_a_function_that_fails_on_its_records_again_has_them_counted_and_the_run
 
     runs = [redrive.run() for _ in range(5)]
 
-    assert [run.path[-1] for run in runs][0] == "Redrive Failed"
+    assert runs[0].path[-1] == "Redrive Failed"
     assert calls == [2, 2, 2]
     assert [one["reason"] for one in redrive.quarantined()] == ["REDRIVEN_TOO_OFTEN"]
 
