@@ -39,8 +39,9 @@ TAGS = "sqs:ListQueueTags"
 TELLS_STACKS_APART = (TAGS, "events:ListTargetsByRule")
 
 
-# Lengths of names: «CreateQueue» (Amazon SQS API Reference), «CreateFunction» (AWS Lambda API Reference).
-GENERATED = {"AWS::SQS::Queue": 80, "AWS::Lambda::Function": 64}
+# Lengths of names: «CreateQueue» (Amazon SQS API Reference), «CreateFunction» (AWS Lambda API Reference),
+# «PutRule» (Amazon EventBridge API Reference).
+GENERATED = {"AWS::SQS::Queue": 80, "AWS::Lambda::Function": 64, "AWS::Events::Rule": 64}
 # The longest suffix of a generated name, and the dashes around the resource's logical id.
 ADDED = 13 + 2
 # «CreateSchedule» (EventBridge Scheduler API Reference), «CreateStateMachine» (AWS Step Functions).
@@ -54,12 +55,15 @@ SAID = re.compile(r"A stack's name has at most (\d+) characters")
 def longest_stack_name(expanded: Expanded) -> int:
     """Characters that a stack's name may have, so that every name still begins with it.
 
-    CloudFormation cuts a name that it generates and that would be too long: of the stack
-    `mylongerapp-playground-new` it made `mylongerapp-playground-ne-InstancesLifecycleHandle-1GRP3N0TVA1LD`
-    (convox/rack, issue 2297), which no right for `mylongerapp-playground-new-*` covers.
+    CloudFormation cuts a name that it generates and that would be too long. It keeps half of the room for the
+    stack's name: of the stack `mylongerapp-playground-new` it made the function
+    `mylongerapp-playground-ne-InstancesLifecycleHandle-1GRP3N0TVA1LD` (convox/rack, issue 2297), which no
+    right for `mylongerapp-playground-new-*` covers.
     """
     generated = [
-        most - ADDED - len(name) for kind, most in GENERATED.items() for name in expanded.of_type(kind)
+        max(most - ADDED - len(name), (most - ADDED + 1) // 2)
+        for kind, most in GENERATED.items()
+        for name in expanded.of_type(kind)
     ]
     given = [
         most - len(text(one[field]).removeprefix("${AWS::StackName}"))
@@ -152,10 +156,19 @@ def test_every_stack_of_the_configuration_has_a_name_that_is_short_enough(
     assert max(map(len, names)) <= longest_stack_name(expanded)
 
 
+def _with(expanded: Expanded, name: str, kind: str, **properties: Any) -> Expanded:
+    return Expanded({**expanded.resources, name: {"Type": kind, "Properties": properties}})
+
+
 def test_a_resource_with_a_longer_name_leaves_less_for_the_stacks(expanded: Expanded) -> None:
-    added = {"Type": "AWS::SQS::Queue", "Properties": {}}
-    resources = {**expanded.resources, "Q" * 60: added}
-    assert longest_stack_name(Expanded(resources)) == 80 - ADDED - 60
+    longer = _with(expanded, "Other", "AWS::Scheduler::Schedule", Name="${AWS::StackName}-" + "x" * 50)
+    assert longest_stack_name(longer) == 64 - len("-" + "x" * 50)
+
+
+def test_half_of_a_generated_name_is_left_for_the_stacks(expanded: Expanded) -> None:
+    assert longest_stack_name(_with(expanded, "F" * 60, "AWS::Lambda::Function")) == len(
+        "mylongerapp-playground-ne"
+    )
 
 
 @pytest.mark.parametrize(
