@@ -47,7 +47,8 @@ MOST_MESSAGES = 1000
 @dataclass
 class CountedRedrive:
     """One call of the redrive of a queue. `seconds_left` says how long it may go on. `tell` is told at once
-    how many messages were `redriven` or `quarantined`, since a call that is killed returns no tally."""
+    how many messages were `redriven` or `quarantined`, and `keep` is given the tally after each batch: a call
+    that is killed returns none."""
 
     queue: DeadLetterQueue
     sqs: SQSClient
@@ -59,6 +60,7 @@ class CountedRedrive:
     clock: Callable[[], datetime]
     seconds_left: Callable[[], float]
     tell: Callable[..., None]
+    keep: Callable[[Tally], None]
     tally: Tally = field(default_factory=Tally)
     most_messages: int = MOST_MESSAGES
     _let_go: list[DeadLetter] = field(default_factory=list, init=False)
@@ -97,6 +99,7 @@ class CountedRedrive:
         finally:
             if self.tally.redriven > redriven:
                 self.tell(redriven=self.tally.redriven - redriven)
+        self.keep(self.tally)
 
     def _handle(self, letters: list[DeadLetter]) -> None:
         """Handle a batch in its order. A group stops at its first message that stays, since what follows it

@@ -14,7 +14,7 @@ from dlq_redrive.bindings import Bindings
 from dlq_redrive.counted_redrive import CountedRedrive
 from dlq_redrive.dead_letter_quarantine import DeadLetterQuarantine
 from dlq_redrive.pace import Pace
-from dlq_redrive.queue_lock import require_lock
+from dlq_redrive.queue_lock import QueueLock
 from dlq_redrive.queue_plan import QueuePlan
 from dlq_redrive.redrive_counts import RedriveCounts
 from dlq_redrive.redrive_decision import Decider
@@ -41,17 +41,20 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     nothing more was received and nothing let go; `returned` messages died again since this execution has sent
     them back, and stay.
 
-    Raises `LockLost` before anything is touched, and `RedriveThrottled`, `RedriveDenied`, `KeyDenied`,
+    What a call has counted it also writes down in the lock, after every batch: a call after one that was
+    killed goes on from there.
+
+    Raises `LockLost` before it touches anything more, and `RedriveThrottled`, `RedriveDenied`, `KeyDenied`,
     `QueueGone`, `TargetGone`, `TargetRefused` or `AwsCallFailed` when the call could move nothing; then all
     messages are where they were.
     """
     settings = redrive_settings()
     plan = QueuePlan.from_state(event["queue"])
     home = Home.of_function(context.invoked_function_arn)
-    require_lock(aws_clients.dynamodb(), settings.table, plan.queue.name, event["owner"])
-    before = Tally.going_on_from(event.get("totals"))
+    lock = QueueLock(aws_clients.dynamodb(), settings.table, plan.queue.name, event["owner"])
+    before = Tally.going_on_from(lock.read() or event.get("totals"))
     moved, failed = before.moved, before.failed
-    tally = _redrive(settings, plan, home, event["execution"], before, context).run()
+    tally = _redrive(settings, plan, home, event["execution"], lock, before, context).run()
     result = tally.to_result()
     logger().info("messages redriven", queue=plan.queue.name, execution=event["execution"], **result)
     # What could not be handled was hidden when the queue looked empty, and may be now that others are gone.
@@ -64,6 +67,7 @@ def _redrive(
     plan: QueuePlan,
     home: Home,
     execution: str,
+    lock: QueueLock,
     tally: Tally,
     context: LambdaContext,
 ) -> CountedRedrive:
@@ -92,6 +96,7 @@ def _redrive(
         clock=lambda: datetime.now(UTC),
         seconds_left=lambda: context.get_remaining_time_in_millis() / 1000 - reserved,
         tell=_tell,
+        keep=lambda tally: lock.write(tally.to_result()),
         tally=tally,
     )
 

@@ -13,12 +13,8 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from common import aws_clients
-from common.errors import AwsCallFailed, HubError
-from dlq_redrive import redrive_messages
-from dlq_redrive.errors import LockLost, TargetRefused
-from dlq_redrive.queue_lock import require_lock
-from dlq_redrive.table_keys import lock_key
+from common.errors import HubError
+from dlq_redrive.errors import TargetRefused
 from local.testing.mocked_hub import TABLE
 
 MAX_REDRIVES = 3
@@ -292,43 +288,3 @@ def test_a_message_without_room_for_a_mark_is_not_sent_twice_by_one_execution(
 
     totals = redrive.run(plan, "one", totals)
     assert (totals["redriven"], totals["returned"], redrive.bodies(work)) == (1, 1, [])
-
-
-@pytest.fixture
-def locks(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Has locks asked for, and writes the item of one."""
-    monkeypatch.setattr(redrive_messages, "require_lock", require_lock)
-
-    def write(plan: Any, **attributes: str) -> None:
-        item: Any = {**lock_key(plan["name"]), **{name: {"S": value} for name, value in attributes.items()}}
-        aws_clients.dynamodb().put_item(TableName=TABLE, Item=item)
-
-    return write
-
-
-def test_whoever_holds_the_lock_may_redrive(redrive: Any, four: Any, locks: Any) -> None:
-    *_, plan = four
-    locks(plan, owner=redrive.owner("one"))
-    assert redrive.run(plan, "one")["redriven"] == 4
-
-
-@pytest.mark.parametrize("held_by", [{"owner": "two"}, {"redrivenAt": "2026-03-01T12:00:00.000Z"}])
-def test_whoever_has_lost_the_lock_touches_nothing(
-    redrive: Any, four: Any, services: Services, locks: Any, held_by: dict[str, str]
-) -> None:
-    dlq, _, plan = four
-    locks(plan, **held_by)
-    services.made.clear()
-    with pytest.raises(LockLost):
-        redrive.run(plan, "one")
-    assert services.made == ["GetItem"]
-    assert set(redrive.bodies(dlq)) == ALL
-
-
-@pytest.mark.usefixtures("locks")
-def test_a_lock_that_cannot_be_read_is_no_lock(redrive: Any, four: Any, services: Services) -> None:
-    dlq, _, plan = four
-    services.answers["GetItem"] = refused("InternalServerError", 500)
-    with pytest.raises(AwsCallFailed):
-        redrive.run(plan, "one")
-    assert set(redrive.bodies(dlq)) == ALL

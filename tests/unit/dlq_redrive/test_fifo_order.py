@@ -98,6 +98,7 @@ def redrive(sqs: Any, counts: Any) -> Tally:
         clock=lambda: NOON,
         seconds_left=lambda: 100.0,
         tell=lambda **_: None,
+        keep=lambda _: None,
     ).run()
 
 
