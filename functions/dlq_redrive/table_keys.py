@@ -9,10 +9,12 @@ The queue is the dead-letter queue. The lock's item has `owner`, the ARN of the 
 queue, while one does, `takenAt`, since when it does, and `redrivenAt`, the instant at which the last redrive
 ended, whoever it was: what comes back within the cool-down after it is redriven one by one. `task` is the
 handle of the owner's move task, and `bulkAt` the instant just before the last one was asked for, which stays:
-it was the first redrive of what comes back. A count has `attempts`, a set of all tries to send messages of
-the identity back, each with when, by which execution and call, and of which message; `refused`, those of them
-that a target failed on at once; `firstFailedAt`; and `expiresAt`, in seconds since 1970, from which on
-DynamoDB may drop it.
+it was the first redrive of what comes back. `progress` is a JSON text: an `owner`, and the `totals` that it
+has counted.
+
+A count has `attempts`, a set of all tries to send messages of the identity back, each with when, by which
+execution and call, and of which message; `refused`, those of them that a target failed on at once;
+`firstFailedAt`; and `expiresAt`, in seconds since 1970, from which on DynamoDB may drop it.
 """
 
 from __future__ import annotations
