@@ -44,7 +44,7 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "execution_credentials",
         "kill_workers",
     ),
-    "ministack.services.lambda_svc": ("_execute_function_warm", "_resolve_layer_zip"),
+    "ministack.services.lambda_svc": ("_event_invoke_config", "_execute_function_warm", "_resolve_layer_zip"),
     "ministack.services.cloudwatch_logs": ("_append_log_events",),
     # state machines: the store stays ministack's, executions do not
     "ministack.services.stepfunctions": ("handle_request", "_start_execution", "_state_machines"),

@@ -11,6 +11,7 @@ from typing import Any
 from local.account.ministack_names import ministack
 from local.lambda_runtime.compiled_archives import compiled
 from local.lambda_runtime.error_payloads import Payload, exited, timed_out
+from local.lambda_runtime.invoke_configs import of_the_latest_version, with_actions_of_invoke_configs
 from local.lambda_runtime.log_events import with_event_ids
 from local.lambda_runtime.worker_script import with_aws_error_types
 
@@ -30,6 +31,9 @@ def register() -> None:
     service._execute_function_warm = answering_with_failures(service._execute_function_warm)
     logs = ministack("ministack.services.cloudwatch_logs")
     logs._append_log_events = with_event_ids(logs._append_log_events)
+    service._event_invoke_config = of_the_latest_version(service._event_invoke_config)
+    actions = ministack("ministack.core.iam_actions")
+    actions.extract_iam_action = with_actions_of_invoke_configs(actions.extract_iam_action)
     resolve_layer = service._resolve_layer_zip
     service._resolve_layer_zip = lambda layer: _compiled_or_none(resolve_layer(layer))
 
