@@ -66,7 +66,7 @@ def places(redrive: RedriveHub, monkeypatch: pytest.MonkeyPatch) -> Places:
 
 
 def send(places: Places, queue: Queue, body: Any, **texts: str) -> None:
-    attributes = {name: {"DataType": "String", "StringValue": text} for name, text in texts.items()}
+    attributes: Any = {name: {"DataType": "String", "StringValue": text} for name, text in texts.items()}
     text = body if isinstance(body, str) else json.dumps(body)
     places.redrive.sqs.send_message(QueueUrl=queue.url, MessageBody=text, MessageAttributes=attributes)
 
