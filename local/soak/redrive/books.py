@@ -125,13 +125,14 @@ class Books:
         return COUNTED if by_a_function() else None
 
     def _keep_order(self, dead: list[Any], group: str, identity: str) -> None:
-        """Complain when a message is sent back before one that waits in front of it in its group."""
+        """Complain when a message is sent back before one that waits in front of it in its group. Of messages
+        that are alike the first that was not sent back yet is taken for it."""
         waiting = [message for message in dead if message.group_id == group]
-        if not any(id_in(message.body) == identity for message in waiting):
+        sent = [message for message in waiting if id_in(message.body) == identity]
+        first = next((one for one in sent if one.id not in self._sent_back), None)
+        if first is None:
             return
-        for message in waiting:
-            if id_in(message.body) == identity:
-                self._sent_back.add(message.id)
-                return
+        for message in waiting[: waiting.index(first)]:
             if message.id not in self._sent_back:
                 self.complain(f"{identity} has overtaken {id_in(message.body)} in {group}")
+        self._sent_back.add(first.id)

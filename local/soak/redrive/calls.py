@@ -1,8 +1,8 @@
 """Calls of functions to AWS that fail, and functions that die at one, before it takes effect or after.
 
-A refusal is an error answer, and nothing was done. An answer that says that a service has failed, and a
-connection that is lost, say nothing of whether it was done: here it was, or not. Names of errors are those of
-«Common errors» in the API references of SQS, DynamoDB, S3 and Lambda, and of botocore.
+After a refusal, and where no connection was had, nothing was done. An answer that says that a service has
+failed, and a connection that is lost, say nothing of whether it was done: here it was, or not. Names of errors
+are those of «Common errors» in the API references of SQS, DynamoDB, S3 and Lambda, and of botocore.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ from typing import Any
 from unittest.mock import patch
 
 from botocore.client import BaseClient
-from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
 
 from local.soak.faults.mortal import ERRORS, Handler, Killed
 from local.soak.redrive.clock import Clock
@@ -69,18 +74,16 @@ class Invocation:
         raise self._failure(service, operation, make)
 
     def _failure(self, service: str, operation: str, make: Callable[[], Any]) -> Exception:
-        if self.draw.random() < 0.5:
+        kind = self.draw.random()
+        if kind < 0.4:
             codes = _REFUSALS.get(service, ("ThrottlingException", "AccessDeniedException"))
             return _error(self.draw.choice(codes), 400, operation)
+        if kind < 0.5:
+            return EndpointConnectionError(endpoint_url=_ENDPOINT)
         if self.draw.random() < 0.5:
             make()
-        return self.draw.choice(
-            (
-                _error(_FAILED.get(service, "InternalFailure"), 500, operation),
-                EndpointConnectionError(endpoint_url=_ENDPOINT),
-                ReadTimeoutError(endpoint_url=_ENDPOINT),
-            )
-        )
+        lost = (ReadTimeoutError(endpoint_url=_ENDPOINT), ConnectionClosedError(endpoint_url=_ENDPOINT))
+        return self.draw.choice((_error(_FAILED.get(service, "InternalFailure"), 500, operation), *lost))
 
 
 _current: ContextVar[Invocation | None] = ContextVar("redrive invocation", default=None)

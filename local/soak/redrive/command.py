@@ -8,7 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from local.cli.output import Output, counted
-from local.soak.redrive.episode import Outcome, live_through
+from local.soak.redrive.episode import live_through
+from local.soak.redrive.outcome import Outcome
 
 RUNS_OF_AN_EPISODE = 10
 

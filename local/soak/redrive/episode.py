@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from io import StringIO
 from random import Random
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from botocore.exceptions import ClientError
@@ -20,6 +20,7 @@ from local.soak.redrive.books import Books
 from local.soak.redrive.calls import Fate, calls_watched
 from local.soak.redrive.clock import Clock
 from local.soak.redrive.mail import SOUND, Mail, Writer, takes
+from local.soak.redrive.outcome import Outcome, end_of, is_good
 from local.soak.redrive.places import places
 from local.soak.redrive.posts import BusPost, FunctionPost, Post, QueuePost, RulePost, StreamPost
 from local.soak.redrive.verdict import Findings, problems
@@ -43,7 +44,7 @@ from local.testing.redrive_hub import DEFINITION, HANDLERS, RedriveHub
 from local.testing.task_faults import answer_lost, fault
 
 RUN_SECONDS = 120.0
-GOOD_ENDS = ("Redriven", "Quarantined", "Returned To DLQ", "Nothing To Redrive")
+HELD_SECONDS = 0.3
 MOST_MAILS = 9
 _TRIES_BESIDE_REDRIVES = 4
 _AT_WORK_EVERY_SECONDS = 0.01
@@ -56,20 +57,6 @@ _KINDS: Mapping[str, tuple[type[Post], str, str]] = {
     "rule": (RulePost, "rule", ""),
     "bus": (BusPost, "bus", ""),
 }
-
-
-@dataclass
-class Outcome:
-    """What became of an episode: how its executions ended, how many functions died, and what is wrong."""
-
-    seed: int
-    settings: Settings
-    ends: Counter[str] = field(default_factory=Counter)
-    deaths: int = 0
-    messages: int = 0
-    processed: int = 0
-    quarantined: int = 0
-    problems: list[str] = field(default_factory=list)
 
 
 class Episode:
@@ -147,7 +134,6 @@ class Episode:
         beside, self._beside = self._beside, runs
         for run in beside if not weather.waited_for else [*beside, *runs]:
             self._wait(run)
-        self._hub.bench.moves.resume()
         if weather.waited_for and weather.redriven:
             self._redrive(runs[0])
         self._pass(weather)
@@ -170,6 +156,7 @@ class Episode:
             return
         if weather.held:
             self._hub.bench.moves.pause()
+            self._later(HELD_SECONDS, self._hub.bench.moves.resume)
         with moto_queues._lock, suppress(ClientError):  # before it has moved anything
             dead = self._posts[weather.foreign].dead
             handle = self._hub.sqs.start_message_move_task(SourceArn=dead.arn)["TaskHandle"]
@@ -194,7 +181,6 @@ class Episode:
         """No more faults, everything that runs comes to its end, and redrives in good weather."""
         self._fate.calm()
         self._hub.bench.call_faults.forget()
-        self._hub.bench.moves.resume()
         self._end_the_weather()
         for run in self._hub.bench.runs:
             self._wait(run)
@@ -213,7 +199,7 @@ class Episode:
                 return
             run = self._hub.bench.start()
             self._wait(run)
-            if run.path[-1] not in GOOD_ENDS and not _only_targets_refused(run):
+            if not is_good(run):
                 self._outcome.problems.append(
                     f"in good weather a run ended as {run.path[-1]}: {run.error}: {run.cause or run.output}"
                 )
@@ -238,14 +224,14 @@ class Episode:
             post.work()
 
     def _wait(self, run: Run) -> None:
-        for _ in range(int(RUN_SECONDS / _AT_WORK_EVERY_SECONDS)):
-            with suppress(TimeoutError):
-                run.wait(_AT_WORK_EVERY_SECONDS)
-                return
+        ends_at = time.monotonic() + RUN_SECONDS
+        while run.status == "RUNNING":
+            if time.monotonic() > ends_at:
+                self._outcome.problems.append(f"execution {run.name} goes on for minutes, in {run.path[-3:]}")
+                run.stop()
             if self._consumers == ALWAYS:
                 self._work()
-        self._outcome.problems.append(f"execution {run.name} goes on for minutes, in {run.path[-3:]}")
-        run.stop()
+            time.sleep(_AT_WORK_EVERY_SECONDS)
 
     def _redrive(self, run: Run) -> None:
         with suppress(StepFunctionsError):  # only what failed can be redriven
@@ -265,7 +251,9 @@ def live_through(seed: int, runs: int, told: Callable[[str], None]) -> Outcome:
     with overheard() as printed, short_waits(), pytest.MonkeyPatch.context() as environment:
         environment.delenv("AWS_PROFILE", raising=False)
         with RedriveHub(environment, settle_seconds=settings.settle_seconds) as hub:
-            hub.configure(**settings.variables(), POWERTOOLS_SERVICE_NAME=f"soak-{seed}")
+            hub.configure(
+                **settings.variables(), POWERTOOLS_SERVICE_NAME=f"soak-{uuid4()}"
+            )  # a logger of its own
             _forget_tools()
             try:
                 _live(hub, outcome, runs, told, printed)
@@ -285,22 +273,10 @@ def _live(
         found = episode.findings(printed.getvalue())
     outcome.problems += [*books.problems, *problems(found)]
     outcome.deaths = episode.deaths
-    outcome.ends.update(_end_of(run) for run in hub.bench.runs)
+    outcome.ends.update(end_of(run) for run in hub.bench.runs)
     outcome.messages = sum(mail.copies for mail in books.mails.values())
     outcome.processed = len(found.processed)
     outcome.quarantined = len(found.quarantined)
-
-
-def _only_targets_refused(run: Run) -> bool:
-    """Whether a run has failed for nothing but functions that fail on what a stream gives them again."""
-    if run.path[-1] != "Redrive Failed":
-        return False
-    failed = [one for one in json.loads(run.cause or "{}")["queues"] if one["outcome"] == "FAILED"]
-    return all("TargetRefused" in (one["error"], *json.loads(one["cause"])) for one in failed)
-
-
-def _end_of(run: Run) -> str:
-    return run.status if run.status == "ABORTED" else run.path[-1]
 
 
 def _forget_tools() -> None:

@@ -92,9 +92,12 @@ def _attributes(letter: Mapping[str, Any]) -> Any:
 
 
 def _told(found: Findings) -> Iterator[str]:
+    """The first of each place."""
+    seen: set[str] = set()
     for place, content in found.told:
-        if seen := MARKS.search(content):
-            yield f"{place} tells of a message: {content[max(0, seen.start() - 60) : seen.end() + 60]}"
+        if place not in seen and (mark := MARKS.search(content)):
+            seen.add(place)
+            yield f"{place} tells of a message: {content[max(0, mark.start() - 60) : mark.end() + 60]}"
 
 
 def _held(found: Findings) -> Iterator[str]:

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
-_PAUSES = (0, 0, MINUTE, 7 * MINUTE, HOUR, 13 * HOUR, DAY, 2 * DAY)
+_PAUSES = (0, 0, MINUTE, MINUTE, 7 * MINUTE, 7 * MINUTE, HOUR, 13 * HOUR, 2 * DAY)
 LONGEST_BAD_WEATHER = 11 * DAY
 """SQS drops dead letters after 14 days, and redrives have to come in time."""
 
@@ -43,7 +43,7 @@ class Settings:
         """Settings under which more can go wrong than under the defaults."""
         return cls(
             max_redrives=random.randint(1, 4),
-            quarantine_dead_letters_after_days=random.choice((2, 10, 13)),
+            quarantine_dead_letters_after_days=random.choice((2, 10, 10, 13)),
             settle_seconds=random.choice((30, 400)),
         )
 
@@ -111,7 +111,7 @@ class Weather:
             held=random.random() < 0.5,
             consumers=random.choice((SETTLING, SETTLING, ALWAYS, AFTERWARDS)),
             mended=random.random() < 0.2,
-            arrivals=random.choice((0, 0, 3, 12)),
+            arrivals=random.choice((0, 3, 12, 25)),
             deaths=random.choice((0.0, 0.0, 0.3, 0.7)),
             refusals=random.choice((0.0, 0.0, 0.02, 0.1)),
             tasks=tuple(_task_faults(random, tasks)),

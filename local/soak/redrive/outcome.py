@@ -1,0 +1,39 @@
+"""What came of an episode, and which ends of a redrive are good ones when nothing fails."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+
+from local.soak.redrive.weather import Settings
+from local.stepfunctions.workbench_run import Run
+
+_GOOD = ("Redriven", "Quarantined", "Returned To DLQ", "Nothing To Redrive")
+
+
+@dataclass
+class Outcome:
+    """What became of an episode: how its executions ended, how many functions died, and what is wrong."""
+
+    seed: int
+    settings: Settings
+    ends: Counter[str] = field(default_factory=Counter)
+    deaths: int = 0
+    messages: int = 0
+    processed: int = 0
+    quarantined: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def end_of(run: Run) -> str:
+    """How an execution ended: its last state, or that it was stopped."""
+    return run.status if run.status == "ABORTED" else run.path[-1]
+
+
+def is_good(run: Run) -> bool:
+    """Whether a run in good weather has ended as it may. What a stream's function fails on makes it fail."""
+    if run.path[-1] != "Redrive Failed":
+        return run.path[-1] in _GOOD
+    failed = [one for one in json.loads(run.cause or "{}")["queues"] if one["outcome"] == "FAILED"]
+    return all("TargetRefused" in (one["error"], *json.loads(one["cause"])) for one in failed)
