@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from common.errors import HubError
 from dlq_redrive.errors import TargetRefused
+from dlq_redrive.redrive_counts import RedriveCounts, Redrives
 from local.testing.mocked_hub import TABLE
 
 MAX_REDRIVES = 3
@@ -269,6 +270,16 @@ def test_identical_messages_are_no_more_than_one_message_sent_several_times(redr
     totals = redrive.run(plan, "two")
     assert (totals["redriven"], totals["quarantined"], totals["returned"]) == (1, 1, 0)
     assert len(redrive.bodies(work)) + len(redrive.quarantined()) == 2
+
+
+def test_what_others_count_meanwhile_counts_too(redrive: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    dlq, work = redrive.pair()
+    for _ in range(5):
+        redrive.send(dlq, "same")
+    monkeypatch.setattr(RedriveCounts, "read", lambda *_: Redrives())  # as it was before they did
+    totals = redrive.run(redrive.plan_of(dlq))
+    assert (totals["redriven"], totals["reasons"]) == (MAX_REDRIVES, {"REDRIVEN_TOO_OFTEN": 2})
+    assert len(redrive.bodies(work)) == MAX_REDRIVES
 
 
 def test_a_message_without_room_for_a_mark_is_not_sent_twice_by_one_execution(
