@@ -1,8 +1,8 @@
 """Tags of queues in the local account and in the workbench: those that were given, and none of AWS's own.
 
 CloudFormation tags what it creates with the stack's name and id; SQS takes no tags that begin with `aws:`
-(aws-cloudformation/cloudformation-coverage-roadmap, issues 652 and 1502), so that nobody finds the queues of
-a stack by them.
+(aws-cloudformation/cloudformation-coverage-roadmap, «Generated stack-level tags not copied to SNS or SQS
+resources»), so that nobody finds the queues of a stack by them.
 """
 
 from __future__ import annotations
