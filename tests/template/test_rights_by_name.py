@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from dlq_redrive.table_keys import count_key, lock_key
 from local.testing.template_reader import Expanded, text
 
 BY_NAME = "${AWS::StackName}-*"
@@ -171,9 +172,24 @@ def test_half_of_a_generated_name_is_left_for_the_stacks(expanded: Expanded) -> 
     )
 
 
-@pytest.mark.parametrize(
-    "role", ["PlanRedriveFunctionRole", "RedriveMessagesFunctionRole", "RedriveStateMachineRole"]
-)
+REDRIVE_ROLES = ("PlanRedriveFunctionRole", "RedriveMessagesFunctionRole", "RedriveStateMachineRole")
+
+
+@pytest.mark.parametrize("role", REDRIVE_ROLES)
+def test_of_the_table_a_redrive_has_its_own_items_alone(expanded: Expanded, role: str) -> None:
+    """«Using IAM policy conditions for fine-grained access control» (Amazon DynamoDB Developer Guide)."""
+    own = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": "REDRIVE#*"}}
+    on_the_table = [one for one in expanded.granted(role) if "${HubTable.Arn}" in one.resources]
+    assert [one.conditions for one in on_the_table] == [own]
+    assert {action for one in on_the_table for action in one.actions} <= {
+        "dynamodb:GetItem",
+        "dynamodb:UpdateItem",
+    }
+    assert lock_key("q")["pk"]["S"].startswith("REDRIVE#")
+    assert count_key("q", "i")["pk"]["S"].startswith("REDRIVE#")
+
+
+@pytest.mark.parametrize("role", REDRIVE_ROLES)
 def test_a_right_that_reaches_too_far_is_found(expanded: Expanded, role: str) -> None:
     resources = copy.deepcopy(dict(expanded.resources))
     policies: list[Any] = resources[role]["Properties"]["Policies"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -11,8 +12,10 @@ from typing import Any
 import boto3
 import pytest
 from botocore.client import BaseClient
+from botocore.exceptions import ReadTimeoutError
 
 from common import aws_clients
+from common.errors import AwsCallFailed
 from common.instants import format_instant
 
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:hub-test-clean"
@@ -306,3 +309,41 @@ def test_what_names_a_target_that_sends_nothing_here_goes_to_quarantine(
     assert redriven(redrive, dlq)["reasons"] == {"TARGET_NOT_BOUND": 1}
     assert (lambda_calls, executions()) == ([], [])
     assert redrive.quarantined()[0]["body"] == text
+
+
+def test_a_function_that_does_not_answer_is_not_called_again_while_it_may_run(
+    redrive: Any, lambda_calls: Calls, position: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dlq, answer = redrive.queue("stream-dead", kind="stream"), BaseClient._make_api_call  # type: ignore[attr-defined]
+    redrive.send(dlq, position(1, 2, requestContext={"functionArn": FUNCTION}))
+    plan = redrive.plan_of(dlq)
+
+    def silent(client: Any, operation: str, parameters: Any) -> Any:
+        result = answer(client, operation, parameters)
+        if operation == "Invoke":
+            raise ReadTimeoutError(endpoint_url="https://lambda")
+        return result
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", silent)
+    with pytest.raises(AwsCallFailed, match="ReadTimeoutError"):
+        redrive.run(plan)
+    assert redrive.run(plan, "another")["received"] == 0
+    (message,) = redrive.messages(dlq)
+    assert 840 < message.visible_at / 1000 - time.time() <= 900
+
+    redrive.show(dlq)
+    monkeypatch.setattr(BaseClient, "_make_api_call", answer)
+    assert redrive.run(plan, "later")["redriven"] == 1
+    assert len(lambda_calls) == 2
+
+
+def test_no_records_are_given_to_a_function_that_the_rest_of_the_call_is_too_short_for(
+    redrive: Any, lambda_calls: Calls, position: Any
+) -> None:
+    dlq = redrive.queue("stream-dead", kind="stream")
+    redrive.send(dlq, position(1, 2, requestContext={"functionArn": FUNCTION}))
+    plan = redrive.plan_of(dlq)
+    redrive.context.get_remaining_time_in_millis = lambda: 189_000
+
+    assert redrive.run(plan)["received"] == 0
+    assert lambda_calls == []
