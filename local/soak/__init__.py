@@ -1,1 +1,1 @@
-"""Soak tests: every permission taken away once, and hundreds of runs with faults drawn at random."""
+"""Soak tests: every permission taken away once, and hundreds of runs of each workflow with random faults."""

@@ -1,8 +1,8 @@
 """Calls of functions to AWS that fail, and functions that die at one, before it takes effect or after.
 
 After a refusal, and where no connection was had, nothing was done. An answer that says that a service has
-failed, and a connection that is lost, say nothing of whether it was done: here it was, or not. Names of errors
-are those of «Common errors» in the API references of SQS, DynamoDB, S3 and Lambda, and of botocore.
+failed, and a connection that is lost, say nothing of whether it was done: here it was, or not. The names of
+errors are those of botocore, and of «Common errors» in the API references of SQS, DynamoDB, S3 and Lambda.
 """
 
 from __future__ import annotations

@@ -35,5 +35,8 @@ def is_good(run: Run) -> bool:
     """Whether a run in good weather has ended as it may. What a stream's function fails on makes it fail."""
     if run.path[-1] != "Redrive Failed":
         return run.path[-1] in _GOOD
-    failed = [one for one in json.loads(run.cause or "{}")["queues"] if one["outcome"] == "FAILED"]
-    return all("TargetRefused" in (one["error"], *json.loads(one["cause"])) for one in failed)
+    told = json.loads(run.cause or "{}")
+    failed = [one for one in told["queues"] if one["outcome"] == "FAILED"]
+    return not told["failed"] and all(
+        "TargetRefused" in (one["error"], *json.loads(one["cause"])) for one in failed
+    )
