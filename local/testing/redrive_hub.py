@@ -20,9 +20,11 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from unittest.mock import patch
 
 import boto3
 import pytest
@@ -112,7 +114,9 @@ class RedriveHub:
         self._monkeypatch.setattr(queue_calls, "_WAIT_SECONDS", 0)
         with ExitStack() as opening:
             opening.callback(_forget)
-            for part in (mock_aws(), atomic_writes(), self.bench):
+            # moto forgets the session, which has read the descriptions of services, with each mock.
+            session = patch.object(boto3, "DEFAULT_SESSION", _session())
+            for part in (mock_aws(), session, atomic_writes(), self.bench):
                 opening.enter_context(part)
             create_hub_resources()
             self.configure(**ENVIRONMENT)
@@ -259,6 +263,11 @@ class RedriveHub:
             ExpressionAttributeNames={"#owner": "owner"},
             **more,
         )
+
+
+@cache
+def _session() -> boto3.Session:
+    return boto3.Session()
 
 
 def _forget() -> None:

@@ -230,3 +230,23 @@ def test_real_time_is_the_default() -> None:
         bench.start().wait(A_HANG)
         # what a timer may be early by
         assert time.monotonic() - began >= 0.99
+
+
+def test_who_shares_the_time_of_an_execution_is_told_of_each_wait_that_has_passed() -> None:
+    waiting = {
+        "StartAt": "Short",
+        "States": {
+            "Short": {"Type": "Wait", "Seconds": 3, "Next": "Long"},
+            "Long": {"Type": "Wait", "Seconds": HOURS, "End": True},
+        },
+    }
+    passed: list[float] = []
+    run(waiting, pace=Pace(delays=0.0, waited=passed.append))
+    assert passed == [3, HOURS]
+
+
+def test_a_retry_interval_is_no_wait_that_is_told_of() -> None:
+    passed: list[float] = []
+    definition = retrying(IntervalSeconds=10, BackoffRate=3, MaxAttempts=4)
+    run(definition, pace=Pace(delays=0.0, waited=passed.append), f=busy)
+    assert passed == []

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import threading
 import uuid
+from functools import cache
 from typing import Any, Protocol
 
-import boto3
+import botocore.session
 from botocore.config import Config
+from botocore.loaders import Loader, create_loader
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
     state_task_service_factory,
 )
@@ -54,9 +56,17 @@ class AmbientClients:
             return self._clients[service, region]
 
 
+@cache
+def _descriptions() -> Loader:
+    """The descriptions of services, which are the same for all sessions: reading them takes most of what a
+    client costs."""
+    return create_loader()
+
+
 def _new_client(service: str, **options: Any) -> Any:
-    session: Any = boto3.session.Session()
-    return session.client(service, **options)
+    session = botocore.session.get_session()
+    session.register_component("data_loader", _descriptions())
+    return session.create_client(service, **options)
 
 
 def with_request_ids(client: Any) -> Any:
