@@ -65,6 +65,7 @@ def _dead_letter(hub: "Hub") -> dict[str, str]:
     target = client(hub.account, "sqs").create_queue(QueueName=f"{hub.stack_name}-in-the-runbook")["QueueUrl"]
     place = f"arn:aws:sqs:{hub.account.region}:{account_id(hub.account)}"
     target_arn = f"{place}:{target.rpartition('/')[2]}"
+    rule_arn = _rule(hub, target_arn, f"{place}:{queue}")
     key = f"dead-letters/{queue}/{'0' * 64}-in-the-runbook.json"
     letter = {
         "queueArn": f"{place}:{queue}",
@@ -72,7 +73,10 @@ def _dead_letter(hub: "Hub") -> dict[str, str]:
         "messageId": "in-the-runbook",
         "identity": "0" * 64,
         "body": "{}",
-        "messageAttributes": {"TARGET_ARN": {"DataType": "String", "StringValue": target_arn}},
+        "messageAttributes": {
+            name: {"DataType": "String", "StringValue": arn}
+            for name, arn in (("TARGET_ARN", target_arn), ("RULE_ARN", rule_arn))
+        },
         "attributes": {},
         "firstFailedAt": "2026-01-01T00:00:00.000Z",
         "lastFailedAt": "2026-01-01T00:00:00.000Z",
@@ -84,6 +88,15 @@ def _dead_letter(hub: "Hub") -> dict[str, str]:
     body = json.dumps(letter).encode()
     client(hub.account, "s3").put_object(Bucket=hub.outputs["HubBucketName"], Key=key, Body=body)
     return {"<queue>": queue, "<dead letter>": key}
+
+
+def _rule(hub: "Hub", target: str, dead_letters: str) -> str:
+    """The ARN of a rule with that target and dead-letter queue."""
+    events, name = client(hub.account, "events"), f"{hub.stack_name}-in-the-runbook"
+    arn: str = events.put_rule(Name=name, EventPattern='{"source": ["in-the-runbook"]}')["RuleArn"]
+    bound = {"Id": "queue", "Arn": target, "DeadLetterConfig": {"Arn": dead_letters}}
+    events.put_targets(Rule=name, Targets=[bound])
+    return arn
 
 
 @pytest.fixture
