@@ -59,7 +59,8 @@ def longest_stack_name(expanded: Expanded) -> int:
     CloudFormation cuts a name that it generates and that would be too long. It keeps half of the room for the
     stack's name: of the stack `mylongerapp-playground-new` it made the function
     `mylongerapp-playground-ne-InstancesLifecycleHandle-1GRP3N0TVA1LD`, which no right for
-    `mylongerapp-playground-new-*` covers (convox/rack, «lambda function name truncation with long rack names»).
+    `mylongerapp-playground-new-*` covers (convox/rack, «lambda function name truncation with long rack
+    names»).
     """
     generated = [
         max(most - ADDED - len(name), (most - ADDED + 1) // 2)
