@@ -146,3 +146,67 @@ def test_a_queue_goes_where_the_input_says(redrive: RedriveHub) -> None:
 
     assert run.path[-1] == "Redriven"
     assert (redrive.bodies(work), redrive.bodies(other)) == ([], ["a"])
+
+
+def planning(redrive: RedriveHub, **more: Any) -> None:
+    """Let the plan say something more."""
+    handler = redrive.bench.functions["PlanRedriveFunction"]
+    redrive.bench.functions["PlanRedriveFunction"] = lambda event, context: {
+        **handler(event, context),
+        **more,
+    }
+
+
+FAILED = [{"name": "hub-test-closed", "error": "RedriveDenied", "reason": "GetQueueAttributes was denied."}]
+REFUSED = [{"name": "hub-test-lost", "reason": "No queue of the stack names it."}]
+
+
+@pytest.mark.parametrize("bodies", [["a"], []])
+def test_a_queue_that_could_not_be_looked_at_fails_the_run_after_the_others_went_back(
+    redrive: RedriveHub, bodies: list[str]
+) -> None:
+    _, work = redrive.pair()
+    redrive.die(work, *bodies)
+    planning(redrive, failed=FAILED)
+
+    run = redrive.run()
+
+    assert (run.path[-1], redrive.bodies(work)) == ("Redrive Failed", bodies)
+    assert json.loads(run.cause or "")["failed"] == FAILED
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_every_end_tells_which_queues_were_refused(redrive: RedriveHub, takes: bool) -> None:
+    _, work = redrive.pair()
+    redrive.die(work, "a")
+    redrive.settled_by(redrive.consumer(work, takes=lambda _: takes))
+    planning(redrive, refused=REFUSED)
+
+    run = redrive.run()
+
+    report = run.output if takes else json.loads(run.cause or "")
+    assert run.path[-1] == ("Redriven" if takes else "Returned To DLQ")
+    assert report["refused"] == REFUSED
+
+
+def test_a_queue_that_none_names_any_more_is_redriven_by_what_its_messages_say(redrive: RedriveHub) -> None:
+    _, work = redrive.pair()
+    redrive.die(work, "a")
+    redrive.sqs.set_queue_attributes(QueueUrl=work.url, Attributes={"RedrivePolicy": ""})
+
+    run = redrive.run()
+
+    assert (run.path[-1], redrive.bodies(work)) == ("Redriven", ["a"])
+    assert "Look For A Move Task" not in run.path
+
+
+def test_a_failure_is_told_whole(redrive: RedriveHub) -> None:
+    _, work = redrive.pair()
+    redrive.die(work, "a")
+    redrive.bench.call_faults.plan("Redrive Messages", refusal("Lambda.ResourceNotFoundException"))
+
+    [told] = redrive.told(redrive.run({"mode": "counted"}))
+
+    assert json.loads(told["cause"]) == {"Error": told["error"], "Cause": json.loads(told["cause"])["Cause"]}
+    assert told["error"] == "Lambda.ResourceNotFoundException"
+    assert (told["redriven"], told["quarantined"]) == (0, 0)
