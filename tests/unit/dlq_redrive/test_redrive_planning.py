@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -161,3 +162,32 @@ def test_a_redrive_by_sqs_was_the_first_for_as_long_as_what_it_moved_can_be_sent
 ) -> None:
     bulk_at = None if days_since_bulk is None else noon - timedelta(days=days_since_bulk)
     assert redrives_left(allowed, bulk_at, noon) == left
+
+
+@pytest.mark.parametrize("allowed", [1, 2, 3, 5])
+def test_however_a_message_dies_and_whenever_queues_are_redriven_it_is_sent_back_as_often_as_allowed(
+    queue_of: Any, noon: datetime, allowed: int
+) -> None:
+    chance, queue = random.Random(7), queue_of("sqs", WORK)
+    most = 0
+    for _ in range(1000):
+        now, dies_at = noon, noon + timedelta(days=chance.uniform(0, 40))
+        redriven_at: datetime | None = None
+        bulk_at: datetime | None = None
+        sent = counted = 0
+        while now < noon + timedelta(days=365):
+            now += timedelta(days=chance.choice([0.1, 3, 13.9, 14, 27.9, 28, 40]))
+            found = Circumstances(
+                allowed, redriven_at, timedelta(days=1), now, timedelta(days=28), timedelta(days=10)
+            )
+            bulk = mode_of(RedriveRequest(), queue, found) == "bulk"
+            bulk_at, redriven_at = now if bulk else bulk_at, now
+            if now - dies_at >= timedelta(days=14):
+                break  # SQS has dropped it
+            if now >= dies_at:
+                if not bulk and counted >= redrives_left(allowed, bulk_at, now):
+                    break  # it goes to quarantine
+                sent, counted = sent + 1, counted + (not bulk)
+                dies_at = now + timedelta(days=chance.choice([0.1, 7, 14]))
+        most = max(most, sent)
+    assert most == allowed
