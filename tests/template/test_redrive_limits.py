@@ -177,39 +177,3 @@ def test_deaths_in_a_row_leave_time_for_the_rest(definition: dict[str, Any]) -> 
     one = inner["Redrive Messages"]["TimeoutSeconds"] + VISIBILITY_SECONDS
     in_a_row = (too_often["NumericGreaterThan"] + 1) * one
     assert in_a_row + LONGEST_SETTLING < definition["TimeoutSeconds"]
-
-
-def test_sqs_is_asked_to_redrive_only_after_that_was_written_down(definition: dict[str, Any]) -> None:
-    inner = definition["States"][MAP]["ItemProcessor"]["States"]
-    starts = {name for name, state in inner.items() if "startMessageMoveTask" in str(state.get("Resource"))}
-    leading_there = {
-        name
-        for name, state in inner.items()
-        if starts & {choice["Next"] for choice in state.get("Choices", [])}
-    }
-    assert len(starts) == 2
-    assert leading_there == {"Where Are They To Go?"}
-    before = [name for name, state in inner.items() if _leads_to(state, leading_there)]
-    assert before == ["Note That SQS Redrives It"]
-    assert "bulkAt = :now" in inner[before[0]]["Parameters"]["UpdateExpression"]
-
-
-def test_no_error_is_read_that_may_be_missing(definition: dict[str, Any]) -> None:
-    """A timeout may come without a cause, and a path that leads nowhere ends an execution uncaught."""
-    assert not re.search(r"\$\.(?:failure\.)?Cause[^\w]", _without(definition, "Explain Refusal"))
-
-
-def test_data_that_is_too_large_is_caught_by_name(definition: dict[str, Any]) -> None:
-    """States.ALL does not stand for it («Handling errors in Step Functions workflows»)."""
-    catchers = definition["States"][MAP]["Catch"]
-    assert ["States.DataLimitExceeded"] in [catcher["ErrorEquals"] for catcher in catchers]
-
-
-def _leads_to(state: Mapping[str, Any], targets: set[str]) -> bool:
-    ways = [state.get("Next"), state.get("Default"), *(one["Next"] for one in state.get("Choices", []))]
-    return bool(targets & set(ways))
-
-
-def _without(machine: Mapping[str, Any], name: str) -> str:
-    """The machine as JSON without a state, whose error is a function's and has a cause."""
-    return json.dumps({one: state for one, state in machine["States"].items() if one != name})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -242,3 +243,31 @@ def test_a_counted_redrive_that_failed_is_taken_up_by_the_next(redrive: RedriveH
 
     assert (failed.path[-1], run.path[-1]) == ("Redrive Failed", "Redriven")
     assert sorted(redrive.bodies(work)) == sorted(bodies)
+
+
+def test_an_owner_that_has_just_begun_may_not_be_known_yet_and_is_left_its_lock(redrive: RedriveHub) -> None:
+    """DescribeExecution is eventually consistent."""
+    dead, work = redrive.pair()
+    redrive.die(work, "a")
+    other = redrive.execution_arn("just-begun")
+    redrive.hold_lock(dead, other, since=timedelta(minutes=59))
+
+    run = redrive.run()
+
+    assert run.path[-1] == "Already Running"
+    assert redrive.told(run) == [{"queue": dead.name, "outcome": "ALREADY_RUNNING", "execution": other}]
+    assert redrive.lock(dead)["owner"] == other
+
+
+def test_what_a_dead_redrive_has_sent_back_counts_as_a_redrive(redrive: RedriveHub) -> None:
+    """Also when the one that takes its lock over fails before it has moved anything."""
+    dead, work = redrive.pair()
+    redrive.die(work, "a")
+    redrive.hold_lock(dead, redrive.execution_arn("dead"))
+    redrive.bench.call_faults.plan("Redrive Messages", refusal("Lambda.ResourceNotFoundException"))
+
+    failed = redrive.run()
+    run = redrive.run()
+
+    assert (failed.path[-1], run.path[-1]) == ("Redrive Failed", "Redriven")
+    assert "Start The Move Task" not in run.path
