@@ -129,6 +129,9 @@ def _show_plan(plan: Mapping[str, Any], output: Output) -> None:
         rows.append([one["name"], *[None] * (len(_PLAN_COLUMNS) - 2), why])
     if rows:
         show_table(output, _PLAN_COLUMNS, rows)
+    for one in plan.get("queues", []):
+        if why := one.get("forecast", {}).get("whyCounted"):
+            output.line(f"{one['name']} is redriven one by one. {why}")
     if plan.get("empty"):
         output.line(f"Empty: {', '.join(plan['empty'])}")
 

@@ -983,7 +983,8 @@ def test_a_timeout_that_comes_without_a_cause_is_told(shelf: Shelf) -> None:
 
 
 def test_a_dry_run_shows_what_would_happen() -> None:
-    forecast = {"wouldRedrive": 7, "wouldQuarantine": 2, "reasons": {"TOO_OLD": 2}}
+    why = "A message in it is old."
+    forecast = {"wouldRedrive": 7, "wouldQuarantine": 2, "reasons": {"TOO_OLD": 2}, "whyCounted": why}
     queue = {"name": "q1", "kind": "sqs", "mode": "counted", "waiting": 9, "oldestSeconds": 60}
     plan = {
         "queues": [{**queue, "forecast": forecast}],
@@ -1001,6 +1002,7 @@ def test_a_dry_run_shows_what_would_happen() -> None:
     assert " ".join(rows[2]).endswith(" QueueGone: It is gone.")
     assert rows[0] == ["q1", "sqs", "counted", "9", "60", "7", "2", "2", "TOO_OLD"]
     assert (rows[1][0], rows[1][-1]) == ("q2", "No.")
+    assert "q1 is redriven one by one. A message in it is old." in told
     assert "Empty: q3" in told
 
 
