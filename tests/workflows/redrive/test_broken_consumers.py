@@ -36,7 +36,6 @@ def test_a_message_of_a_consumer_that_stays_broken_is_delivered_a_few_times_and_
         redrive.settled_by(consumer)
         ends.append(redrive.run().path[-1])
         redrive.bench.call_faults.forget()
-        redrive.show(dead)
 
     assert ends == [*FIRST_RUNS, "Quarantined", "Nothing To Redrive", "Nothing To Redrive"]
     deliveries = Counter(consumer.refused)
@@ -88,7 +87,6 @@ def test_a_poison_message_among_a_thousand_good_ones_is_quarantined_whole(redriv
         redrive.settled_by(consumer)
         runs.append(redrive.run())
         redrive.bench.call_faults.forget()
-        redrive.show(dead)
 
     assert sorted(consumer.processed) == sorted(good)
     assert [run.path[-1] for run in runs] == ["Redriven", *["Returned To DLQ"] * 2, "Quarantined"]

@@ -87,7 +87,6 @@ def test_dry_runs_returns_and_quarantine_leave_no_mark(
         redrive.settled_by(consumer)
         ends.append(redrive.run({"queueArn": dead.arn}).path[-1])
         redrive.bench.call_faults.forget()
-        redrive.show(dead)
     ends.append(redrive.run().path[-1])
 
     assert ends == ["Dry Run Reported", *["Returned To DLQ"] * 3, "Quarantined", "Quarantined"]
