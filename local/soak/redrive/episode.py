@@ -19,10 +19,12 @@ from common import observability
 from local.soak.redrive.books import Books
 from local.soak.redrive.calls import Fate, calls_watched
 from local.soak.redrive.clock import Clock
+from local.soak.redrive.function_posts import BusPost, FunctionPost, RulePost, StreamPost
 from local.soak.redrive.mail import SOUND, Mail, Writer, takes
 from local.soak.redrive.outcome import Outcome, end_of, is_good
 from local.soak.redrive.places import places
-from local.soak.redrive.posts import BusPost, FunctionPost, Post, QueuePost, RulePost, StreamPost
+from local.soak.redrive.posts import Post
+from local.soak.redrive.queue_posts import OrphanPost, QueuePost
 from local.soak.redrive.verdict import Findings, problems
 from local.soak.redrive.weather import (
     AFTERWARDS,
@@ -52,6 +54,7 @@ _AT_WORK_EVERY_SECONDS = 0.01
 _KINDS: Mapping[str, tuple[type[Post], str, str]] = {
     "standard": (QueuePost, "sqs", ""),
     "fifo": (QueuePost, "sqs", ".fifo"),
+    "orphan": (OrphanPost, "sqs", ""),
     "async": (FunctionPost, "async", ""),
     "stream": (StreamPost, "stream", ""),
     "rule": (RulePost, "rule", ""),
