@@ -74,10 +74,11 @@ class Redrives:
 
     def let_die(self, queue: str, dead_letters: str) -> None:
         """Take the message that comes to a queue and do nothing with it, until it is a dead letter."""
-        url = self.stage.physical_name(queue)
+        url, sqs = self.stage.physical_name(queue), self.stage.client("sqs")
 
         def is_dead() -> bool:
-            self.stage.client("sqs").receive_message(QueueUrl=url, VisibilityTimeout=0)
+            for _ in range(6):  # one more than it may be received, within the time of settling
+                sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)
             return self.waiting(dead_letters) > 0
 
         self.stage.wait_until(is_dead)
