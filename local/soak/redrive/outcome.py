@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from local.soak.redrive.weather import Settings
@@ -37,6 +38,11 @@ def is_good(run: Run) -> bool:
         return run.path[-1] in _GOOD
     told = json.loads(run.cause or "{}")
     failed = [one for one in told["queues"] if one["outcome"] == "FAILED"]
-    return not told["failed"] and all(
-        "TargetRefused" in (one["error"], *json.loads(one["cause"])) for one in failed
-    )
+    return not told["failed"] and all(map(_was_refused, failed))
+
+
+def _was_refused(failed: Mapping[str, str]) -> bool:
+    """Whether nothing has failed in a queue but the function that its messages are for."""
+    if failed["error"] == "MessagesLeft":
+        return set(json.loads(failed["cause"])) == {"TargetRefused"}
+    return failed["error"] == "TargetRefused"
