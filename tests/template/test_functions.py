@@ -18,7 +18,7 @@ from local.testing.template_reader import Expanded, Statement, references, text
 
 # Services and actions that may be given on every resource, because there is none to name.
 SERVICES_WITHOUT_A_RESOURCE = ("logs:", "xray:")
-ACTIONS_WITHOUT_A_RESOURCE = {"sqs:ListQueues"}
+ACTIONS_WITHOUT_A_RESOURCE = {"lambda:ListEventSourceMappings", "sqs:ListQueues"}
 
 # What SAM adds to the roles of functions: logs, traces, and reading the queue of an event source.
 MANAGED_POLICIES = {
