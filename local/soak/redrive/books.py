@@ -125,14 +125,14 @@ class Books:
         return COUNTED if by_a_function() else None
 
     def _keep_order(self, dead: list[Any], group: str, identity: str) -> None:
-        """Complain when a message is sent back before one that waits in front of it in its group. Of messages
-        that are alike the first that was not sent back yet is taken for it."""
+        """Complain when a message is sent back before one that waits in front of it in its group. It may be the
+        first that is like it: one that was sent and could not be deleted is sent again. As sent counts the
+        first that was not sent yet."""
         waiting = [message for message in dead if message.group_id == group]
-        sent = [message for message in waiting if id_in(message.body) == identity]
-        first = next((one for one in sent if one.id not in self._sent_back), None)
-        if first is None:
+        alike = [message for message in waiting if id_in(message.body) == identity]
+        if not alike:
             return
-        for message in waiting[: waiting.index(first)]:
+        for message in waiting[: waiting.index(alike[0])]:
             if message.id not in self._sent_back:
                 self.complain(f"{identity} has overtaken {id_in(message.body)} in {group}")
-        self._sent_back.add(first.id)
+        self._sent_back.update([one.id for one in alike if one.id not in self._sent_back][:1])
