@@ -125,9 +125,9 @@ class Books:
         return COUNTED if by_a_function() else None
 
     def _keep_order(self, dead: list[Any], group: str, identity: str) -> None:
-        """Complain when a message is sent back before one that waits in front of it in its group. It may be the
-        first that is like it: one that was sent and could not be deleted is sent again. As sent counts the
-        first that was not sent yet."""
+        """Complain when a message is sent back before one that waits in front of it in its group. It may be
+        the first that is like it: one that was sent and could not be deleted is sent again. As sent counts
+        the first that was not sent yet."""
         waiting = [message for message in dead if message.group_id == group]
         alike = [message for message in waiting if id_in(message.body) == identity]
         if not alike:
