@@ -243,7 +243,6 @@ def test_nothing_was_written_to_the_users_home(copy: Copy, up: Any) -> None:
         (("load", "functions"), "holds no *.ndjson or *.ndjson.gz file"),
         (("invoke", "NoFunction", "--event", "event.json"), "no function NoFunction"),
         (("invoke", "GreetFunction", "--event", "missing.json"), "missing.json cannot be read"),
-        (("demo", "--data", "no-such-folder"), "no file or folder no-such-folder"),
     ],
 )
 def test_a_users_mistake_is_told_in_words(copy: Copy, up: Any, arguments: Sequence[str], what: str) -> None:

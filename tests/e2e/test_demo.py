@@ -126,3 +126,12 @@ def test_a_second_demo_in_the_same_folder_is_refused(project: Project, data: Pat
     assert demo.returncode == 1
     assert "Another demo runs" in shown
     assert "Build the application" not in shown
+
+
+def test_data_that_is_not_there_is_told_in_words(project: Project) -> None:
+    demo = _start(project, "--data", "no-such-folder")
+    shown, _ = demo.communicate(timeout=60)
+
+    assert demo.returncode == 1
+    assert "no file or folder no-such-folder" in shown
+    assert "Traceback" not in shown
