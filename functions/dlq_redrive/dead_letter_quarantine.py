@@ -29,7 +29,7 @@ from botocore.exceptions import ClientError
 from common.errors import InvalidInput
 from common.instants import format_instant
 from dlq_redrive.arns import name_of_queue
-from dlq_redrive.dead_letter import DeadLetter, DeadLetterQueue
+from dlq_redrive.dead_letter import KINDS, DeadLetter, DeadLetterQueue
 from dlq_redrive.quarantine_reasons import Reason
 from dlq_redrive.redrive_counts import Redrives
 
@@ -130,7 +130,7 @@ class QuarantinedLetter:
             attributes = {name: _read(value) for name, value in facts["messageAttributes"].items()}
             return cls(
                 queue_arn=_text(facts["queueArn"]),
-                kind=_text(facts["kind"]),
+                kind=_kind(facts["kind"]),
                 message_id=_text(facts["messageId"]),
                 identity=_text(facts["identity"]),
                 body=_text(facts["body"]),
@@ -231,6 +231,12 @@ def _read(attribute: Mapping[str, Any]) -> dict[str, Any]:
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:
     return {name: _text(value) for name, value in values.items()}
+
+
+def _kind(value: object) -> str:
+    if value not in KINDS:
+        raise ValueError
+    return str(value)
 
 
 def _text(value: object) -> str:

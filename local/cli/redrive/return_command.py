@@ -13,8 +13,9 @@ from dlq_redrive.arns import is_fifo, name_of_queue
 from dlq_redrive.bindings import Bindings
 from dlq_redrive.dead_letter import DeadLetterQueue
 from dlq_redrive.dead_letter_quarantine import QuarantinedLetter
+from dlq_redrive.errors import QueueGone
 from dlq_redrive.message_identity import message_identity
-from dlq_redrive.queue_discovery import dead_letter_queues
+from dlq_redrive.queue_discovery import Found, find_dead_letter_queues
 from dlq_redrive.redrive_planning import broken_rule
 from dlq_redrive.redrive_request import parse_redrive_request
 from dlq_redrive.senders import LONGEST_RUN_SECONDS, Clients, Sender
@@ -27,7 +28,7 @@ from local.cli.operations.hub import DeployedHub
 from local.cli.output import Output, counted
 from local.cli.project import command_line
 from local.cli.redrive.quarantined import Quarantined, home_of, open_quarantine, queue_arn
-from local.cli.redrive.returning import CallRefused, Outcome, Returned, Returner, Route
+from local.cli.redrive.returning import MEND, CallRefused, Outcome, Returned, Returner, Route
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,8 @@ class Routes:
         self._known: dict[str, Route] = {}
 
     def of(self, letter: QuarantinedLetter) -> Route:
-        """How a letter's message is sent back; raises CommandError for a destination that it cannot have."""
+        """How a letter's message is sent back; raises CommandError for a destination that it cannot have, and
+        where its queue cannot be read."""
         if letter.queue_arn not in self._known:
             self._known[letter.queue_arn] = self._route(self._queue(letter))
         return self._known[letter.queue_arn]
@@ -162,16 +164,20 @@ class Routes:
         return Route(Ways(queue, home_of(hub), bus, destination), sender)
 
     def _queue(self, letter: QuarantinedLetter) -> DeadLetterQueue:
-        """The queue that a letter died in; as the letter says where it is gone by now or lost its tag."""
-        for queue in self._queues:
+        """The queue that a letter died in; as the letter says where it is gone by now or lost its tag. Raises
+        CallRefused where it cannot be read; what other queues refuse is nothing to this one."""
+        for queue in self._found.queues:
             if queue.arn == letter.queue_arn:
                 return queue
+        failure = self._found.failures.get(letter.queue_name)
+        if failure is not None and not isinstance(failure, QueueGone):
+            raise CallRefused(f"The queue {letter.queue_name} cannot be looked at. {failure}", MEND)
         place = f"{self._hub.client('sqs').meta.endpoint_url}/{account_id(self._hub.account)}"
         return DeadLetterQueue(f"{place}/{letter.queue_name}", letter.queue_arn, letter.kind)
 
     @cached_property
-    def _queues(self) -> list[DeadLetterQueue]:
-        return dead_letter_queues(self._hub.client("sqs"), self._hub.stack_name)
+    def _found(self) -> Found:
+        return find_dead_letter_queues(self._hub.client("sqs"), self._hub.stack_name)
 
     @cached_property
     def _clients(self) -> Clients:

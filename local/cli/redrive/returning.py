@@ -151,7 +151,7 @@ class Returner:
             why = str(error if isinstance(error, HubError) else named_failure(error))
             if not nothing_was_sent(error):
                 raise _may_be_sent(letter.key, letter.returned or {}, why) from None
-            failure: CommandError = CallRefused(f"{letter.key} was not sent. {why}", _MEND)
+            failure: CommandError = CallRefused(f"{letter.key} was not sent. {why}", MEND)
         else:
             if reason is None:
                 return
@@ -170,7 +170,7 @@ class Returner:
         return Returned(Outcome.RETURNED, sent_at, removed or self.quarantined.find(letter.key) is None)
 
 
-_MEND = "Mend what the error names, then return it again."
+MEND = "Mend what the error names, then return it again."
 
 
 def _sent_as(way: WayBack, letter: QuarantinedLetter) -> str:

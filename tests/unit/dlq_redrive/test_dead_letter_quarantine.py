@@ -80,6 +80,17 @@ def test_an_object_that_is_no_dead_letter_is_refused_without_a_quote(content: by
         QuarantinedLetter.from_json(content)
 
 
+@pytest.mark.parametrize("kind", ["unknown", "", None, []])
+def test_an_object_of_a_kind_that_nobody_knows_is_refused(
+    queue_of: Any, letter_with: Any, noon: datetime, kind: Any
+) -> None:
+    kept = QuarantinedLetter.of(queue_of(), letter_with(), IDENTITY, Redrives(), Reason.TOO_OLD, noon)
+    content = json.dumps({**json.loads(kept.to_json()), "kind": kind}).encode()
+
+    with pytest.raises(InvalidInput, match="holds no dead letter"):
+        QuarantinedLetter.from_json(content)
+
+
 def test_a_letter_says_when_it_first_and_last_failed(queue_of: Any, letter_with: Any, noon: datetime) -> None:
     received = str(int(datetime(2026, 3, 1, 11, 30, tzinfo=UTC).timestamp() * 1000))
     letter = letter_with(attributes={"ApproximateFirstReceiveTimestamp": received})

@@ -718,6 +718,40 @@ def test_a_target_that_does_not_send_here_what_fails_is_not_believed(
     assert "TARGET_NOT_BOUND" in letters[0]["error"]
 
 
+def test_a_queue_that_cannot_be_read_keeps_no_letter_of_another_from_its_return(shelf: Shelf) -> None:
+    shelf.hub.client("sqs").create_queue(
+        QueueName="hub-other", tags={"redrive-stack": "hub", "redrive-kind": "typo"}
+    )
+    key = shelf.letter()
+
+    status, letters = returned(shelf, key)
+
+    assert (status, letters[0]["outcome"]) == (0, "RETURNED")
+    assert [one["Body"] for one in shelf.received()] == [SECRET]
+
+
+def test_a_letter_whose_queue_cannot_be_read_stays_and_says_why(shelf: Shelf) -> None:
+    shelf.hub.client("sqs").tag_queue(QueueUrl=shelf.urls["hub-dead"], Tags={"redrive-kind": "typo"})
+    keys = [shelf.letter(), shelf.letter(), shelf.letter(queue="hub-dead.fifo", group="a")]
+
+    status, letters = returned(shelf, *keys)
+
+    assert "The queue hub-dead cannot be looked at. The tag redrive-kind" in letters[0]["error"]
+    assert [one["outcome"] for one in letters] == ["NOT_RETURNED", "NOT_RETURNED", "RETURNED"]
+    assert "was not tried" in letters[1]["error"]
+    assert (status, shelf.keys()) == (1, keys[:2])
+
+
+def test_a_letter_of_a_kind_that_nobody_knows_is_refused_without_a_stack_trace(shelf: Shelf) -> None:
+    key = shelf.letter()
+    shelf.put(replace(shelf.read(key), kind="unknown"))
+
+    status, letters = returned(shelf, key)
+
+    assert (status, letters[0]["outcome"]) == (1, "NOT_RETURNED")
+    assert "holds no dead letter" in letters[0]["error"]
+
+
 def test_a_letter_without_a_way_back_asks_for_a_destination(shelf: Shelf) -> None:
     shelf.hub.client("sqs").delete_queue(QueueUrl=shelf.urls["hub-work"])
     other = shelf.hub.client("sqs").create_queue(QueueName="other")["QueueUrl"]
