@@ -1,6 +1,8 @@
-"""IAM in the local account: roles are enforced, and bucket policies see what is secure transport.
+"""IAM in the local account: roles are enforced, by tags of queues too, and bucket policies see what is secure
+transport.
 
-AWS documentation: «AWS global condition context keys» (aws:SecureTransport), «Policy evaluation logic».
+AWS documentation: «AWS global condition context keys» (aws:SecureTransport, aws:ResourceTag), «Policy
+evaluation logic», «ABAC condition keys for Amazon SQS».
 """
 
 import json
@@ -21,6 +23,24 @@ def handler(event, context):
     boto3.client("s3").put_object(Bucket="role-bucket", Key="key", Body=b"x")
     return "written"
 """
+
+
+TAKES_A_MESSAGE = """
+import boto3
+def handler(event, context):
+    boto3.client("sqs").receive_message(QueueUrl=event)
+    return "received"
+"""
+
+OF_DEAD_LETTERS = {
+    "Effect": "Allow",
+    "Action": "sqs:ReceiveMessage",
+    "Resource": "*",
+    "Condition": {
+        "StringEquals": {"aws:ResourceTag/redrive-stack": "hub"},
+        "Null": {"aws:ResourceTag/redrive-kind": "false"},
+    },
+}
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +66,36 @@ def test_a_function_may_not_do_what_its_role_does_not_allow(account: RunningAcco
 
     assert answer.function_error == "Unhandled"
     assert "(AccessDenied) when calling the PutObject operation" in answer.payload["errorMessage"]
+
+
+@pytest.fixture(scope="module")
+def taker(account: RunningAccount) -> Functions:
+    """A function that may take messages of queues with the tags of the stack's dead-letter queues."""
+    functions = Functions(account)
+    functions.create("taker", functions.role("taker", (OF_DEAD_LETTERS,)), TAKES_A_MESSAGE)
+    return functions
+
+
+def _queue(account: RunningAccount, name: str, **tags: str) -> str:
+    written = {f"redrive-{name}": value for name, value in tags.items()}
+    url: str = client(account, "sqs").create_queue(QueueName=name, tags=written)["QueueUrl"]
+    return url
+
+
+def test_a_right_on_tagged_queues_covers_them(account: RunningAccount, taker: Functions) -> None:
+    assert taker.invoke("taker", _queue(account, "dead", stack="hub", kind="sqs")).payload == "received"
+
+
+@pytest.mark.parametrize(
+    ("name", "tags"),
+    [("work", {"stack": "hub"}), ("others", {"stack": "hub-prod", "kind": "sqs"}), ("bare", {})],
+)
+def test_a_right_on_tagged_queues_covers_no_others(
+    account: RunningAccount, taker: Functions, name: str, tags: dict[str, str]
+) -> None:
+    answer = taker.invoke("taker", _queue(account, name, **tags))
+
+    assert "(AccessDenied) when calling the ReceiveMessage" in answer.payload["errorMessage"]
 
 
 def test_a_wrong_secret_is_refused(account: RunningAccount) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from dlq_redrive.table_keys import count_key, lock_key
-from local.testing.template_reader import Expanded, text
+from local.testing.template_reader import Expanded, references, text
 
 BY_NAME = "${AWS::StackName}-*"
 
@@ -188,6 +188,56 @@ def test_of_the_table_a_redrive_has_its_own_items_alone(expanded: Expanded, role
     }
     assert lock_key("q")["pk"]["S"].startswith("REDRIVE#")
     assert count_key("q", "i")["pk"]["S"].startswith("REDRIVE#")
+
+
+TAKES_MESSAGES = ("sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:DeleteMessage")
+OF_DEAD_LETTERS = {
+    "StringEquals": {"aws:ResourceTag/redrive-stack": "${AWS::StackName}"},
+    "Null": {"aws:ResourceTag/redrive-kind": "false"},
+}
+
+
+def taking_work(expanded: Expanded) -> list[str]:
+    """Functions that may take messages of queues whose work is others', by a right for the stack's names.
+
+    The state machine is not one of them: SQS moves messages in its name, and AWS does not say whether it
+    then knows a queue's tags."""
+    return [
+        f"{role} may do {action} on queues that are not for dead letters"
+        for role in (references(one["Role"]).pop() for one in _functions(expanded))
+        for one in expanded.granted(role)
+        for action in TAKES_MESSAGES
+        if one.allows(action) and any(BY_NAME in resource for resource in one.resources)
+        if one.conditions != OF_DEAD_LETTERS
+    ]
+
+
+def _functions(expanded: Expanded) -> Iterable[Mapping[str, Any]]:
+    return expanded.of_type("AWS::Lambda::Function").values()
+
+
+def test_a_redrive_takes_messages_of_dead_letter_queues_alone(expanded: Expanded) -> None:
+    """«ABAC condition keys for Amazon SQS» (Amazon SQS Developer Guide)."""
+    assert taking_work(expanded) == []
+
+
+def test_a_redrive_sends_to_queues_without_such_tags(expanded: Expanded) -> None:
+    sends = [one for one in expanded.granted("RedriveMessagesFunctionRole") if one.allows("sqs:SendMessage")]
+    assert [(one.actions, one.conditions) for one in sends] == [(("sqs:SendMessage",), {})]
+
+
+@pytest.mark.parametrize("condition", ["StringEquals", "Null"])
+@pytest.mark.parametrize("role", REDRIVE_ROLES[:2])
+def test_a_right_to_take_messages_of_every_queue_is_found(
+    expanded: Expanded, role: str, condition: str
+) -> None:
+    resources = copy.deepcopy(dict(expanded.resources))
+    policies: list[Any] = resources[role]["Properties"]["Policies"]
+    for one in (one for policy in policies for one in policy["PolicyDocument"]["Statement"]):
+        one.get("Condition", {}).pop(condition, None)
+    assert f"{role} may do sqs:ReceiveMessage on queues that are not for dead letters" in taking_work(
+        Expanded(resources)
+    )
 
 
 @pytest.mark.parametrize("role", REDRIVE_ROLES)
