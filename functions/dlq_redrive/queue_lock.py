@@ -7,11 +7,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from common.conditional_writes import condition_holds
+from common.instants import parse_instant
 from common.observability import presentable
 from common.table_values import text
 from dlq_redrive.aws_failures import named_failure
@@ -25,6 +27,15 @@ _LOST = "Another execution redrives the queue now, or none does. Nothing more wa
 
 
 @dataclass(frozen=True)
+class Held:
+    """What stands in a lock that is held: what the owner has written down last, None when it has not yet, and
+    when SQS itself last began to redrive the queue."""
+
+    totals: Mapping[str, Any] | None = None
+    bulk_at: datetime | None = None
+
+
+@dataclass(frozen=True)
 class QueueLock:
     """The lock of a queue, which `owner` should have: the ARN of an execution."""
 
@@ -33,9 +44,9 @@ class QueueLock:
     queue_name: str
     owner: str
 
-    def read(self) -> Mapping[str, Any] | None:
-        """What the owner has written down last, None when it has not yet. Raises `LockLost` when the lock is
-        not the owner's, and the failure of the call under its name."""
+    def read(self) -> Held:
+        """What stands in it now. Raises `LockLost` when the lock is not the owner's, and the failure of the
+        call under its name."""
         try:
             answer = self.client.get_item(
                 TableName=self.table, Key=lock_key(self.queue_name), ConsistentRead=True
@@ -46,8 +57,9 @@ class QueueLock:
         if text(item, "owner") != self.owner:
             raise LockLost(_LOST)
         progress = json.loads(text(item, "progress") or "{}")
-        totals: Mapping[str, Any] | None = progress.get("totals")
-        return totals if progress.get("owner") == self.owner else None
+        totals = progress.get("totals") if progress.get("owner") == self.owner else None
+        bulk_at = text(item, "bulkAt")
+        return Held(totals, None if bulk_at is None else parse_instant(bulk_at))
 
     def write(self, totals: Mapping[str, Any]) -> None:
         """Write down how far the owner has come, which a call that is killed cannot return. Raises `LockLost`

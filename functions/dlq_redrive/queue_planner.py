@@ -136,14 +136,12 @@ class Planner:
         )
         if leads_nowhere(self.request, queue, look.sources()) and not circumstances.too_old:
             # Where a queue could not be read, it may be the one that names this one.
-            raise next(iter(found.failures.values()), InvalidInput(_NOWHERE))
+            raise next(iter(found.unread), InvalidInput(_NOWHERE))
         mode = mode_of(self.request, queue, circumstances)
-        # What SQS leaves behind is redriven one by one, and what it has moved may come back meanwhile.
-        begun = self.clock() if mode == BULK else bulk_at
         plan = QueuePlan(
             queue=queue,
             mode=mode,
-            max_redrives=redrives_left(allowed, begun, self.clock()),
+            max_redrives=allowed,
             messages_per_second=self.request.max_messages_per_second or self.settings.messages_per_second,
             destination_arn=self.request.destination_arn,
             waiting=look.waiting,
@@ -152,11 +150,14 @@ class Planner:
         if not self.request.dry_run:
             return plan.to_state()
         why = why_not_bulk(self.request, queue, circumstances) if self.request.mode is None else None
-        return {**plan.to_state(), "forecast": {**self._forecast(plan, look), "whyCounted": why}}
+        return {**plan.to_state(), "forecast": {**self._forecast(plan, look, bulk_at), "whyCounted": why}}
 
-    def _forecast(self, plan: QueuePlan, look: Look) -> dict[str, Any]:
+    def _forecast(self, plan: QueuePlan, look: Look, bulk_at: datetime | None) -> dict[str, Any]:
+        # What SQS leaves behind is redriven one by one, and what it has moved may come back meanwhile.
+        begun = self.clock() if plan.mode == BULK else bulk_at
+        left = redrives_left(plan.max_redrives, begun, self.clock())
         ways = Ways(plan.queue, self.home, self.settings.bus, plan.destination_arn)
-        decider = Decider(ways, plan.max_redrives, self.settings.quarantine_after, self.execution)
+        decider = Decider(ways, left, self.settings.quarantine_after, self.execution)
         counts = RedriveCounts(self.dynamodb, self.settings.table, plan.queue.name, self.execution)
         return Forecast(plan, counts, decider, self.clock).of(look)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +20,7 @@ from dlq_redrive.queue_lock import QueueLock
 from dlq_redrive.queue_plan import QueuePlan
 from dlq_redrive.redrive_counts import RedriveCounts
 from dlq_redrive.redrive_decision import Decider
+from dlq_redrive.redrive_planning import redrives_left
 from dlq_redrive.redrive_tally import Tally
 from dlq_redrive.senders import Clients, Sender
 from dlq_redrive.settings import RedriveSettings, redrive_settings
@@ -33,7 +36,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
     - `execution`, the name of the execution, by which its redrives are counted;
     - `owner`, its ARN, which must be the owner in the queue's lock;
-    - `queue`, the plan of the queue;
+    - `queue`, the plan of the queue. Of its `maxRedrives` one is taken off where SQS has redriven the queue,
+      as the lock says now: it may have done so since the plan was made;
     - `totals`, what the call before returned, or what SQS has moved (`{"redriven"}`), or null.
 
     Returns the counts since the execution began, `{received, redriven, quarantined, returned, failed,
@@ -52,14 +56,24 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     plan = QueuePlan.from_state(event["queue"])
     home = Home.of_function(context.invoked_function_arn)
     lock = QueueLock(aws_clients.dynamodb(), settings.table, plan.queue.name, event["owner"])
-    before = Tally.going_on_from(lock.read() or event.get("totals"))
+    held = lock.read()
+    before = Tally.going_on_from(_farther(held.totals, event.get("totals")))
     moved, failed = before.moved, before.failed
+    allowed = redrives_left(plan.max_redrives, held.bulk_at, datetime.now(UTC))
+    plan = replace(plan, max_redrives=allowed)
     tally = _redrive(settings, plan, home, event["execution"], lock, before, context).run()
     result = tally.to_result()
     logger().info("messages redriven", queue=plan.queue.name, execution=event["execution"], **result)
     # What could not be handled was hidden when the queue looked empty, and may be now that others are gone.
     left = not tally.emptied or tally.failed > failed
     return {**result, "more": left and tally.moved > moved}
+
+
+def _farther(written: Mapping[str, Any] | None, given: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Of two tallies the one that has come farther: what was written down last may lack the last batches,
+    where that write failed, and what was given those of a call that was killed."""
+    tallies = (tally for tally in (written, given) if tally)
+    return max(tallies, key=lambda tally: int(tally.get("received", 0)), default={})
 
 
 def _redrive(

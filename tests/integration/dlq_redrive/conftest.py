@@ -15,6 +15,7 @@ from moto.sqs.models import sqs_backends
 from common import aws_clients
 from common.instants import format_instant
 from dlq_redrive import plan_redrive, queue_calls, redrive_messages
+from dlq_redrive.queue_lock import Held
 from dlq_redrive.settings import redrive_settings
 from dlq_redrive.table_keys import lock_key
 from local.sqs import moto_queues
@@ -36,8 +37,9 @@ class HeldLock:
     def __init__(self, *_: Any) -> None:
         pass
 
-    def read(self) -> None:
+    def read(self) -> Held:
         """Nothing was written down."""
+        return Held()
 
     def write(self, totals: Any) -> None:
         """Nothing is written down."""

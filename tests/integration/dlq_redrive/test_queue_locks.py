@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from common import aws_clients
 from common.errors import AwsCallFailed
+from common.instants import format_instant
 from dlq_redrive import redrive_messages
 from dlq_redrive.errors import LockLost
 from dlq_redrive.queue_lock import QueueLock
@@ -141,3 +144,34 @@ def test_what_another_execution_has_written_down_is_its_own(
         ExpressionAttributeValues={":two": {"S": redrive.owner("two")}},
     )
     assert redrive.run(plan, "two")["redriven"] == 5
+
+
+@pytest.mark.parametrize(("since_plan", "sent"), [({}, 3), ({"bulkAt": "now"}, 2)])
+def test_a_redrive_by_sqs_that_began_after_the_plan_was_made_counts(
+    redrive: Any, write_lock: Write, since_plan: dict[str, str], sent: int
+) -> None:
+    dlq, work = redrive.pair()
+    for _ in range(4):
+        redrive.send(dlq, "same")
+    plan = redrive.plan_of(dlq)
+    now = format_instant(datetime.now(UTC))
+    write_lock(plan, owner=redrive.owner("one"), **dict.fromkeys(since_plan, now))
+
+    result = redrive.run(plan, "one")
+    assert (result["redriven"], result["quarantined"]) == (sent, 4 - sent)
+    assert redrive.bodies(work) == ["same"] * sent
+
+
+@pytest.mark.parametrize("written", [0, 10])
+def test_a_call_goes_on_from_whichever_tally_has_come_farther(
+    redrive: Any, plan: Any, write_lock: Write, written: int
+) -> None:
+    """What was written down lacks a batch where that failed; what was given one that a killed call made."""
+    tally = {"owner": redrive.owner("one"), "totals": {"received": written, "redriven": written}}
+    write_lock(plan, owner=redrive.owner("one"), progress=json.dumps(tally))
+    assert redrive.run(plan, "one", {"received": 5, "redriven": 5})["redriven"] == max(written, 5) + len(ALL)
+
+
+def test_what_sqs_has_moved_is_counted_on_from(redrive: Any, plan: Any, write_lock: Write) -> None:
+    write_lock(plan, owner=redrive.owner("one"))
+    assert redrive.run(plan, "one", {"redriven": 100})["redriven"] == 115
