@@ -18,8 +18,10 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from local.sqs.task_listings import NEVER_LISTED, Listings
 
 MAX_PER_SECOND = 500
 MAX_ACTIVE_TASKS = 100
@@ -105,6 +107,7 @@ class MoveTask:
     started: int
     status: str = RUNNING
     moved: int = 0
+    listings: Listings = NEVER_LISTED
     failure_reason: str | None = None
 
     @property
@@ -130,6 +133,14 @@ class MoveTask:
             "StartedTimestamp": self.started,
         }
         return {name: value for name, value in members.items() if value is not None}
+
+    def listed(self) -> MoveTask:
+        """The task once it has been listed another time."""
+        return replace(self, listings=self.listings.next(self.moved, self.active))
+
+    def as_told(self) -> MoveTask:
+        """The task as the last listing tells of it."""
+        return replace(self, moved=self.listings.told)
 
     def destination_of(self, came_from: str | None) -> str:
         """Where a message goes that died in the queue `came_from`. Raises MoveFailed when nobody knows: a

@@ -72,7 +72,8 @@ class MoveTasks:
 
     `pace` shortens the time between two moves; `on_move` is called after messages were moved. A task moves as
     many messages as waited when it started. With `arrivals_too` it goes on until nothing waits any more,
-    which AWS's documentation does not rule out either.
+    which AWS's documentation does not rule out either. Without `numbers_follow_late` each listing tells the
+    number of messages moved as it is.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class MoveTasks:
         self._going = threading.Event()
         self._going.set()
         self.arrivals_too = False
+        self.numbers_follow_late = True
 
     def start(self, data: Mapping[str, Any], denied: Denied = nobody_denied) -> dict[str, Any]:
         """StartMessageMoveTask. Raises MoveRefused."""
@@ -131,7 +133,10 @@ class MoveTasks:
         _assert_allowed(denied, [("sqs:GetQueueAttributes", self._existing(arn).arn)])
         with self._lock:
             found = rules.newest(list(self._tasks.values()), arn, number)
-        return {"Results": [task.entry() for task in found]} if found else {}
+            found = [task.listed() for task in found]
+            self._tasks.update((task.task_id, task) for task in found)
+        told = [task.as_told() if self.numbers_follow_late else task for task in found]
+        return {"Results": [task.entry() for task in told]} if told else {}
 
     def cancel(self, data: Mapping[str, Any], denied: Denied = nobody_denied) -> dict[str, Any]:
         """CancelMessageMoveTask: what is moved stays moved. Raises MoveRefused."""

@@ -69,11 +69,11 @@ def latest_task(sqs: Any, source_arn: str) -> dict[str, Any]:
 
 
 def ended_task(sqs: Any, source_arn: str) -> dict[str, Any]:
-    """The entry of the latest task of a queue once it has ended."""
+    """The entry of the latest task of a queue once it has ended, and its number has followed."""
     deadline = time.monotonic() + DEADLINE_SECONDS
-    while (entry := latest_task(sqs, source_arn))["Status"] in ("RUNNING", "CANCELLING"):
+    while latest_task(sqs, source_arn)["Status"] in ("RUNNING", "CANCELLING"):
         assert time.monotonic() < deadline, "the task does not end"
-    return entry
+    return latest_task(sqs, source_arn)
 
 
 def _number(sqs: Any, url: str) -> int:

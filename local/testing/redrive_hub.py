@@ -102,7 +102,7 @@ class RedriveHub:
             name="redrive",
             encrypted=True,
         )
-
+        self.bench.moves.numbers_follow_late = False
         self.bindings = RedriveBindings(self.bench)
 
     def __enter__(self) -> Self:

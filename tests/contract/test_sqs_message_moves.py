@@ -115,6 +115,17 @@ def test_a_task_tells_what_it_was_asked_for_and_no_handle_once_it_has_ended(sqs:
     }
 
 
+def test_the_number_of_moved_messages_follows_after_the_end_of_a_task(sqs: Any, pair: Pair) -> None:
+    pair.die("a", "b")
+    sqs.start_message_move_task(SourceArn=pair.dead_arn)
+    while (at_first := latest_task(sqs, pair.dead_arn))["Status"] == "RUNNING":
+        pass
+    later = latest_task(sqs, pair.dead_arn)
+
+    assert [task["Status"] for task in (at_first, later)] == ["COMPLETED", "COMPLETED"]
+    assert [task["ApproximateNumberOfMessagesMoved"] for task in (at_first, later)] == [0, 2]
+
+
 def test_each_message_goes_back_to_the_queue_that_it_came_from(sqs: Any, pair: Pair) -> None:
     other_url, _ = pair.other()
     pair.die("mine")

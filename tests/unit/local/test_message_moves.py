@@ -219,6 +219,22 @@ def test_a_paused_task_runs_on_and_can_be_cancelled(moves: Moves) -> None:
     assert queues.texts(DEAD) == ["a"]
 
 
+def test_a_listing_tells_what_was_moved_at_the_one_before_and_at_the_end_nothing_new() -> None:
+    told, running, ended = [], task(), task(moved=9, status="COMPLETED")
+    for now in (running, replace(running, moved=3), replace(running, moved=6), ended, ended, ended):
+        running = replace(now, listings=running.listings).listed()
+        told.append(running.as_told().moved)
+    assert told == [0, 0, 3, 3, 9, 9]
+
+
+def test_a_number_that_follows_at_once_is_told_as_it_is(moves: Moves) -> None:
+    tasks = moves(dead("a"))
+    tasks.numbers_follow_late = False
+    tasks.start({"SourceArn": DEAD})
+    tasks.wait(DEAD)
+    assert tasks.list({"SourceArn": DEAD})["Results"][0]["ApproximateNumberOfMessagesMoved"] == 1
+
+
 @pytest.mark.parametrize("place", ["before_put", "before_delete"])
 def test_a_move_that_is_stopped_anywhere_loses_nothing(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop() -> None:
