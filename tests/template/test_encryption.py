@@ -10,6 +10,7 @@ CloudTrail", "Key management" (Amazon SQS; Amazon SNS).
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -87,6 +88,12 @@ USES_DATA = (
     "kinesis:",
     "firehose:",
     "states:DescribeExecution",
+)
+# How those of their actions begin that read, hide or delete, and encrypt nothing. For these a service asks
+# KMS to decrypt, and not for a data key: "Key management" (Amazon SQS), consumers; "Protecting data with
+# SSE-KMS" (Amazon S3). DynamoDB makes one key for a table: "Encryption at rest: How it works".
+READS = re.compile(
+    r"\w+:(Get|List|Describe|Query$|Scan$|BatchGet|ConditionCheck|Receive|ChangeMessageVisibility|DeleteMessage)"
 )
 # A start needs no key, but its schedule's dead-letter queue does; these need it whatever they are allowed.
 DATA_SERVICES = ("states", "scheduler", "pipes", "firehose", "healthlake")
@@ -208,11 +215,21 @@ def _role_faults(expanded: Expanded) -> Iterator[str]:
     }
     for role, properties in expanded.of_type("AWS::IAM::Role").items():
         granted = expanded.granted(role)
-        uses_data = any(action.startswith(USES_DATA) for one in granted for action in one.actions)
-        if uses_data or role in polled_by or _assumed_by_a_data_service(properties):
-            for action in ("kms:Decrypt", "kms:GenerateDataKey"):
-                if f"${{{HUB_KEY}.Arn}}" not in expanded.resources_for(role, action):
-                    yield f"{role} lacks {action}"
+        used = {action for one in granted for action in one.actions if action.startswith(USES_DATA)}
+        trusted = _assumed_by_a_data_service(properties)
+        writes = trusted or any(not READS.match(action) for action in used)
+        if used or role in polled_by or trusted:
+            yield from _key_faults(role, "kms:Decrypt", True, expanded)
+            yield from _key_faults(role, "kms:GenerateDataKey", writes, expanded)
+
+
+def _key_faults(role: str, action: str, needed: bool, expanded: Expanded) -> Iterator[str]:
+    """Where a role may not do with the hub's key what it has to, or may what it need not."""
+    may = f"${{{HUB_KEY}.Arn}}" in expanded.resources_for(role, action)
+    if needed and not may:
+        yield f"{role} lacks {action}"
+    if may and not needed:
+        yield f"{role} has {action}, and only reads"
 
 
 def _assumed_by_a_data_service(role: Mapping[str, Any]) -> bool:
@@ -277,8 +294,17 @@ def _without_key_rights(role: str) -> Callable[[dict[str, Any]], None]:
         for policy in resources[role]["Properties"]["Policies"]:
             document = policy["PolicyDocument"]
             document["Statement"] = [
-                one for one in document["Statement"] if not any("kms:" in action for action in one["Action"])
+                one for one in document["Statement"] if "kms:" not in text(one["Action"])
             ]
+
+    return apply
+
+
+def _with_data_keys(role: str) -> Callable[[dict[str, Any]], None]:
+    def apply(resources: dict[str, Any]) -> None:
+        document = resources[role]["Properties"]["Policies"][-1]["PolicyDocument"]
+        key = {"Fn::GetAtt": [HUB_KEY, "Arn"]}
+        document["Statement"].append({"Effect": "Allow", "Action": "kms:GenerateDataKey", "Resource": key})
 
     return apply
 
@@ -381,6 +407,11 @@ def _bucket_that_notifies(resources: dict[str, Any]) -> None:
         ),
         (_without_key_rights("ExportScheduleRole"), "ExportScheduleRole lacks kms:GenerateDataKey"),
         (_without_key_rights("HealthLakeDataAccessRole"), "HealthLakeDataAccessRole lacks kms:Decrypt"),
+        (_without_key_rights("PlanRedriveFunctionRole"), "PlanRedriveFunctionRole lacks kms:Decrypt"),
+        (
+            _with_data_keys("PlanRedriveFunctionRole"),
+            "PlanRedriveFunctionRole has kms:GenerateDataKey, and only reads",
+        ),
         (_without_key_rights("CheckExportFunctionRole"), "CheckExportFunctionRole lacks kms:Decrypt"),
         (_without_key_rights("ExportStateMachineRole"), "ExportStateMachineRole lacks kms:GenerateDataKey"),
         (

@@ -206,7 +206,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     f"{_ENCRYPTION}::test_everything_is_encrypted_and_whoever_needs_the_key_may_use_it": (
         *(f"{role} kms:Decrypt" for role in _KEY_USERS),
         *(f"{role} kms:Decrypt on HubKey" for role in _TAKERS),
-        *(f"{role} kms:GenerateDataKey" for role in (*_KEY_USERS, *_TAKERS)),
+        *(f"{role} kms:GenerateDataKey" for role in (*_KEY_USERS, "RedriveMessagesFunctionRole")),
         "HealthLakeDataAccessRole kms:Decrypt",
         "HealthLakeDataAccessRole kms:GenerateDataKey*",
     ),
