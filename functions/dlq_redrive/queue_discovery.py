@@ -11,13 +11,14 @@ SQS», Amazon SQS Developer Guide), and it tells nothing but names.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from common.errors import HubError, InvalidSetting
+from dlq_redrive.arns import name_of_queue
 from dlq_redrive.aws_failures import named_failure
 from dlq_redrive.dead_letter import KINDS, DeadLetterQueue
 
@@ -32,10 +33,16 @@ _PAGE = 1000
 
 @dataclass(frozen=True)
 class Found:
-    """The dead-letter queues of a stack by name, and by name what kept queues from being read."""
+    """The dead-letter queues of a stack by name, and by name what is wrong with others: `InvalidSetting`
+    where the tag `redrive-kind` is wrong or forgotten, else what kept one from being read."""
 
     queues: tuple[DeadLetterQueue, ...]
     failures: Mapping[str, HubError]
+
+    @property
+    def unread(self) -> list[HubError]:
+        """The failures of queues of which is not known what they name as their dead-letter queue."""
+        return [one for one in self.failures.values() if not isinstance(one, InvalidSetting)]
 
 
 @dataclass(frozen=True)
@@ -47,18 +54,10 @@ class _Queue:
     """The ARN of its own dead-letter queue."""
 
 
-def dead_letter_queues(sqs: SQSClient, stack: str) -> list[DeadLetterQueue]:
-    """Every dead-letter queue of the stack with the queues that name it, by name. Raises what kept one from
-    being read: `InvalidSetting` when one has a kind that nobody knows."""
-    found = find_dead_letter_queues(sqs, stack)
-    for failure in found.failures.values():
-        raise failure
-    return list(found.queues)
-
-
 def find_dead_letter_queues(sqs: SQSClient, stack: str) -> Found:
-    """The same, without those that cannot be read. One that is gone is told, too: SQS lists it for up to a
-    minute («DeleteQueue», Amazon SQS API Reference), and may say so of what it denies."""
+    """Every dead-letter queue of the stack with the queues that name it. One that is gone is told, too:
+    SQS lists it for up to a minute («DeleteQueue», Amazon SQS API Reference), and may say so of what it
+    denies."""
     queues: list[_Queue] = []
     failures: dict[str, HubError] = {}
     for url in _urls(sqs, f"{stack}-"):
@@ -69,6 +68,8 @@ def find_dead_letter_queues(sqs: SQSClient, stack: str) -> Found:
             continue
         if queue is not None:
             queues.append(queue)
+    wrong = {name_of_queue(one.arn): _wrong_tag(one, queues) for one in queues}
+    failures |= {name: InvalidSetting(rule) for name, rule in wrong.items() if rule is not None}
     found = [
         DeadLetterQueue(
             one.url,
@@ -77,7 +78,7 @@ def find_dead_letter_queues(sqs: SQSClient, stack: str) -> Found:
             tuple(sorted(own.arn for own in queues if own.dead_letters == one.arn)),
         )
         for one in queues
-        if one.kind is not None
+        if one.kind is not None and one.kind in KINDS
     ]
     return Found(tuple(sorted(found, key=lambda queue: queue.name)), failures)
 
@@ -92,12 +93,18 @@ def _read(sqs: SQSClient, url: str, stack: str) -> _Queue | None:
     except (ClientError, BotoCoreError) as error:
         raise named_failure(error) from None
     attributes = asked["Attributes"]
-    policy, kind = attributes.get("RedrivePolicy"), tags.get(KIND_TAG)
-    if kind is not None and kind not in KINDS:
-        raise InvalidSetting(f"The tag {KIND_TAG} of a queue must be one of {', '.join(KINDS)}.")
-    return _Queue(
-        url, attributes["QueueArn"], kind, json.loads(policy)["deadLetterTargetArn"] if policy else None
-    )
+    policy = attributes.get("RedrivePolicy")
+    dead_letters = json.loads(policy)["deadLetterTargetArn"] if policy else None
+    return _Queue(url, attributes["QueueArn"], tags.get(KIND_TAG), dead_letters)
+
+
+def _wrong_tag(queue: _Queue, queues: Sequence[_Queue]) -> str | None:
+    """What is wrong with the tag of a queue that may be a dead-letter queue."""
+    if queue.kind is None and any(one.dead_letters == queue.arn for one in queues):
+        return f"A queue of the stack names it as its dead-letter queue, but it has no tag {KIND_TAG}."
+    if queue.kind is not None and queue.kind not in KINDS:
+        return f"The tag {KIND_TAG} of a queue must be one of {', '.join(KINDS)}."
+    return None
 
 
 def _urls(sqs: SQSClient, prefix: str) -> Iterator[str]:

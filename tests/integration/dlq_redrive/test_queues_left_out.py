@@ -141,6 +141,42 @@ def test_a_queue_that_cannot_be_redriven_is_refused_when_it_is_asked(redrive: An
         redrive.plan({"queueArn": rule, "mode": "bulk"})
 
 
+@pytest.mark.parametrize("request_of_alarm", [False, True])
+def test_a_dead_letter_queue_without_its_tag_is_told(redrive: Any, request_of_alarm: bool) -> None:
+    forgotten = redrive.queue("forgotten")
+    redrive.queue("work", dlq=forgotten)
+    redrive.send(forgotten, "one")
+
+    asked = {"queueArn": forgotten, "startedBy": "alarm"} if request_of_alarm else {}
+    with pytest.raises(
+        InvalidSetting, match="names it as its dead-letter queue, but it has no tag redrive-kind"
+    ):
+        redrive.plan(asked)
+
+
+def test_a_forgotten_tag_keeps_no_other_queue_from_its_redrive(redrive: Any) -> None:
+    redrive.queue("work-x", dlq=redrive.queue("forgotten"))
+    lonely = redrive.queue("lonely", kind="sqs")
+    redrive.send(lonely, "one")
+    dlq, _ = redrive.pair()
+    redrive.send(dlq, "one")
+
+    planned = redrive.plan()
+
+    assert [one["name"] for one in planned["queues"]] == ["hub-test-dead"]
+    told = [(one["name"], one["error"]) for one in planned["failed"]]
+    assert told == [("hub-test-forgotten", "InvalidSetting")]
+    assert [one["name"] for one in planned["refused"]] == ["hub-test-lonely"]
+
+
+def test_a_queue_whose_tag_is_wrong_is_still_known_as_a_source(redrive: Any) -> None:
+    dlq = redrive.queue("dead", kind="sqs")
+    odd = redrive.queue("odd", kind="pigeon", dlq=dlq)
+    redrive.send(dlq, "one")
+
+    assert redrive.plan_of(dlq)["sources"] == [odd]
+
+
 def test_a_kind_that_nobody_knows_is_refused_and_keeps_no_other_from_its_redrive(redrive: Any) -> None:
     redrive.queue("odd", kind="pigeon")
     with pytest.raises(InvalidSetting, match="redrive-kind"):

@@ -7,7 +7,7 @@ import pytest
 
 from dlq_redrive.dead_letter import REDRIVE_ATTRIBUTE
 from dlq_redrive.dead_letter_quarantine import DeadLetterQuarantine, QuarantinedLetter
-from dlq_redrive.queue_discovery import dead_letter_queues
+from dlq_redrive.queue_discovery import find_dead_letter_queues
 from local.cli.operations.hub import DeployedHub
 from local.demo.consumer import Deliveries
 from local.demo.consumer_queues import MOST_RECEIVES, ConsumerQueues, sender_attributes
@@ -89,7 +89,7 @@ def test_what_comes_back_is_told_apart_by_the_mark_of_a_counted_redrive() -> Non
 def test_the_dead_letter_queue_is_found_as_one_of_the_stack(hub: DeployedHub) -> None:
     queues = ConsumerQueues(hub)
 
-    (found,) = dead_letter_queues(hub.client("sqs"), hub.stack_name)
+    (found,) = find_dead_letter_queues(hub.client("sqs"), hub.stack_name).queues
 
     assert (found.name, found.kind) == (queues.dead_letters_name, "sqs")
     assert [arn.rpartition(":")[2] for arn in found.sources] == [queues.url.rpartition("/")[2]]
