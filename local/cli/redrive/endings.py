@@ -10,7 +10,7 @@ from local.cli.operations.tables import show_table
 from local.cli.output import Output
 
 WORDS: Mapping[str, str] = {
-    "Nothing To Redrive": "No queue holds a dead letter.",
+    "Nothing To Redrive": "No queue holds a message that could be redriven.",
     "Redriven": "Everything is on its way to where it belongs.",
     "Quarantined": "Some messages wait in quarantine for a decision; the others are where they belong.",
     "Already Running": "Another redrive or move task is at work on it; nothing was done.",
@@ -51,7 +51,7 @@ class Ending:
         asked or not be looked at are among them."""
         if self.plan is not None:
             return []
-        kept = [{"queue": one["name"], "outcome": "REFUSED", "cause": one["reason"]} for one in self._refused]
+        kept = [{"queue": one["name"], "outcome": "REFUSED", "cause": one["reason"]} for one in self.refused]
         unseen = [
             {"queue": one["name"], "outcome": "NOT_PLANNED", "error": one["error"], "cause": one["reason"]}
             for one in self._told.get("failed", [])
@@ -70,7 +70,8 @@ class Ending:
         return found if isinstance(found, dict) else {}
 
     @property
-    def _refused(self) -> Sequence[Mapping[str, Any]]:
+    def refused(self) -> Sequence[Mapping[str, Any]]:
+        """The queues that hold dead letters and cannot be redriven as asked, and the rule."""
         found: Sequence[Mapping[str, Any]] = self._told.get("refused", [])
         return found
 
@@ -98,6 +99,8 @@ def show_ending(ending: Ending, output: Output) -> None:
         if not ending.queues:
             told = (ending.finished.error, in_words(ending.finished.cause))
             output.line(f"  {': '.join(part for part in told if part)}")
+    elif ending.refused:
+        output.warning(f"{name}: {ending.words} What lies in queues that were refused stays there.")
     elif name in ("Quarantined", "Already Running", "Nothing Redriven"):
         output.warning(f"{name}: {ending.words}")
     else:

@@ -1016,6 +1016,26 @@ def test_a_timeout_that_comes_without_a_cause_is_told(shelf: Shelf) -> None:
     assert ending.document()["cause"] == "States.Timeout"
 
 
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [
+        ([], "✓ Nothing To Redrive: No queue holds a message that could be redriven."),
+        ([{"name": "q1", "reason": "No queue names it."}], "! Nothing To Redrive: No queue holds"),
+    ],
+)
+def test_an_end_that_left_refused_queues_as_they_are_is_a_warning(
+    refused: list[dict[str, str]], told: str
+) -> None:
+    plan = {"queues": [], "refused": refused, "failed": [], "empty": ["q2"]}
+    shown = io.StringIO()
+
+    show_ending(Ending(ended("SUCCEEDED", plan), "Nothing To Redrive"), Output(shown))
+
+    assert shown.getvalue().startswith(told)
+    assert ("What lies in queues that were refused stays there." in shown.getvalue()) == bool(refused)
+    assert ("No queue names it." in shown.getvalue()) == bool(refused)
+
+
 def test_a_dry_run_shows_what_would_happen() -> None:
     why = "A message in it is old."
     forecast = {"wouldRedrive": 7, "wouldQuarantine": 2, "reasons": {"TOO_OLD": 2}, "whyCounted": why}
