@@ -233,6 +233,11 @@ class RedriveHub:
             queue, "SET #owner = :owner, takenAt = :at", {":owner": {"S": owner}, ":at": taken_at}
         )
 
+    def note_redrive(self, queue: Queue) -> None:
+        """Let a redrive of a dead-letter queue have ended just now."""
+        now = {"S": format_instant(datetime.now(UTC))}
+        self._change_lock(queue, "SET redrivenAt = :at", {":at": now})
+
     def free_lock(self, queue: Queue) -> None:
         """Take the lock away from whoever has it."""
         self._change_lock(queue, "REMOVE #owner")
@@ -256,11 +261,12 @@ class RedriveHub:
 
     def _change_lock(self, queue: Queue, update: str, values: dict[str, Any] | None = None) -> None:
         more: Any = {"ExpressionAttributeValues": values} if values else {}
+        if "#owner" in update:
+            more["ExpressionAttributeNames"] = {"#owner": "owner"}
         aws_clients.dynamodb().update_item(
             TableName=TABLE,
             Key=lock_key(queue.name),
             UpdateExpression=update,
-            ExpressionAttributeNames={"#owner": "owner"},
             **more,
         )
 

@@ -125,6 +125,7 @@ WAYS: Mapping[str, Callable[[TaskSituations], Run]] = {
     "a move task that was cancelled": TaskSituations.task_cancelled,
     "a move task that failed": TaskSituations.task_failed,
     "a move task that SQS has forgotten": TaskSituations.task_forgotten,
+    "a redrive that ended meanwhile": TaskSituations.after_another,
     "messages of unknown origin": TaskSituations.origin_unknown,
     "what no state is made for": TaskSituations.unforeseen,
     "more than an execution carries": TaskSituations.too_large,

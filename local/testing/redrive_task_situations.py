@@ -105,8 +105,20 @@ class TaskSituations(Situations):
         return run.wait(_SECONDS)
 
     def task_forgotten(self) -> Run:
-        self.plan(lambda _: {"Results": []}, at="Ask About The Move Task")
+        """Or lists it so late that nobody waits for it any more."""
+        self.plan(*[lambda _: {"Results": []}] * _LONG_WAITS, at="Ask About The Move Task")
         return self.bulk()
+
+    def after_another(self) -> Run:
+        """Another redrive has ended since this one was planned."""
+        dead, _ = self.pair()
+
+        def ended(call: Callable[[], Any]) -> Any:
+            self.hub.note_redrive(dead)
+            return call()
+
+        self.plan(ended, at="Note That SQS Redrives It")
+        return self.hub.run()
 
     def origin_unknown(self) -> Run:
         """Messages that were sent to the dead-letter queue itself: SQS does not know where they belong."""

@@ -1,0 +1,67 @@
+"""What SQS tells late: that a task has begun, and how many messages it has moved."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from local.stepfunctions.workbench_faults import Fault
+from local.testing.redrive_hub import Queue, RedriveHub
+
+ASK = "Ask About The Move Task"
+
+
+def moved_before(redrive: RedriveHub, dead: Queue, work: Queue) -> list[Any]:
+    """What SQS lists after somebody has redriven a message."""
+    redrive.die(work, "before")
+    redrive.sqs.start_message_move_task(SourceArn=dead.arn)
+    redrive.bench.moves.wait(dead.arn)
+    redrive.consumer(work).work()
+    listed: list[Any] = redrive.sqs.list_message_move_tasks(SourceArn=dead.arn)["Results"]
+    return copy.deepcopy(listed)
+
+
+def listing(results: list[Any]) -> Fault:
+    """An answer that lists these tasks."""
+    return lambda _call: {"Results": copy.deepcopy(results)}
+
+
+def test_a_task_that_ended_before_is_not_taken_for_the_own_one(redrive: RedriveHub) -> None:
+    dead, work = redrive.pair()
+    before = moved_before(redrive, dead, work)
+    redrive.die(work, "a", "b")
+    redrive.bench.call_faults.plan(ASK, *[listing(before)] * 3)
+
+    run = redrive.run()
+
+    assert run.path[-1] == "Redriven"
+    assert redrive.told(run)[0]["redriven"] == 2
+    assert run.path.count(ASK) >= 4
+
+
+def test_a_task_that_is_not_listed_yet_is_waited_for(redrive: RedriveHub) -> None:
+    _, work = redrive.pair()
+    redrive.die(work, "a", "b")
+    redrive.bench.call_faults.plan(ASK, *[listing([])] * 3)
+
+    run = redrive.run()
+
+    assert run.path[-1] == "Redriven"
+    assert redrive.told(run)[0]["redriven"] == 2
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_task_that_is_never_listed_is_a_failure(redrive: RedriveHub, before: bool) -> None:
+    dead, work = redrive.pair()
+    listed = moved_before(redrive, dead, work) if before else []
+    redrive.die(work, "a")
+    redrive.bench.call_faults.plan(ASK, *[listing(listed)] * 20)
+
+    run = redrive.run()
+
+    assert (run.path[-1], redrive.told(run)[0]["error"]) == ("Redrive Failed", "MoveTaskStopped")
+    waited = sum(delay.seconds for delay in run.delays if delay.state == "Wait For The Move Task")
+    assert waited == 635
