@@ -48,7 +48,7 @@ MOST_MESSAGES = 1000
 class CountedRedrive:
     """One call of the redrive of a queue. `seconds_left` says how long it may go on. `tell` is told at once
     how many messages were `redriven` or `quarantined`, and `keep` is given the tally after each batch: a call
-    that is killed returns none."""
+    that is killed returns none. `bulk_at` is when SQS began a redrive of its own that counts as one."""
 
     queue: DeadLetterQueue
     sqs: SQSClient
@@ -63,6 +63,7 @@ class CountedRedrive:
     keep: Callable[[Tally], None]
     tally: Tally = field(default_factory=Tally)
     most_messages: int = MOST_MESSAGES
+    bulk_at: datetime | None = None
     _let_go: list[DeadLetter] = field(default_factory=list, init=False)
     _returned: list[DeadLetter] = field(default_factory=list, init=False)
     _first_failure: HubError | None = field(default=None, init=False)
@@ -182,8 +183,9 @@ class CountedRedrive:
 
     def _quarantine(self, letter: DeadLetter, identity: str, redrives: Redrives, reason: Reason) -> None:
         """Write the object, tell of it, delete the message: told twice sooner than not at all."""
+        now, bulk_at = self.clock(), self.bulk_at
         self.quarantine.put(
-            QuarantinedLetter.of(self.queue, letter, identity, redrives, reason, self.clock())
+            QuarantinedLetter.of(self.queue, letter, identity, redrives, reason, now, bulk_at)
         )
         self.tell(quarantined=1)
         self._delete(letter)

@@ -4,10 +4,13 @@ One object in the hub's bucket for each message, `dead-letters/<queue name>/<ide
 that writing it again changes nothing:
 
     {"queue", "queueArn", "kind", "messageId", "identity", "body", "messageAttributes", "attributes",
-     "firstFailedAt", "lastFailedAt", "redrives", "history", "reason", "quarantinedAt", "edits", "returned"}
+     "firstFailedAt", "lastFailedAt", "redrives", "history", "bulkAt", "reason", "quarantinedAt", "edits",
+     "returned"}
 
 `messageAttributes` are as SQS gives them, with binary values in base64; `attributes` are SQS's own (when it
-was sent, its group, where it died). Instants are in UTC. Keys hold hashes and ids only.
+was sent, its group, where it died). Instants are in UTC. Keys hold hashes and ids only. `redrives` and
+`history` have what was sent back one by one. `bulkAt` is there only where one redrive more was counted: when
+SQS itself last began to redrive the queue, of which nothing tells whether this message was part.
 
 The last two are there only once a person has changed the body, or asked for the message to be sent back:
 `edits` has the bodies before, each with when it was changed and by whom, `returned` who claimed the message
@@ -59,6 +62,7 @@ class QuarantinedLetter:
     history: tuple[Mapping[str, str], ...]
     reason: str
     quarantined_at: str
+    bulk_at: str | None = None
     edits: tuple[Mapping[str, str], ...] = field(default=(), repr=False)
     returned: Mapping[str, str] | None = None
 
@@ -71,8 +75,9 @@ class QuarantinedLetter:
         redrives: Redrives,
         reason: Reason,
         now: datetime,
+        bulk_at: datetime | None = None,
     ) -> QuarantinedLetter:
-        """A message with what is known of it."""
+        """A message with what is known of it; `bulk_at` is when a redrive by SQS began that counts."""
         failed_at = format_instant(letter.failed_at(queue.kind))
         return cls(
             queue_arn=queue.arn,
@@ -88,6 +93,7 @@ class QuarantinedLetter:
             history=redrives.history,
             reason=reason.value,
             quarantined_at=format_instant(now),
+            bulk_at=None if bulk_at is None else format_instant(bulk_at),
         )
 
     @property
@@ -115,6 +121,7 @@ class QuarantinedLetter:
             "lastFailedAt": self.last_failed_at,
             "redrives": self.redrives,
             "history": [dict(entry) for entry in self.history],
+            **({"bulkAt": self.bulk_at} if self.bulk_at is not None else {}),
             "reason": self.reason,
             "quarantinedAt": self.quarantined_at,
             **({"edits": [dict(edit) for edit in self.edits]} if self.edits else {}),
@@ -142,6 +149,7 @@ class QuarantinedLetter:
                 history=tuple(facts["history"]),
                 reason=_text(facts["reason"]),
                 quarantined_at=_text(facts["quarantinedAt"]),
+                bulk_at=_text(facts["bulkAt"]) if "bulkAt" in facts else None,
                 edits=tuple(_texts(edit) for edit in facts.get("edits", ())),
                 returned=_texts(facts["returned"]) if "returned" in facts else None,
             )

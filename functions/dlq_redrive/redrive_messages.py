@@ -60,8 +60,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     before = Tally.going_on_from(_farther(held.totals, event.get("totals")))
     moved, failed = before.moved, before.failed
     allowed = redrives_left(plan.max_redrives, held.bulk_at, datetime.now(UTC))
+    bulk_at = held.bulk_at if allowed < plan.max_redrives else None
     plan = replace(plan, max_redrives=allowed)
-    tally = _redrive(settings, plan, home, event["execution"], lock, before, context).run()
+    tally = _redrive(settings, plan, home, event["execution"], lock, before, bulk_at, context).run()
     result = tally.to_result()
     logger().info("messages redriven", queue=plan.queue.name, execution=event["execution"], **result)
     # What could not be handled was hidden when the queue looked empty, and may be now that others are gone.
@@ -83,6 +84,7 @@ def _redrive(
     execution: str,
     lock: QueueLock,
     tally: Tally,
+    bulk_at: datetime | None,
     context: LambdaContext,
 ) -> CountedRedrive:
     queue = plan.queue
@@ -112,6 +114,7 @@ def _redrive(
         tell=_tell,
         keep=lambda tally: lock.write(tally.to_result()),
         tally=tally,
+        bulk_at=bulk_at,
     )
 
 

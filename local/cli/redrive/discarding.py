@@ -7,7 +7,7 @@ from local.cli.errors import CommandError
 from local.cli.operations.hub import DeployedHub
 from local.cli.operations.tables import show_table
 from local.cli.output import Output, counted
-from local.cli.redrive.quarantined import Found, Quarantined, open_quarantine
+from local.cli.redrive.quarantined import Found, Quarantined, open_quarantine, redrives_in_words
 
 _VERSIONS = (
     "Deleted from quarantine. The bucket keeps their versions, which are PHI, until its lifecycle drops them."
@@ -35,7 +35,10 @@ def discard(hub: DeployedHub, output: Output, keys: list[str], *, confirmed: boo
 
 
 def _show(output: Output, found: list[Found]) -> None:
-    rows = [[one.letter.queue_name, one.letter.reason, one.letter.redrives, one.letter.key] for one in found]
+    letters = [one.letter for one in found]
+    rows = [
+        [one.queue_name, one.reason, redrives_in_words(one.redrives, one.bulk_at), one.key] for one in letters
+    ]
     show_table(output, ("queue", "reason", "redrives", "key"), rows)
     for one in found:
         claim = one.letter.returned

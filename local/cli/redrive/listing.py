@@ -17,7 +17,7 @@ from local.cli.errors import CommandError
 from local.cli.operations.hub import DeployedHub
 from local.cli.operations.tables import show_table
 from local.cli.output import Output, counted
-from local.cli.redrive.quarantined import Quarantined, open_quarantine, queue_arn
+from local.cli.redrive.quarantined import Quarantined, open_quarantine, queue_arn, redrives_in_words
 
 _WARNING = "This is PHI, in clear text, outside of the bucket that protects it."
 _COLUMNS = ("queue", "kind", "reason", "redrives", "failed", "in quarantine", "bytes", "state", "key")
@@ -67,6 +67,7 @@ def _facts(quarantined: Quarantined, one: Listed, now: datetime) -> dict[str, An
         "messageId": letter.message_id,
         "reason": letter.reason,
         "redrives": letter.redrives,
+        **({"bulkAt": letter.bulk_at} if letter.bulk_at is not None else {}),
         "firstFailedAt": letter.first_failed_at,
         "lastFailedAt": letter.last_failed_at,
         "quarantinedAt": letter.quarantined_at,
@@ -85,8 +86,9 @@ def _state(letter: QuarantinedLetter) -> str:
 
 def _row(facts: Mapping[str, Any]) -> list[object]:
     ages = [_in_words(facts.get(name)) for name in ("failedSeconds", "quarantinedSeconds")]
-    names = ("queue", "kind", "reason", "redrives")
-    return [*(facts.get(name) for name in names), *ages, facts["bytes"], facts.get("state"), facts["key"]]
+    counted = redrives_in_words(facts.get("redrives"), facts.get("bulkAt"))
+    told = [*(facts.get(name) for name in ("queue", "kind", "reason")), counted]
+    return [*told, *ages, facts["bytes"], facts.get("state"), facts["key"]]
 
 
 def _age(instant: str, now: datetime) -> int | None:

@@ -141,6 +141,13 @@ def queue_arn(hub: DeployedHub, name_or_arn: str) -> str:
     return name_or_arn if name_or_arn.startswith("arn:") else home_of(hub).queue_arn(name_or_arn)
 
 
+def redrives_in_words(redrives: int | None, bulk_at: str | None) -> str | None:
+    """How often a letter was sent back one by one, and whether a redrive by SQS counts besides."""
+    if redrives is None:
+        return None
+    return str(redrives) if bulk_at is None else f"{redrives} + 1 by SQS"
+
+
 def no_such_letter(key: str) -> CommandError:
     return CommandError(f"There is no dead letter {key} in quarantine.", _KEYS)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -160,6 +160,23 @@ def test_a_redrive_by_sqs_that_began_after_the_plan_was_made_counts(
     result = redrive.run(plan, "one")
     assert (result["redriven"], result["quarantined"]) == (sent, 4 - sent)
     assert redrive.bodies(work) == ["same"] * sent
+
+
+@pytest.mark.parametrize(("days_ago", "told"), [(1, True), (100, False)])
+def test_a_letter_in_quarantine_says_of_a_redrive_by_sqs_that_counts(
+    redrive: Any, write_lock: Write, days_ago: int, told: bool
+) -> None:
+    dlq, _ = redrive.pair()
+    for _ in range(4):
+        redrive.send(dlq, "same")
+    plan = redrive.plan_of(dlq)
+    began = format_instant(datetime.now(UTC) - timedelta(days=days_ago))
+    write_lock(plan, owner=redrive.owner("one"), bulkAt=began)
+
+    redrive.run(plan, "one")
+
+    letters = redrive.quarantined()
+    assert {(one["redrives"], one.get("bulkAt")) for one in letters} == {(2, began) if told else (3, None)}
 
 
 @pytest.mark.parametrize("written", [0, 10])

@@ -38,6 +38,7 @@ quarantined = st.builds(
     history=st.just(({"at": "now", "execution": "one", "messageId": "m"},)),
     reason=st.sampled_from([reason.value for reason in Reason]),
     quarantined_at=st.just("2026-03-01T12:00:00.000Z"),
+    bulk_at=st.none() | st.just("2026-02-01T12:00:00.000Z"),
 )
 
 

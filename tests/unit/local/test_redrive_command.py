@@ -161,6 +161,20 @@ def test_a_list_tells_what_is_known_of_each_letter(shelf: Shelf) -> None:
     assert letter["failedSeconds"] >= 0
 
 
+def test_a_redrive_by_sqs_that_counts_is_told_beside_those_that_were_counted(shelf: Shelf) -> None:
+    key, other = shelf.letter(), shelf.letter()
+    shelf.put(replace(shelf.read(key), bulk_at=QUARANTINED_AT))
+    shown = io.StringIO()
+
+    show(shelf.hub, Output(shown), key)
+    assert f'"bulkAt": "{QUARANTINED_AT}"' in shown.getvalue()
+    list_letters(shelf.hub, Output(shown), None, 10)
+    discard(shelf.hub, Output(shown), [key, other], confirmed=True)
+
+    rows = [line for line in shown.getvalue().splitlines() if "dead-letters/" in line]
+    assert [("3 + 1 by SQS" in row) == (key in row) for row in rows] == [True] * 4
+
+
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_list_never_tells_what_a_letter_says(
     shelf: Shelf, as_json: bool, capsys: pytest.CaptureFixture[str]
