@@ -1,4 +1,5 @@
-"""Which sample events are of which function. The first of each is of its ordinary work."""
+"""Which sample events are of which function, the first of each of its ordinary work; and which are
+inputs of executions."""
 
 from __future__ import annotations
 
@@ -38,7 +39,19 @@ SAMPLES: Mapping[str, tuple[str, ...]] = {
 }
 """Paths of the files of each function below `events/`, without `.json`."""
 
+INPUTS: Mapping[str, Mapping[str, str]] = {
+    "RedriveStateMachine": {
+        "redrive_execution/dry_run_of_all": "dlq_redrive/dry_run_requested",
+        "redrive_execution/one_queue_counted": "dlq_redrive/redrive_requested",
+        "redrive_execution/alarm_went_off": "dlq_redrive/alarm_went_off",
+    },
+}
+"""Inputs of each state machine, and the event that its first function gets with each."""
+
+SAMPLE_QUEUE = "healthlake-hub-StartExportDeadLetterQueue-1A2B3C4D5E6F"
+"""The name of the dead-letter queue that samples are about."""
+
 
 def sample(name: str) -> Any:
-    """The sample event of a function, by its path."""
+    """A sample event, by its path."""
     return json.loads((EVENTS / f"{name}.json").read_text(encoding="utf-8"))

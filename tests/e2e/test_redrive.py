@@ -15,6 +15,7 @@ import pytest
 
 from local.soak.permissions.dead_letters import DeadLetters
 from local.soak.permissions.stage import Stage
+from local.testing.sample_events import SAMPLE_QUEUE, sample
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Hub
@@ -46,6 +47,16 @@ class Redrives:
         if queue is not None:
             request["queueArn"] = self.letters.queue_arn(queue)
         return self.end_of(self.start(request))
+
+    def run_sample(self, name: str, queue: str | None = None) -> End:
+        """Redrive with an input of `events/`; the queue in it is exchanged for one of the stack."""
+        written = json.dumps(sample(f"redrive_execution/{name}"))
+        if queue is not None:
+            arn = self.letters.queue_arn(queue)
+            here = "arn:aws:sqs:us-east-1:123456789012"
+            written = written.replace(f"{here}:{SAMPLE_QUEUE}", arn)
+            written = written.replace(SAMPLE_QUEUE, arn.rpartition(":")[2])
+        return self.end_of(self.start(json.loads(written)))
 
     def start(self, request: Mapping[str, Any]) -> str:
         arn: str = self.stage.client("stepfunctions").start_execution(
@@ -159,7 +170,7 @@ def test_an_export_whose_check_died_goes_on_when_the_message_is_counted_and_sent
         redrives.let_die("CheckExportQueue", CHECK)
     redrives.stage.no_faults()
 
-    end = redrives.run(CHECK, mode="counted")
+    end = redrives.run_sample("one_queue_counted", CHECK)
 
     assert end.state == "Redriven", end
     assert redrives.completes(export)
@@ -187,7 +198,7 @@ def test_a_stopped_run_is_cleaned_up_once_the_event_about_it_is_redriven(
         queue = sent(redrives, arn)
         assert redrives.stage.state()["owner"] == arn
 
-        end = redrives.run(queue)
+        end = redrives.run_sample("alarm_went_off", queue)
 
         assert end.state == "Redriven", end
         redrives.stage.wait_until(lambda: "owner" not in redrives.stage.state())
@@ -231,7 +242,7 @@ def test_a_dry_run_tells_what_would_happen_and_touches_nothing(redrives: Redrive
     redrives.letters.put("ExecutionEndedDeadLetterQueue", "{}")
     before = len(redrives.quarantined())
 
-    end = redrives.run(dryRun=True)
+    end = redrives.run_sample("dry_run_of_all")
 
     assert (end.state, end.output["waiting"]) == ("Dry Run Reported", 2)
     told = {one["kind"]: one["forecast"] for one in end.output["queues"]}

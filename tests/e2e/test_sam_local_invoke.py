@@ -27,11 +27,12 @@ from local.cli.operations.hub import DeployedHub
 from local.cli.operations.variables import function_variables
 from local.cli.project import Project
 from local.cli.sam import account_variables, local_environment, sam_environment
+from local.testing.sample_events import EVENTS
+from local.testing.sample_events import SAMPLES as OF_FUNCTIONS
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Hub
 
-EVENTS = Path(__file__).parents[2] / "events"
 HOST_SEEN_FROM_CONTAINERS = "host.docker.internal"
 NO_RUNTIME = re.compile(r"Running AWS SAM projects locally requires .*")
 TIMED_OUT = re.compile(r"Function '.*' timed out after \d+ seconds")
@@ -278,8 +279,8 @@ def test_every_sample_event_runs_in_the_runtimes_image(
 
 
 def test_every_sample_event_has_its_judge() -> None:
-    samples = [path.relative_to(EVENTS).with_suffix("").as_posix() for path in EVENTS.rglob("*.json")]
-    assert sorted(event for _, event, _ in SAMPLES) == sorted(samples)
+    samples = {(function, event) for function, events in OF_FUNCTIONS.items() for event in events}
+    assert {(function, event) for function, event, _ in SAMPLES} == samples
 
 
 RAISED = json.dumps(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from common.errors import InvalidInput
 from dlq_redrive.arns import Home
 from dlq_redrive.queue_plan import QueuePlan
 from dlq_redrive.redrive_request import parse_redrive_request
-from local.testing.sample_events import EVENTS, SAMPLES, sample
+from local.testing.sample_events import EVENTS, INPUTS, SAMPLE_QUEUE, SAMPLES, sample
 from local.testing.state_machine_reader import placeholders, states
 from local.testing.template_reader import Expanded, references
 
@@ -100,14 +101,17 @@ def _bus_events() -> list[Sample]:
     return [(name, event) for name, event in [*samples, *inputs, *queued] if "detail-type" in event]
 
 
-def test_every_function_has_samples_and_every_sample_a_function(template: dict[str, Any]) -> None:
-    functions = {
-        name for name, one in template["Resources"].items() if one["Type"] == "AWS::Serverless::Function"
-    }
-    assert set(SAMPLES) == functions
+def test_every_function_has_samples_and_every_sample_is_of_a_function_or_an_execution(
+    template: dict[str, Any],
+) -> None:
+    def of_type(kind: str) -> set[str]:
+        return {name for name, one in template["Resources"].items() if one["Type"] == kind}
+
+    assert set(SAMPLES) == of_type("AWS::Serverless::Function")
     assert all(SAMPLES.values())
-    listed = sorted(f"{name}.json" for names in SAMPLES.values() for name in names)
-    assert listed == [name for name, _ in _samples()]
+    assert set(INPUTS) <= of_type("AWS::StepFunctions::StateMachine")
+    named = [name for files in (*SAMPLES.values(), *INPUTS.values()) for name in files]
+    assert sorted(f"{name}.json" for name in named) == [name for name, _ in _samples()]
 
 
 def test_every_sample_is_named_for_what_happened() -> None:
@@ -193,6 +197,26 @@ def test_requests_of_a_redrive_are_right_and_the_one_with_an_unknown_field_is_no
     }
 
 
+def test_inputs_of_a_redrive_are_right_and_are_what_its_first_function_is_asked() -> None:
+    home = Home("aws", "us-east-1", "123456789012")
+    dry, counted, alarm = (
+        parse_redrive_request(sample(name), home) for name in INPUTS["RedriveStateMachine"]
+    )
+    assert (dry.dry_run, dry.queue_arn) == (True, None)
+    assert (counted.mode, counted.dry_run) == ("counted", False)
+    assert alarm.started_by == "alarm"
+    assert counted.queue_arn == alarm.queue_arn == home.queue_arn(SAMPLE_QUEUE)
+    for name, event in INPUTS["RedriveStateMachine"].items():
+        assert sample(event)["request"] == sample(name), name
+
+
 def test_the_planned_queue_is_what_a_plan_becomes() -> None:
     plan = sample("dlq_redrive/dead_letters_planned")["queue"]
     assert QueuePlan.from_state(plan).to_state() == plan
+
+
+def test_every_sample_that_the_readme_names_is_there(root: Path) -> None:
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"events/([a-z_]+/[a-z_]+)\.json", readme))
+    assert named & set(INPUTS["RedriveStateMachine"])
+    assert [name for name in named if not (EVENTS / f"{name}.json").is_file()] == []
