@@ -233,10 +233,10 @@ class RedriveHub:
             queue, "SET #owner = :owner, takenAt = :at", {":owner": {"S": owner}, ":at": taken_at}
         )
 
-    def note_redrive(self, queue: Queue) -> None:
-        """Let a redrive of a dead-letter queue have ended just now."""
-        now = {"S": format_instant(datetime.now(UTC))}
-        self._change_lock(queue, "SET redrivenAt = :at", {":at": now})
+    def note_redrive(self, queue: Queue, since: timedelta = timedelta(0), *, by_sqs: bool = False) -> None:
+        """Let a redrive of a dead-letter queue have ended so long ago, or SQS have begun one."""
+        at = {":at": {"S": format_instant(datetime.now(UTC) - since)}}
+        self._change_lock(queue, f"SET {'bulkAt' if by_sqs else 'redrivenAt'} = :at", at)
 
     def free_lock(self, queue: Queue) -> None:
         """Take the lock away from whoever has it."""

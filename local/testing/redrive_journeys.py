@@ -122,6 +122,7 @@ WAYS: Mapping[str, Callable[[TaskSituations], Run]] = {
     "a start that was not answered": TaskSituations.start_unanswered,
     "a start that was not answered for long": TaskSituations.start_unanswered_for_long,
     "a start that is refused": TaskSituations.start_refused,
+    "a start that is refused after a redrive by SQS": TaskSituations.start_refused_after_another,
     "a move task that was cancelled": TaskSituations.task_cancelled,
     "a move task that failed": TaskSituations.task_failed,
     "a move task that SQS has forgotten": TaskSituations.task_forgotten,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from local.stepfunctions.workbench_run import Run
@@ -91,6 +92,13 @@ class TaskSituations(Situations):
     def start_refused(self) -> Run:
         self.plan(_REFUSED, at=_START)
         return self.bulk()
+
+    def start_refused_after_another(self) -> Run:
+        """SQS has redriven the queue before, long ago."""
+        dead, _ = self.pair()
+        self.hub.note_redrive(dead, since=timedelta(days=90), by_sqs=True)
+        self.plan(_REFUSED, at=_START)
+        return self.hub.run()
 
     def task_cancelled(self) -> Run:
         dead, run = self._moving()

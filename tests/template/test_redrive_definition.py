@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ DEATHS = (
     "Lambda.SdkClientException",
 )
 MAY_HAVE_SENT = ("AwsCallFailed", "UnexpectedError", "TargetRefused")
+
+_CAUSE = r"\$\.(?:failure\.)?Cause[^\w]"
 
 
 @pytest.fixture
@@ -50,9 +52,25 @@ def test_sqs_is_asked_to_redrive_only_after_that_was_written_down(inner: dict[st
     assert "bulkAt = :now" in inner[before[0]]["Parameters"]["UpdateExpression"]
 
 
-def test_no_error_is_read_that_may_be_missing(definition: dict[str, Any]) -> None:
+def test_sqs_is_not_asked_to_redrive_what_was_redriven_since_the_execution_began(
+    inner: dict[str, Any],
+) -> None:
+    """A plan may be hours old when it is carried out."""
+    note = inner["Note That SQS Redrives It"]
+    condition = note["Parameters"]["ConditionExpression"]
+    assert note["Parameters"]["ExpressionAttributeValues"][":began"] == {"S.$": "$$.Execution.StartTime"}
+    assert "redrivenAt <= :began" in condition
+    assert "bulkAt <= :began" in condition
+    (caught,) = [one for one in note["Catch"] if "ConditionalCheckFailed" in str(one["ErrorEquals"])]
+    assert caught["Next"] == "Redrive Messages"
+
+
+def test_no_error_is_read_that_may_be_missing(definition: dict[str, Any], inner: dict[str, Any]) -> None:
     """A timeout may come without a cause, and a path that leads nowhere ends an execution uncaught."""
-    assert not re.search(r"\$\.(?:failure\.)?Cause[^\w]", _without(definition, "Explain Refusal"))
+    choices = {name for name, state in inner.items() if state["Type"] == "Choice"}
+    assert not re.search(_CAUSE, _without(definition, "Explain Refusal", *choices))
+    for reading in (rule for name in choices for rule in _read_together(inner[name], _CAUSE)):
+        assert {"Variable": "$.failure.Cause", "IsPresent": True} in reading
 
 
 def test_data_that_is_too_large_is_caught_by_name(definition: dict[str, Any]) -> None:
@@ -67,6 +85,13 @@ def test_a_call_that_died_or_may_still_be_at_work_is_waited_for(inner: dict[str,
     assert error not in _retried(state)
     (caught,) = [catcher["Next"] for catcher in state["Catch"] if error in catcher["ErrorEquals"]]
     assert caught == "Count The Deaths"
+
+
+def test_a_call_that_failed_is_taken_for_a_redrive(inner: dict[str, Any]) -> None:
+    """It may have sent something back that it could not tell of."""
+    after = {catcher["Next"] for catcher in inner["Redrive Messages"]["Catch"]}
+    assert after == {"Count The Deaths", "Name The Failure Of The Call"}
+    assert inner["Name The Failure Of The Call"]["Next"] == "Give The Lock Back"
 
 
 @pytest.mark.parametrize("error", MAY_HAVE_SENT)
@@ -102,6 +127,24 @@ def _leads_to(state: Mapping[str, Any], targets: set[str]) -> bool:
     return bool(targets & set(ways))
 
 
-def _without(machine: Mapping[str, Any], name: str) -> str:
-    """The machine as JSON without a state, whose error is a function's and has a cause."""
-    return json.dumps({one: state for one, state in machine["States"].items() if one != name})
+def _read_together(rule: Any, pattern: str) -> Iterator[list[Any]]:
+    """The innermost lists of rules that hold together, where one of them reads what the pattern says."""
+    for key, value in rule.items() if isinstance(rule, Mapping) else enumerate(rule):
+        if key == "And" and re.search(pattern, json.dumps(value)):
+            yield value
+        elif isinstance(value, Mapping | list):
+            yield from _read_together(value, pattern)
+        elif key == "Variable" and re.search(pattern, json.dumps(value)):
+            yield [rule]
+
+
+def _without(machine: Mapping[str, Any], *names: str) -> str:
+    """The machine as JSON without these states."""
+
+    def kept(states: Mapping[str, Any]) -> dict[str, Any]:
+        return {one: state for one, state in states.items() if one not in names}
+
+    states = kept(machine["States"])
+    processor = states[MAP]["ItemProcessor"]
+    inside = {"ItemProcessor": {**processor, "States": kept(processor["States"])}}
+    return json.dumps({**states, MAP: {**states[MAP], **inside}})

@@ -140,3 +140,22 @@ def test_a_redrive_whose_lock_was_lost_touches_nothing_and_leaves_the_lock(redri
 
     assert (run.path[-1], redrive.told(run)[0]["error"]) == ("Redrive Failed", "LockLost")
     assert (redrive.lock(dead)["owner"], redrive.bodies(dead)) == (other, ["a"])
+
+
+@pytest.mark.parametrize("error", ["UnexpectedError", "Runtime.ExitError"])
+def test_a_call_that_failed_half_way_is_a_redrive(redrive: RedriveHub, error: str) -> None:
+    """What it had sent back it could not tell; the next redrive is not left to SQS."""
+    dead, work = redrive.pair()
+    redrive.die(work, *"abc")
+    handler = redrive.bench.functions[COUNTING]
+
+    def fail(event: Any, context: Any) -> Any:
+        handler(event, context)
+        raise type(error, (Exception,), {})("after everything was sent")
+
+    redrive.bench.functions[COUNTING] = fail
+
+    assert redrive.run(COUNTED).path[-1] == "Redrive Failed"
+    assert redrive.lock(dead).keys() == {"redrivenAt"}
+    redrive.die(work)
+    assert "Start The Move Task" not in redrive.run().path

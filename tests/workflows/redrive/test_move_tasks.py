@@ -136,9 +136,9 @@ def test_what_sqs_has_moved_counts_where_the_rest_is_redriven_one_by_one(redrive
 def test_a_redrive_that_failed_before_anything_moved_is_none(redrive: RedriveHub) -> None:
     dead, work = redrive.pair()
     redrive.die(work, "a")
-    redrive.bench.call_faults.plan("Redrive Messages", refusal("Lambda.ResourceNotFoundException"))
+    redrive.bench.call_faults.plan("Look For A Move Task", refusal("Sqs.UnforeseenException"))
 
-    assert redrive.run({"mode": "counted"}).path[-1] == "Redrive Failed"
+    assert redrive.run().path[-1] == "Redrive Failed"
     assert redrive.lock(dead) == {}
     assert redrive.run().path.count(START) == 1
 
