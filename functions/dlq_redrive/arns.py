@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 _PARTS = 6
 
+_DASHES_OF_ANOTHER = 2
+"""CloudFormation puts one dash between the name of a resource and the letters and digits that it adds."""
+
 
 @dataclass(frozen=True)
 class Home:
@@ -55,6 +58,14 @@ def parse_arn(text: object) -> Arn | None:
 def name_of_queue(arn: str) -> str:
     """The name of the queue of an ARN."""
     return arn.rpartition(":")[2]
+
+
+def is_of_stack(name: str, stack: str) -> bool:
+    """Whether a queue or a function of that name may be one of the stack: it begins with the stack's name and
+    has no more parts than CloudFormation gives it. With more it is of a stack whose name begins alike, and no
+    right of this one reaches it."""
+    own = name.removeprefix(f"{stack}-")
+    return own not in ("", name) and own.count("-") < _DASHES_OF_ANOTHER
 
 
 def is_fifo(name: str) -> bool:

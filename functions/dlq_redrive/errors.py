@@ -21,6 +21,10 @@ class QueueGone(HubError):
     """A queue does not exist any more."""
 
 
+class NotLookedAt(HubError):
+    """Other queues took all the time that a plan may take."""
+
+
 class TargetGone(HubError):
     """What a message is bound for does not exist: a function, a state machine, a pipe."""
 

@@ -33,7 +33,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
       knows no move tasks of it.
     - `refused`: `[{"name", "reason"}]`, queues that cannot be redriven as asked, and the rule.
     - `failed`: `[{"name", "error", "reason"}]`, queues that could not be looked at: one of the errors below
-      and its message. The others go first, then the run has failed, also where `queues` is empty.
+      and its message, or `NotLookedAt` for those that no time was left for. The others go first, then the run
+      has failed, also where `queues` is empty.
     - `empty`: the names of queues in which nothing waits.
     - `anHourAgo`: the instant before which a lock must have been taken to be taken over from an owner that
       Step Functions does not know: «The DescribeExecution action is eventually consistent».
@@ -44,7 +45,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     """
     home = Home.of_function(context.invoked_function_arn)
     request = parse_redrive_request(event["request"], home)
-    planned = _planned(event["execution"]["name"], request, home)
+    planned = _planned(event["execution"]["name"], request, home, context)
     logger().info(
         "redrive planned",
         started_by=request.started_by,
@@ -55,7 +56,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     return {"startedBy": request.started_by, "dryRun": request.dry_run, **planned}
 
 
-def _planned(execution: str, request: RedriveRequest, home: Home) -> dict[str, Any]:
+def _planned(execution: str, request: RedriveRequest, home: Home, context: LambdaContext) -> dict[str, Any]:
     try:
         planner = Planner(
             settings=redrive_settings(),
@@ -65,6 +66,7 @@ def _planned(execution: str, request: RedriveRequest, home: Home) -> dict[str, A
             sqs=aws_clients.sqs(),
             dynamodb=aws_clients.dynamodb(),
             clock=lambda: datetime.now(UTC),
+            seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
         )
         planned = planner.plan().to_state()
     except (ClientError, BotoCoreError) as error:

@@ -2,10 +2,11 @@
 
 `ListQueues` gives the queues whose names begin as CloudFormation names those of the stack, `ListQueueTags`
 their tags: `redrive-kind`, and `redrive-stack`, which every queue of the stack has and which tells it from
-another whose name begins alike. CloudFormation's own tags do not reach queues: SQS takes none that begin with
-`aws:`. The Resource Groups Tagging API would answer in one call, but only those who may read the tags of
-everything in the account; of SQS's actions only `ListQueues` names no resource («Using policies with Amazon
-SQS», Amazon SQS Developer Guide), and it tells nothing but names.
+another whose name begins alike; one whose name has more parts than CloudFormation makes is not asked.
+CloudFormation's own tags do not reach queues: SQS takes none that begin with `aws:`. The Resource Groups
+Tagging API would answer in one call, but only those who may read the tags of everything in the account; of
+SQS's actions only `ListQueues` names no resource («Using policies with Amazon SQS», Amazon SQS Developer
+Guide), and it tells nothing but names.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from common.errors import HubError, InvalidSetting
-from dlq_redrive.arns import name_of_queue
+from dlq_redrive.arns import is_of_stack, name_of_queue
 from dlq_redrive.aws_failures import named_failure
 from dlq_redrive.dead_letter import KINDS, DeadLetterQueue
 
@@ -38,6 +39,8 @@ class Found:
 
     queues: tuple[DeadLetterQueue, ...]
     failures: Mapping[str, HubError]
+    names: frozenset[str]
+    """Of every queue of the stack that could be read, dead-letter queue or not."""
 
     @property
     def unread(self) -> list[HubError]:
@@ -60,16 +63,17 @@ def find_dead_letter_queues(sqs: SQSClient, stack: str) -> Found:
     denies."""
     queues: list[_Queue] = []
     failures: dict[str, HubError] = {}
-    for url in _urls(sqs, f"{stack}-"):
+    for url in _urls(sqs, stack):
         try:
             queue = _read(sqs, url, stack)
         except HubError as failure:
-            failures[url.rpartition("/")[2]] = failure
+            failures[_name_in(url)] = failure
             continue
         if queue is not None:
             queues.append(queue)
     wrong = {name_of_queue(one.arn): _wrong_tag(one, queues) for one in queues}
     failures |= {name: InvalidSetting(rule) for name, rule in wrong.items() if rule is not None}
+    names = frozenset(name_of_queue(one.arn) for one in queues)
     found = [
         DeadLetterQueue(
             one.url,
@@ -80,7 +84,7 @@ def find_dead_letter_queues(sqs: SQSClient, stack: str) -> Found:
         for one in queues
         if one.kind is not None and one.kind in KINDS
     ]
-    return Found(tuple(sorted(found, key=lambda queue: queue.name)), failures)
+    return Found(tuple(sorted(found, key=lambda queue: queue.name)), failures, names)
 
 
 def _read(sqs: SQSClient, url: str, stack: str) -> _Queue | None:
@@ -107,9 +111,13 @@ def _wrong_tag(queue: _Queue, queues: Sequence[_Queue]) -> str | None:
     return None
 
 
-def _urls(sqs: SQSClient, prefix: str) -> Iterator[str]:
+def _urls(sqs: SQSClient, stack: str) -> Iterator[str]:
     pages = sqs.get_paginator("list_queues").paginate(
-        QueueNamePrefix=prefix, PaginationConfig={"PageSize": _PAGE}
+        QueueNamePrefix=f"{stack}-", PaginationConfig={"PageSize": _PAGE}
     )
     for page in pages:
-        yield from page.get("QueueUrls", [])
+        yield from (url for url in page.get("QueueUrls", []) if is_of_stack(_name_in(url), stack))
+
+
+def _name_in(url: str) -> str:
+    return url.rpartition("/")[2]

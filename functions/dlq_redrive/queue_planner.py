@@ -17,8 +17,10 @@ from common.table_values import text
 from dlq_redrive.arns import Home, name_of_queue
 from dlq_redrive.aws_failures import named_failure
 from dlq_redrive.dead_letter import DeadLetterQueue
+from dlq_redrive.errors import NotLookedAt
+from dlq_redrive.queue_calls import BATCH
 from dlq_redrive.queue_discovery import Found, find_dead_letter_queues
-from dlq_redrive.queue_look import Forecast, Look, look_at
+from dlq_redrive.queue_look import MOST_LOOKED_AT, Forecast, Look, look_at
 from dlq_redrive.queue_plan import QueuePlan
 from dlq_redrive.redrive_counts import RedriveCounts
 from dlq_redrive.redrive_decision import Decider
@@ -29,6 +31,8 @@ from dlq_redrive.redrive_planning import (
     leads_nowhere,
     mode_of,
     redrives_left,
+    require_own_destination,
+    require_redrives_left,
     why_not_bulk,
 )
 from dlq_redrive.redrive_request import BULK, RedriveRequest
@@ -44,6 +48,11 @@ _NOWHERE = (
     "No queue of the stack names it as its dead-letter queue, and no message that was looked at says where it"
     " died: choose a 'destinationArn'."
 )
+
+_LEFT_FOR_A_LOOK, _LEFT_FOR_A_GLANCE = 60, 20
+"""Seconds of a call that must be left to look at a queue as closely as ever, or at ten of its messages."""
+
+_NO_TIME = "Other queues took all the time of the plan: redrive this one by its 'queueArn'."
 
 
 @dataclass
@@ -72,7 +81,9 @@ class Planned:
 
 @dataclass(frozen=True)
 class Planner:
-    """Makes the plans of one request. `execution` is the name of the execution that asks."""
+    """Makes the plans of one request. `execution` is the name of the execution that asks; `seconds_left`
+    tells how long the call may still take: when that is not much any more, queues are looked at less closely,
+    and the last ones not at all."""
 
     settings: RedriveSettings
     home: Home
@@ -81,6 +92,7 @@ class Planner:
     sqs: SQSClient
     dynamodb: DynamoDBClient
     clock: Callable[[], datetime]
+    seconds_left: Callable[[], float]
 
     def plan(self) -> Planned:
         """Plans, refusals, failures and the names of queues in which nothing waits. Raises `InvalidInput` for
@@ -114,7 +126,8 @@ class Planner:
         rule = broken_rule(self.request, queue)
         if rule is not None and self.request.queue_arn is not None:
             raise InvalidInput(rule)
-        look = look_at(self.sqs, queue)
+        require_own_destination(self.request, found, self.settings.stack)
+        look = look_at(self.sqs, queue, self._most_looked_at())
         if not look.waiting:
             planned.empty.append(queue.name)
             return
@@ -122,9 +135,17 @@ class Planner:
             raise InvalidInput(rule)
         planned.queues.append(self._plan_of(queue, look, found))
 
+    def _most_looked_at(self) -> int:
+        """Messages to look at in the next queue. Raises `NotLookedAt` when there is no time for it."""
+        left = self.seconds_left()
+        if left < _LEFT_FOR_A_GLANCE:
+            raise NotLookedAt(_NO_TIME)
+        return MOST_LOOKED_AT if left >= _LEFT_FOR_A_LOOK else BATCH
+
     def _plan_of(self, queue: DeadLetterQueue, look: Look, found: Found) -> dict[str, Any]:
         oldest = max(look.ages(self.clock()), default=None)
         redriven_at, bulk_at = self._redriven_at(queue)
+        require_redrives_left(self.request, bulk_at, self.clock())
         allowed = self.request.max_redrives or self.settings.max_redrives
         circumstances = Circumstances(
             max_redrives=allowed,

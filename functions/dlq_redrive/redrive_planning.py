@@ -8,7 +8,10 @@ from datetime import datetime, timedelta
 
 from common.errors import InvalidInput
 from common.instants import format_instant
+from dlq_redrive.arns import is_of_stack, name_of_queue
 from dlq_redrive.dead_letter import DeadLetterQueue
+from dlq_redrive.errors import QueueGone
+from dlq_redrive.queue_discovery import STACK_TAG, Found
 from dlq_redrive.redrive_request import ALARM, BULK, COUNTED, RedriveRequest
 
 _LONGEST_LIFE = timedelta(days=28)
@@ -65,6 +68,24 @@ def broken_rule(request: RedriveRequest, queue: DeadLetterQueue) -> str | None:
     return _instead_of_bulk(why) if request.mode == BULK and why is not None else None
 
 
+def require_own_destination(request: RedriveRequest, found: Found, stack: str) -> None:
+    """Raises `InvalidInput` for a destination that is not the stack's, and what kept it from being read. A
+    function is known by its name alone: whether there is one, the first message tells."""
+    if request.destination_arn is None:
+        return
+    name = name_of_queue(request.destination_arn)
+    if ":lambda:" in request.destination_arn:
+        if not is_of_stack(request.destination_arn.partition(":function:")[2], stack):
+            raise InvalidInput("The input's 'destinationArn' is no function of this stack.")
+    elif name not in found.names:
+        failure = found.failures.get(name)
+        if failure is not None and not isinstance(failure, QueueGone):
+            raise failure
+        raise InvalidInput(
+            f"The input's 'destinationArn' is no queue of this stack: there is none with its tag {STACK_TAG}."
+        )
+
+
 def leads_nowhere(request: RedriveRequest, queue: DeadLetterQueue, sources: Sequence[str | None]) -> bool:
     """Whether nothing says where the messages of a queue belong; `sources` are those that its messages name.
     One that does is enough: it goes back, and those that do not go to quarantine, whole."""
@@ -114,13 +135,29 @@ def mode_of(request: RedriveRequest, queue: DeadLetterQueue, found: Circumstance
 
 def redrives_left(max_redrives: int, bulk_at: datetime | None, now: datetime) -> int:
     """How often a message may be sent back one by one, where `max_redrives` are allowed and SQS itself last
-    began to redrive the queue at `bulk_at`: that was the first time, for whatever lies there now.
+    began to redrive the queue at `bulk_at`: that was the first time, for whatever lies there now. Once it may
+    be all the same: where one is allowed SQS redrives nothing, and `max_redrives` were more when it did.
 
     It is forgotten once a message that it moved has had as many lives as it may have redrives, one after
     each: then its own count keeps it from another.
     """
-    forgotten = max_redrives * _LONGEST_LIFE + _LONGEST_TASK
-    return max_redrives - 1 if bulk_at is not None and now - bulk_at < forgotten else max_redrives
+    return max(max_redrives - _counts(max_redrives, bulk_at, now), 1)
+
+
+def require_redrives_left(request: RedriveRequest, bulk_at: datetime | None, now: datetime) -> None:
+    """Raises `InvalidInput` when a redrive is asked for that could send no message back, since SQS itself has
+    begun to redrive the queue at `bulk_at`: it would put into quarantine what was never tried."""
+    asked = request.max_redrives
+    if asked == 1 and bulk_at is not None and _counts(asked, bulk_at, now):
+        raise InvalidInput(
+            f"The input's 'maxRedrives' leaves none: SQS redrove the queue at {format_instant(bulk_at)}, and"
+            " that counts as the first for whatever lies in it. Ask for 2 at least."
+        )
+
+
+def _counts(max_redrives: int, bulk_at: datetime | None, now: datetime) -> bool:
+    """Whether a redrive by SQS is remembered."""
+    return bulk_at is not None and now - bulk_at < max_redrives * _LONGEST_LIFE + _LONGEST_TASK
 
 
 def _why_never_bulk(queue: DeadLetterQueue) -> str | None:

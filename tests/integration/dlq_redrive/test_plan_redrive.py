@@ -132,6 +132,57 @@ def test_an_alarm_asks_for_its_queue(redrive: Any) -> None:
     assert ([one["name"] for one in planned["queues"]], planned["startedBy"]) == (["hub-test-dead"], "alarm")
 
 
+def test_a_destination_that_is_not_there_is_refused_whatever_lies_in_the_queue(redrive: Any) -> None:
+    dlq, work = redrive.pair()
+    gone = f"{work}-too"
+    with pytest.raises(InvalidInput, match="'destinationArn' is no queue of this stack"):
+        redrive.plan({"queueArn": dlq, "destinationArn": gone})
+
+
+def test_the_queue_of_another_stack_is_refused_as_a_destination(redrive: Any) -> None:
+    dlq, _ = redrive.pair()
+    other = redrive.queue("other", tags={"redrive-stack": "hub"})
+    with pytest.raises(InvalidInput, match="'destinationArn' is no queue of this stack"):
+        redrive.plan({"queueArn": dlq, "destinationArn": other})
+
+
+def test_one_redrive_cannot_be_asked_for_where_sqs_has_made_it(redrive: Any) -> None:
+    dlq, _ = redrive.pair()
+    redrive.send(dlq, "one")
+    redrive.redriven(dlq, hours_ago=1, field="bulkAt")
+
+    with pytest.raises(InvalidInput, match="'maxRedrives' leaves none"):
+        redrive.plan({"queueArn": dlq, "maxRedrives": 1})
+    (refused,) = redrive.plan({"maxRedrives": 1})["refused"]
+    assert refused["name"] == "hub-test-dead"
+
+
+def test_fewer_redrives_in_a_deployment_leave_one_to_what_sqs_has_redriven(
+    redrive: Any, set_variable: Callable[[str, str], None]
+) -> None:
+    dlq, work = redrive.pair()
+    redrive.send(dlq, "one")
+    redrive.redriven(dlq, hours_ago=1, field="bulkAt")
+    set_variable("MAX_REDRIVES", "1")
+
+    (plan,) = redrive.plan()["queues"]
+    redrive.run_all(plan)
+    assert (redrive.bodies(work), redrive.quarantined()) == (["one"], [])
+
+
+def test_many_queues_are_looked_at_less_closely_and_the_last_ones_not_at_all(redrive: Any) -> None:
+    for suffix in ("-a", "-b", "-c"):
+        redrive.fill(redrive.pair(suffix)[0], 20)
+    left = iter([60_000, 59_999, 19_999])
+    redrive.context.get_remaining_time_in_millis = lambda: next(left)
+
+    planned = redrive.plan({"dryRun": True})
+
+    looked_at = {one["name"]: one["forecast"]["lookedAt"] for one in planned["queues"]}
+    assert looked_at == {"hub-test-dead-a": 20, "hub-test-dead-b": 10}
+    assert [(one["name"], one["error"]) for one in planned["failed"]] == [("hub-test-dead-c", "NotLookedAt")]
+
+
 def test_a_wrong_setting_is_refused_by_name(redrive: Any, set_variable: Callable[[str, str], None]) -> None:
     set_variable("MAX_REDRIVES", "many")
     with pytest.raises(InvalidSetting, match="MAX_REDRIVES"):

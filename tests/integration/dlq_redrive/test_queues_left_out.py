@@ -97,6 +97,14 @@ def test_a_queue_that_cannot_be_looked_at_keeps_no_other_from_its_redrive(
     assert type(failed.value).__name__ == error
 
 
+def test_a_queue_that_cannot_be_the_stacks_is_not_even_asked(
+    redrive: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redrive.queue("eu-dead-1A2b", kind="sqs", tags={"redrive-stack": "hub-test-eu"})
+    broken(monkeypatch, "ListQueueTags", "eu-dead-1A2b", "AccessDenied")
+    assert redrive.plan()["failed"] == []
+
+
 def test_what_the_code_does_not_expect_of_a_queue_keeps_no_other_from_its_redrive(redrive: Any) -> None:
     for suffix in ("-a", "-b"):
         dlq, _ = redrive.pair(suffix)

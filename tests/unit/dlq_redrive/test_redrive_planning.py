@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from common.errors import InvalidInput
+from dlq_redrive.errors import QueueGone, RedriveDenied
+from dlq_redrive.queue_discovery import Found
 from dlq_redrive.redrive_planning import (
     Circumstances,
     broken_rule,
@@ -16,12 +18,15 @@ from dlq_redrive.redrive_planning import (
     leads_nowhere,
     mode_of,
     redrives_left,
+    require_own_destination,
+    require_redrives_left,
     why_not_bulk,
 )
 from dlq_redrive.redrive_request import RedriveRequest
 
 WORK = "arn:aws:sqs:us-east-1:123456789012:hub-work"
-FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:clean"
+A_FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function"
+FUNCTION = f"{A_FUNCTION}:clean"
 DEAD = "arn:aws:sqs:us-east-1:123456789012:hub-dead"
 
 
@@ -155,13 +160,77 @@ def test_the_refusal_says_until_when_and_what_else(queue_of: Any, circumstances:
 
 @pytest.mark.parametrize(
     ("allowed", "days_since_bulk", "left"),
-    [(3, None, 3), (3, 0, 2), (3, 85, 2), (3, 86, 3), (1, 29, 0), (1, 30, 1), (20, 561, 19), (20, 562, 20)],
+    [
+        (3, None, 3),
+        (3, 0, 2),
+        (3, 85, 2),
+        (3, 86, 3),
+        (2, 29, 1),
+        (1, 29, 1),
+        (1, 30, 1),
+        (20, 561, 19),
+        (20, 562, 20),
+    ],
 )
 def test_a_redrive_by_sqs_was_the_first_for_as_long_as_what_it_moved_can_be_sent_back(
     noon: datetime, allowed: int, days_since_bulk: int | None, left: int
 ) -> None:
     bulk_at = None if days_since_bulk is None else noon - timedelta(days=days_since_bulk)
     assert redrives_left(allowed, bulk_at, noon) == left
+
+
+@pytest.mark.parametrize(("asked", "days_since_bulk"), [(1, None), (1, 30), (2, 0), (None, 0)])
+def test_redrives_may_be_asked_for_where_one_is_left(
+    noon: datetime, asked: int | None, days_since_bulk: int | None
+) -> None:
+    bulk_at = None if days_since_bulk is None else noon - timedelta(days=days_since_bulk)
+    require_redrives_left(RedriveRequest(max_redrives=asked), bulk_at, noon)
+
+
+def test_a_redrive_that_could_send_nothing_back_is_refused(noon: datetime) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        require_redrives_left(RedriveRequest(max_redrives=1), noon - timedelta(days=29), noon)
+    assert str(refused.value) == (
+        "The input's 'maxRedrives' leaves none: SQS redrove the queue at 2026-01-31T12:00:00.000Z, and that"
+        " counts as the first for whatever lies in it. Ask for 2 at least."
+    )
+
+
+@pytest.fixture
+def found() -> Found:
+    """A stack `hub` with one more queue, and one that could not be read."""
+    return Found(
+        (), {"hub-closed": RedriveDenied("closed"), "hub-gone": QueueGone("gone")}, frozenset({"hub-work"})
+    )
+
+
+@pytest.mark.parametrize(
+    "destination", [None, WORK, f"{A_FUNCTION}:hub-Clean-1A2b", f"{A_FUNCTION}:hub-Clean-1A2b:live"]
+)
+def test_what_is_of_the_stack_may_be_a_destination(found: Found, destination: str | None) -> None:
+    require_own_destination(RedriveRequest(destination_arn=destination), found, "hub")
+
+
+@pytest.mark.parametrize(
+    ("destination", "rule"),
+    [
+        (f"{WORK}-too", "no queue of this stack: there is none with its tag redrive-stack"),
+        (WORK.replace("hub-work", "hub-gone"), "no queue of this stack"),
+        (FUNCTION, "no function of this stack"),
+        (f"{A_FUNCTION}:hub-prod-Clean-1A2b", "no function of this stack"),
+        (f"{A_FUNCTION}:hub-Clean-1A2b:of-old", "no function of this stack"),
+    ],
+)
+def test_a_destination_that_nothing_may_be_sent_to_is_refused(
+    found: Found, destination: str, rule: str
+) -> None:
+    with pytest.raises(InvalidInput, match=rule):
+        require_own_destination(RedriveRequest(destination_arn=destination), found, "hub")
+
+
+def test_a_destination_that_could_not_be_read_is_not_taken_for_another_stacks(found: Found) -> None:
+    with pytest.raises(RedriveDenied):
+        require_own_destination(RedriveRequest(destination_arn=WORK.replace("work", "closed")), found, "hub")
 
 
 @pytest.mark.parametrize("allowed", [1, 2, 3, 5])
