@@ -33,15 +33,14 @@ _THROTTLED = frozenset(
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
         "RequestThrottled",
-        "ServiceUnavailable",
         "SlowDown",
         "Throttling",
         "ThrottlingException",
         "TooManyRequestsException",
     }
 )
-_UNCERTAIN = "ServiceUnavailable"
-"""A refusal worth another try like a throttled call, after which nobody knows whether the call was done."""
+_UNAVAILABLE = "ServiceUnavailable"
+"""No refusal: nobody knows whether the call was done. Another try at once might be another delivery."""
 
 _NEVER_LEFT = (ConnectTimeoutError, EndpointConnectionError, NoCredentialsError, ParamValidationError)
 _REFUSALS = (RedriveThrottled, RedriveDenied, KeyDenied, QueueGone, TargetGone)
@@ -66,6 +65,11 @@ def named_failure(error: ClientError | BotoCoreError) -> HubError:
     return RedriveDenied(sentence) if is_denied(error) else AwsCallFailed(sentence)
 
 
+def is_unavailable(error: Exception) -> bool:
+    """Whether a service answered that it can be had by nobody now, so that what follows is spared the try."""
+    return isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") == _UNAVAILABLE
+
+
 def nothing_was_sent(error: Exception) -> bool:
     """Whether the send that failed with `error` has delivered nothing, for certain.
 
@@ -75,8 +79,6 @@ def nothing_was_sent(error: Exception) -> bool:
     part. The client must be one that makes one attempt: of several the error shows the last.
     """
     if isinstance(error, ClientError):
-        if error.response.get("Error", {}).get("Code") == _UNCERTAIN:
-            return False
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         return status in _REFUSING or isinstance(named_failure(error), _REFUSALS)
     return isinstance(error, _REFUSALS + _NEVER_LEFT)

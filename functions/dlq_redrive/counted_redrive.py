@@ -16,10 +16,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from common.errors import HubError
 from common.observability import logger, presentable
-from dlq_redrive.aws_failures import named_failure, nothing_was_sent
+from dlq_redrive.aws_failures import is_unavailable, named_failure, nothing_was_sent
 from dlq_redrive.dead_letter import DeadLetter, DeadLetterQueue
 from dlq_redrive.dead_letter_quarantine import DeadLetterQuarantine, QuarantinedLetter
-from dlq_redrive.errors import RedriveThrottled, TargetRefused
+from dlq_redrive.errors import NotDeleted, RedriveThrottled, TargetRefused
 from dlq_redrive.message_identity import message_identity
 from dlq_redrive.pace import Pace
 from dlq_redrive.quarantine_reasons import Reason
@@ -27,7 +27,7 @@ from dlq_redrive.queue_calls import receive, release
 from dlq_redrive.redrive_counts import Attempt, RedriveCounts, Redrives
 from dlq_redrive.redrive_decision import Decider, Left
 from dlq_redrive.redrive_tally import Tally
-from dlq_redrive.senders import Sender
+from dlq_redrive.senders import Ready, Sender
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -70,15 +70,17 @@ class CountedRedrive:
     _must_stop: bool = field(default=False, init=False)
 
     def run(self) -> Tally:
-        """Take up messages until there are none, the time ends, or a service says «not now».
+        """Take up messages until there are none or no more can be received, the time ends, or a service says
+        «not now».
 
-        Raises the first failure under its name when nothing at all could be moved; else failures are counts.
+        Raises the first failure under its name when nothing at all could be moved; else failures are counts,
+        so that what was moved before is told.
         """
         moved, taken_up = self.tally.moved, self.tally.received
         try:
             while self._may_go_on() and self.tally.received - taken_up < self.most_messages:
-                letters = receive(self.sqs, self.queue, VISIBILITY_SECONDS, attempt=str(uuid.uuid4()))
-                self.tally.emptied = not letters and not self._let_go
+                letters = self._receive()
+                self.tally.emptied = letters == [] and not self._let_go
                 if not letters:
                     break
                 self._handle_and_tell(letters)
@@ -92,6 +94,16 @@ class CountedRedrive:
 
     def _may_go_on(self) -> bool:
         return not self._must_stop and self.seconds_left() > 0
+
+    def _receive(self) -> list[DeadLetter] | None:
+        """A batch of messages, None when none could be received."""
+        try:
+            return receive(self.sqs, self.queue, VISIBILITY_SECONDS, attempt=str(uuid.uuid4()))
+        except HubError as error:
+            self._fail(error)
+        except Exception as error:  # a message that breaks the code must not hide what was moved before it
+            self._fail(presentable(error))
+        return None
 
     def _handle_and_tell(self, letters: list[DeadLetter]) -> None:
         redriven = self.tally.redriven
@@ -125,16 +137,20 @@ class CountedRedrive:
             failure = error
         except (ClientError, BotoCoreError) as error:
             failure, busy = named_failure(error), self.sender.may_be_at_work(error)
+            self._must_stop = self._must_stop or is_unavailable(error)
         except Exception as error:  # a message that breaks the code must not keep the others from their way
             failure = presentable(error)
-        name = type(failure).__name__
-        logger().warning("message left", message_id=letter.message_id, error=name, reason=str(failure))
-        self.tally.fail(name)
+        self._fail(failure, message_id=letter.message_id)
         if not busy:
             self._let_go.append(letter)
+        return False
+
+    def _fail(self, failure: HubError, **about: str) -> None:
+        name = type(failure).__name__
+        logger().warning("redrive failed", **about, error=name, reason=str(failure))
+        self.tally.fail(name)
         self._first_failure = self._first_failure or failure
         self._must_stop = self._must_stop or isinstance(failure, RedriveThrottled)
-        return False
 
     def _redrive(self, letter: DeadLetter) -> bool:
         identity = message_identity(self.queue.arn, self.queue.kind, letter)
@@ -149,30 +165,38 @@ class CountedRedrive:
         if isinstance(decision, Reason):
             self._quarantine(letter, identity, redrives, decision)
         else:
-            self._delete(letter)
+            self._delete_sent(letter)
             self.tally.redriven += 1
         return True
 
     def _send(self, way: Any, letter: DeadLetter, identity: str) -> Reason | None:
-        """Count an attempt to send a message back, and make it; why the message goes to quarantine, if it
-        does. What surely sent nothing does not count."""
+        """Ask whatever there is to ask, count an attempt to send a message back, and make it; why the message
+        goes to quarantine, if it does. What surely sent nothing does not count."""
         self.pace.wait()
+        ready = self._prepare(way, letter, identity)
+        if isinstance(ready, Reason):
+            return ready
         attempt = self.counts.attempt(letter.message_id, self.clock())
         failed_at = letter.failed_at(self.queue.kind)
         number = self.counts.count(identity, attempt, most=self.decider.max_redrives, failed_at=failed_at)
         if number is None:
             return Reason.REDRIVEN_TOO_OFTEN
         try:
-            reason = self.sender.send(way, letter, identity, number)
+            ready(number)
         except Exception as error:
             if isinstance(error, TargetRefused):
                 self._note(self.counts.refuse, identity, attempt)
             elif nothing_was_sent(error):
                 self._note(self.counts.take_back, identity, attempt)
             raise
-        if reason is not None:
-            self._note(self.counts.take_back, identity, attempt)
-        return reason
+        return None
+
+    def _prepare(self, way: Any, letter: DeadLetter, identity: str) -> Ready | Reason:
+        """Nothing is sent by questions, so that no function can be at work after one that failed."""
+        try:
+            return self.sender.prepare(way, letter, identity)
+        except (ClientError, BotoCoreError) as error:
+            raise named_failure(error) from None
 
     def _note(self, write: Callable[[str, Attempt], None], identity: str, attempt: Attempt) -> None:
         """Write what came of an attempt. Where that fails it stays counted as one whose end nobody knows."""
@@ -192,9 +216,12 @@ class CountedRedrive:
         self.tally.quarantine(reason.value)
 
     def _delete(self, letter: DeadLetter) -> None:
+        self.sqs.delete_message(QueueUrl=self.queue.url, ReceiptHandle=letter.receipt_handle)
+
+    def _delete_sent(self, letter: DeadLetter) -> None:
         """What was sent and cannot be deleted is sent again by the next call: this one sends nothing more."""
         try:
-            self.sqs.delete_message(QueueUrl=self.queue.url, ReceiptHandle=letter.receipt_handle)
-        except (ClientError, BotoCoreError):
+            self._delete(letter)
+        except (ClientError, BotoCoreError) as error:
             self._must_stop = True
-            raise
+            raise NotDeleted(str(named_failure(error))) from None

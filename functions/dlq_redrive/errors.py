@@ -38,5 +38,10 @@ class TargetTookPart(TargetRefused):
     """A target took some of the records or events that were sent back, and not the others."""
 
 
+class NotDeleted(HubError):
+    """A message was sent back and could not be deleted; the message names why. It is in two places, and every
+    further try to redrive it is another delivery: nobody makes one at once."""
+
+
 class LockLost(HubError):
     """The lock of the queue is not the calling execution's: another one redrives it, or none does."""

@@ -12,8 +12,9 @@ from dlq_redrive.dead_letter import DeadLetterQueue
 @dataclass(frozen=True)
 class QueuePlan:
     """A queue, the mode in which it is redriven, and the limits. `waiting` counts messages approximately, as
-    SQS does, hidden ones too; `oldest_seconds` is the age of the oldest one that was looked at. `max_redrives` is
-    what was asked for: what a redrive by SQS takes off it is for whoever counts to see, when it counts."""
+    SQS does, hidden ones too; `oldest_seconds` is the age of the oldest one that was looked at.
+    `max_redrives` is what was asked for: what a redrive by SQS takes off it is for whoever counts to see,
+    when it counts."""
 
     queue: DeadLetterQueue
     mode: str

@@ -1,19 +1,23 @@
 """Sends dead letters back, each to where it belongs.
 
+What has to be asked is asked first (`prepare`): a question that fails has sent nothing.
 Whoever sends one twice does no harm that can be helped: FIFO queues drop the copy by its deduplication id, an
 execution has a name of its own, and everything else is delivered at least once as ever.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, ReadTimeoutError
 
 from common.aws_clients import LONGEST_ANSWER_SECONDS
+from common.errors import AwsCallFailed, HubError
 from dlq_redrive.arns import is_fifo
 from dlq_redrive.aws_failures import named_failure
 from dlq_redrive.dead_letter import DeadLetter, DeadLetterQueue
@@ -41,11 +45,19 @@ if TYPE_CHECKING:
 
 _TOO_LARGE = frozenset({"InvalidParameterValue", "InvalidMessageContents", "InvalidParameterValueException"})
 _MOST_ENTRIES = 10
-_NOT_NOW = frozenset({"ThrottlingException", "InternalFailure", "InternalException"})
+_NOT_NOW = "ThrottlingException"
+_UNCERTAIN = frozenset({"InternalFailure", "InternalException"})
 _NO_ANSWER = (ReadTimeoutError, ConnectionClosedError)
 
 LONGEST_RUN_SECONDS = 900
 """How long a function can run (AWS Lambda Developer Guide, «Configure Lambda function timeout»)."""
+
+
+Ready = Callable[[int], object]
+"""Sends a message back, given the number of the redrive that it is. Raises ClientError and BotoCoreError, of
+which `nothing_was_sent` tells whether the message may have been delivered; `TargetRefused` or
+`RedriveThrottled` where a call succeeds and its answer is a refusal, `AwsCallFailed` where the answer leaves
+that open, and `TargetTookPart` where some of several were taken."""
 
 
 @dataclass(frozen=True)
@@ -75,25 +87,28 @@ class Sender:
         """How long a send may wait for functions: for that of a stream, or a pipe's enrichment and target."""
         return LONGEST_ANSWER_SECONDS * {"stream": 1, "pipe": 2}.get(self.queue.kind, 0)
 
-    def send(self, way: WayBack, letter: DeadLetter, identity: str, redrives: int) -> Reason | None:
-        """Send a message back for the `redrives`-th time; None when it was taken, else why it cannot go back.
-
-        Raises ClientError and BotoCoreError of the calls it makes, of which `nothing_was_sent` tells whether
-        the message may have been delivered; `TargetRefused` or `RedriveThrottled` where a call succeeds and
-        its answer is a refusal, and `TargetTookPart` where some of several were taken.
-        """
+    def prepare(self, way: WayBack, letter: DeadLetter, identity: str) -> Ready | Reason:
+        """Ask whatever has to be known before a message is sent back, and return what sends it, or why it
+        cannot go back. Raises ClientError and BotoCoreError of what it asks; then nothing was sent."""
         if self.bindings is not None and not self.bindings.allow(way, letter):
             return Reason.TARGET_NOT_BOUND
         if isinstance(way, ToQueue):
-            self._to_queue(way, letter, identity, redrives)
-        elif isinstance(way, ToFunction):
-            self._invoke(way.function_arn, way.payload, "Event")
-        elif isinstance(way, ToStateMachine):
-            self._start(way, identity)
-        elif isinstance(way, ToBus):
-            self._put([dict(way.entry)])
-        else:
-            return self._read_again(way, letter)
+            return lambda redrives: self._to_queue(way, letter, identity, redrives)
+        if isinstance(way, ToFunction):
+            return lambda _: self._invoke(way.function_arn, way.payload, "Event")
+        if isinstance(way, ToStateMachine):
+            return lambda _: self._start(way, letter, identity)
+        if isinstance(way, ToBus):
+            return lambda _: self._put([dict(way.entry)])
+        return self._read_again(way, letter)
+
+    def send(self, way: WayBack, letter: DeadLetter, identity: str, redrives: int) -> Reason | None:
+        """Send a message back for the `redrives`-th time; None when it was taken, else why it cannot go back.
+        Raises what `prepare` does, and what sends."""
+        ready = self.prepare(way, letter, identity)
+        if isinstance(ready, Reason):
+            return ready
+        ready(redrives)
         return None
 
     def may_be_at_work(self, error: Exception) -> bool:
@@ -123,15 +138,17 @@ class Sender:
                 raise
             self.clients.sqs.send_message(**request, MessageAttributes=kept.unmarked())
 
-    def _answer_of(self, arn: str, given: Any, letter: DeadLetter) -> bytes:
-        """What a function answers. The message is hidden for as long as the function may run, so that this
-        execution environment may be killed or the answer be lost: nobody has it invoked again meanwhile."""
+    def _hide(self, letter: DeadLetter) -> None:
+        """Hide a message for as long as a function may run, so that this execution environment may be killed
+        or the answer be lost: nobody has the function invoked again meanwhile."""
         if letter.receipt_handle:
             self.clients.sqs.change_message_visibility(
                 QueueUrl=self.queue.url,
                 ReceiptHandle=letter.receipt_handle,
                 VisibilityTimeout=LONGEST_RUN_SECONDS,
             )
+
+    def _answer_of(self, arn: str, given: Any) -> bytes:
         return self._invoke(arn, _json(given), "RequestResponse")
 
     def _invoke(self, arn: str, payload: bytes, how: Any) -> bytes:
@@ -144,47 +161,57 @@ class Sender:
             raise TargetRefused("The function that was given the records again failed on them.")
         return answer["Payload"].read() if how == "RequestResponse" else b""
 
-    def _start(self, way: ToStateMachine, identity: str) -> None:
-        """The name is the message's, so that the same message starts one execution only."""
+    def _start(self, way: ToStateMachine, letter: DeadLetter, identity: str) -> None:
+        """The name is the message's, so that the same message starts one execution only, and one that is just
+        like it another. An occurrence of a schedule, which may be delivered twice, is one by its time."""
+        occurrence = self.queue.kind == "schedule" and letter.text_attribute("SCHEDULED_TIME")
+        what = identity if occurrence else f"{identity}-{letter.message_id}"
+        name = hashlib.sha256(what.encode()).hexdigest()
         try:
             self.clients.executions.start_execution(
-                stateMachineArn=way.state_machine_arn, name=f"redrive-{identity}", input=way.input_text
+                stateMachineArn=way.state_machine_arn, name=f"redrive-{name}", input=way.input_text
             )
         except self.clients.executions.exceptions.ExecutionAlreadyExists:
             return
 
     def _put(self, entries: list[Any]) -> None:
-        """Put up to ten entries."""
+        """Put up to ten entries. What EventBridge failed on itself it may have taken."""
         answer = self.clients.events.put_events(Entries=entries)
         codes = [one["ErrorCode"] for one in answer["Entries"] if one.get("ErrorCode")]
         if codes:
-            refused = RedriveThrottled if codes[0] in _NOT_NOW else TargetRefused
-            error = refused if len(codes) == len(entries) else TargetTookPart
+            error: type[HubError] = RedriveThrottled if set(codes) == {_NOT_NOW} else TargetRefused
+            if len(codes) < len(entries):
+                error = TargetTookPart
+            elif _UNCERTAIN.intersection(codes):
+                error = AwsCallFailed
             raise error(f"PutEvents refused {len(codes)} entries, the first with {codes[0]}.")
 
-    def _read_again(self, way: ReadAgain, letter: DeadLetter) -> Reason | None:
-        target: PipeTarget | None = None
-        if self.queue.kind == "pipe":
-            described = self.clients.pipes.describe_pipe(Name=way.reader_arn.rpartition("/")[2])
-            if self.bindings is not None and not self.bindings.allow_pipe(described, way):
-                return Reason.TARGET_NOT_BOUND
-            target = read_pipe(described)
-            if target is None:
-                return Reason.TARGET_NOT_SUPPORTED
+    def _read_again(self, way: ReadAgain, letter: DeadLetter) -> Ready | Reason:
+        pipe = self._pipe(way) if self.queue.kind == "pipe" else None
+        if isinstance(pipe, Reason):
+            return pipe
         records = read_records(self.clients.streams, way.position)
         if isinstance(records, Reason):
             return records
-        if target is None:
-            _require_all_taken(self._answer_of(way.reader_arn, {"Records": records}, letter))
-        else:
-            self._through_pipe(target, records, letter)
-        return None
+        if pipe is None or pipe.enrichment is not None or pipe.service == "lambda":
+            self._hide(letter)
+        if pipe is not None:
+            return partial(self._through_pipe, pipe, records, letter)
+        return lambda _: _require_all_taken(self._answer_of(way.reader_arn, {"Records": records}))
 
-    def _through_pipe(self, target: PipeTarget, events: list[Any], letter: DeadLetter) -> None:
+    def _pipe(self, way: ReadAgain) -> PipeTarget | Reason:
+        described = self.clients.pipes.describe_pipe(Name=way.reader_arn.rpartition("/")[2])
+        if self.bindings is not None and not self.bindings.allow_pipe(described, way):
+            return Reason.TARGET_NOT_BOUND
+        return read_pipe(described) or Reason.TARGET_NOT_SUPPORTED
+
+    def _through_pipe(self, target: PipeTarget, events: list[Any], letter: DeadLetter, _: int) -> None:
         if target.enrichment is not None:
-            events = _enriched(self._answer_of(target.enrichment, events, letter))
+            events = _enriched(self._answer_of(target.enrichment, events))
+            if events and target.service == "lambda":
+                self._hide(letter)  # anew: the first function has taken its time
         if events and target.service == "lambda":
-            _require_all_taken(self._answer_of(target.arn, events, letter))
+            _require_all_taken(self._answer_of(target.arn, events))
         elif target.service == "sqs":
             url = self.queue.url_of(target.arn)
             _each(events, lambda one: self.clients.sqs.send_message(QueueUrl=url, MessageBody=_text(one)))
@@ -208,10 +235,10 @@ def _each(parts: Sequence[Any], send: Callable[[Any], object]) -> None:
     for number, part in enumerate(parts):
         try:
             send(part)
-        except (ClientError, RedriveThrottled, TargetRefused) as error:
+        except (ClientError, BotoCoreError, HubError) as error:
             if not number:
                 raise
-            why = str(named_failure(error) if isinstance(error, ClientError) else error)
+            why = str(error if isinstance(error, HubError) else named_failure(error))
             raise TargetTookPart(f"Of {len(parts)} parts {number} were taken. {why}") from None
 
 

@@ -19,7 +19,7 @@ DEATHS = (
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.SdkClientException",
 )
-MAY_HAVE_SENT = ("AwsCallFailed", "UnexpectedError", "TargetRefused")
+MAY_HAVE_SENT = ("AwsCallFailed", "UnexpectedError", "TargetRefused", "TargetTookPart", "NotDeleted")
 
 _CAUSE = r"\$\.(?:failure\.)?Cause[^\w]"
 

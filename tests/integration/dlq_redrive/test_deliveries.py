@@ -13,7 +13,7 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from common.errors import HubError
+from common.errors import AwsCallFailed, HubError
 from dlq_redrive.errors import TargetRefused
 from dlq_redrive.redrive_counts import RedriveCounts, Redrives
 from local.testing.mocked_hub import TABLE
@@ -135,6 +135,60 @@ def test_a_send_whose_end_nobody_knows_counts(
     assert {letter["body"] for letter in redrive.quarantined()} == ALL
 
 
+@pytest.mark.parametrize("failure", [refused("InternalFailure", 500), unheard, refused("OverLimit")])
+@pytest.mark.parametrize(
+    "question", ["ListEventSourceMappings", "GetShardIterator", "GetRecords", "ChangeMessageVisibility"]
+)
+def test_a_question_that_fails_costs_no_message_one_of_its_tries(
+    redrive: Any, services: Services, batches: Any, question: str, failure: Answer
+) -> None:
+    dlq, plan, invoked = batches
+    services.answers["Invoke"] = fails(invoked, 0)
+    asked = services.answers.pop(question, None)
+    services.answers[question] = failure
+    for number in range(MAX_REDRIVES + 1):
+        assert isinstance(run(redrive, plan, f"run {number}"), HubError)
+    assert (len(redrive.bodies(dlq)), attempts_of(redrive), invoked) == (2, {}, [])
+
+    services.answers.pop(question)
+    services.answers.update({question: asked} if asked else {})
+    assert redrive.run(plan, "last")["redriven"] == 2
+
+
+def test_after_a_question_that_was_not_answered_the_message_can_be_received_at_once(
+    redrive: Any, services: Services, batches: Any
+) -> None:
+    dlq, plan, _ = batches
+    services.answers["GetRecords"] = unheard
+    with pytest.raises(HubError):
+        redrive.run(plan)
+    assert all(message.visible for message in redrive.messages(dlq))
+
+
+def test_while_the_service_is_unavailable_one_message_loses_one_try(
+    redrive: Any, four: Any, services: Services
+) -> None:
+    """Nobody knows whether it was sent; no other is tried, and no state tries the call again at once."""
+    dlq, work, plan = four
+    services.answers["SendMessage"] = refused("ServiceUnavailable", 503)
+    with pytest.raises(AwsCallFailed, match="ServiceUnavailable"):
+        redrive.run(plan)
+    assert (services.made.count("SendMessage"), set(attempts_of(redrive).values())) == (1, {1})
+
+    del services.answers["SendMessage"]
+    assert redrive.run_all(plan, "later")["redriven"] == 4
+    assert (set(redrive.bodies(work)), redrive.bodies(dlq), redrive.quarantined()) == (ALL, [], [])
+
+
+def test_an_event_that_the_bus_may_have_taken_stays_counted(redrive: Any, services: Services) -> None:
+    dlq = redrive.queue("bus-dead", kind="bus")
+    redrive.send(dlq, json.dumps({"source": "s", "detail-type": "t", "detail": {}}))
+    services.answers["PutEvents"] = lambda _: {"Entries": [{"ErrorCode": "InternalFailure"}]}
+    with pytest.raises(AwsCallFailed, match="InternalFailure"):
+        redrive.run(redrive.plan_of(dlq))
+    assert set(attempts_of(redrive).values()) == {1}
+
+
 @pytest.mark.parametrize(
     "code",
     [
@@ -173,14 +227,14 @@ def test_a_count_that_cannot_be_taken_back_stays(redrive: Any, services: Service
     assert set(attempts_of(redrive).values()) == {1}
 
 
-def test_a_message_without_a_way_back_after_all_is_counted_no_more(redrive: Any, services: Services) -> None:
+def test_a_message_without_a_way_back_after_all_is_not_counted(redrive: Any, services: Services) -> None:
     dlq = redrive.queue("stream-dead", kind="stream")
     redrive.send(dlq, position("arn:aws:dynamodb:us-east-1:123456789012:table/gone/stream/1"))
     services.answers["ListEventSourceMappings"] = read_by_the_function(dlq)
     services.answers["GetShardIterator"] = refused("TrimmedDataAccessException")
 
     assert redrive.run(redrive.plan_of(dlq))["reasons"] == {"POSITION_EXPIRED": 1}
-    assert set(attempts_of(redrive).values()) == {0}
+    assert attempts_of(redrive) == {}
 
 
 def read_by_the_function(dlq: str) -> Answer:

@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 
 from common import aws_clients
 from common.errors import AwsCallFailed, HubError, UnexpectedError
-from dlq_redrive import counted_redrive
-from dlq_redrive.errors import KeyDenied, QueueGone, RedriveDenied, RedriveThrottled
+from dlq_redrive import counted_redrive, queue_calls
+from dlq_redrive.errors import KeyDenied, NotDeleted, QueueGone, RedriveDenied, RedriveThrottled
 from dlq_redrive.message_identity import message_identity
 
 FAULTS: dict[str, type[HubError]] = {
@@ -23,6 +23,11 @@ FAULTS: dict[str, type[HubError]] = {
     "InternalError": AwsCallFailed,
 }
 FailCalls = Callable[..., None]
+
+
+def named(operation: str, code: str) -> type[HubError]:
+    """The name under which a call fails: the same for all that cannot delete what was sent."""
+    return NotDeleted if operation == "DeleteMessage" else FAULTS[code]
 
 
 @pytest.fixture
@@ -59,7 +64,7 @@ def test_a_call_that_can_move_nothing_fails_by_its_name(
     dlq, work, plan = waiting
     fail(operation, code)
 
-    with pytest.raises(FAULTS[code], match=f"^{operation} was refused with {code}"):
+    with pytest.raises(named(operation, code), match=f"^{operation} was refused with {code}"):
         redrive.run(plan)
 
     assert len(redrive.messages(dlq)) == 12
@@ -78,7 +83,7 @@ def test_once_it_works_again_every_message_goes_back(
     totals = redrive.run_all(plan)
 
     assert (redrive.messages(dlq), set(redrive.bodies(work))) == ([], {str(n) for n in range(12)})
-    assert (totals["redriven"], totals["failures"]) == (12, {FAULTS[code].__name__: 1})
+    assert (totals["redriven"], totals["failures"]) == (12, {named(operation, code).__name__: 1})
 
 
 def test_not_now_ends_the_call_at_once(redrive: Any, waiting: Any, fail: FailCalls) -> None:
@@ -88,6 +93,52 @@ def test_not_now_ends_the_call_at_once(redrive: Any, waiting: Any, fail: FailCal
     totals = redrive.run(plan)
     assert (totals["redriven"], totals["failed"], totals["more"]) == (4, 1, True)
     assert len(redrive.messages(work)) == 4
+
+
+@pytest.mark.parametrize("code", FAULTS)
+def test_what_was_moved_before_no_more_can_be_received_is_told(
+    redrive: Any, waiting: Any, fail: FailCalls, code: str
+) -> None:
+    dlq, _, plan = waiting
+    fail("ReceiveMessage", code, let_through=1, times=1)
+
+    totals = redrive.run(plan)
+    assert (totals["redriven"], totals["failures"]) == (10, {FAULTS[code].__name__: 1})
+    assert (totals["emptied"], totals["more"]) == (False, True)
+
+    totals = redrive.run(plan, totals=totals)
+    assert (totals["redriven"], totals["emptied"], redrive.bodies(dlq)) == (12, True, [])
+
+
+def test_what_was_moved_before_a_message_that_cannot_be_read_is_told(
+    redrive: Any, waiting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *_, plan = waiting
+    batches = iter([True])
+    receive = queue_calls.receive
+
+    def breaks(*given: Any, **more: Any) -> Any:
+        if next(batches, False):
+            return receive(*given, **more)
+        raise ValueError("SECRET")
+
+    monkeypatch.setattr(counted_redrive, "receive", breaks)
+    totals = redrive.run(plan)
+    assert (totals["redriven"], totals["failures"]) == (10, {"UnexpectedError": 1})
+
+
+def test_a_message_in_quarantine_that_cannot_be_deleted_is_tried_again(redrive: Any, fail: FailCalls) -> None:
+    """It was sent nowhere: its object is written once, however often."""
+    dlq, _ = redrive.pair()
+    redrive.send(dlq, "old")
+    plan = redrive.plan_of(dlq)
+    redrive.age(dlq, days=11)
+    fail("DeleteMessage", "RequestThrottled", times=1)
+    with pytest.raises(RedriveThrottled):
+        redrive.run(plan)
+
+    assert redrive.run(plan)["quarantined"] == 1
+    assert (redrive.bodies(dlq), len(redrive.quarantined())) == ([], 1)
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "KmsAccessDenied", "SlowDown"])

@@ -14,7 +14,7 @@ from botocore.exceptions import (
 )
 
 from common.errors import AwsCallFailed
-from dlq_redrive.aws_failures import named_failure, nothing_was_sent
+from dlq_redrive.aws_failures import is_unavailable, named_failure, nothing_was_sent
 from dlq_redrive.errors import (
     KeyDenied,
     QueueGone,
@@ -46,6 +46,7 @@ from dlq_redrive.errors import (
         ("AccessDenied", RedriveDenied),
         ("AccessDeniedException", RedriveDenied),
         ("InvalidParameterValue", AwsCallFailed),
+        ("ServiceUnavailable", AwsCallFailed),
     ],
 )
 def test_each_refusal_has_its_name(code: str, name: type[Exception]) -> None:
@@ -112,3 +113,9 @@ def test_a_refusal_and_a_request_that_never_left_have_delivered_nothing(error: E
 )
 def test_after_any_other_failure_it_may_have_been_delivered(error: Exception) -> None:
     assert not nothing_was_sent(error)
+
+
+def test_a_service_that_is_unavailable_is_told_from_one_that_failed_once() -> None:
+    assert is_unavailable(answered("ServiceUnavailable", 503))
+    assert not is_unavailable(answered("InternalError", 500))
+    assert not is_unavailable(ReadTimeoutError(endpoint_url="x"))

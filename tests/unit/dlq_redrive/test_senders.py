@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
+from common.errors import AwsCallFailed
+from dlq_redrive.aws_failures import nothing_was_sent
 from dlq_redrive.bindings import Bindings
 from dlq_redrive.dead_letter import REDRIVE_ATTRIBUTE
 from dlq_redrive.errors import RedriveThrottled, TargetRefused, TargetTookPart
@@ -56,12 +59,19 @@ def services() -> FakeServices:
 
 
 @pytest.fixture
-def send(services: FakeServices, queue_of: Any, letter_with: Any) -> Any:
-    def made(way: Any, kind: str = "sqs", **given: Any) -> Reason | None:
+def sender_of(services: FakeServices, queue_of: Any) -> Any:
+    def made(kind: str) -> Sender:
         fake: Any = services
         clients, queue = Clients(fake, fake, fake, fake, fake, fake), queue_of(kind)
-        sender = Sender(clients, queue, Bindings(clients, fake, queue, "hub"))
-        return sender.send(way, letter_with(**given), "identity", 2)
+        return Sender(clients, queue, Bindings(clients, fake, queue, "hub"))
+
+    return made
+
+
+@pytest.fixture
+def send(sender_of: Any, letter_with: Any) -> Any:
+    def made(way: Any, kind: str = "sqs", **given: Any) -> Any:
+        return sender_of(kind).send(way, letter_with(**given), "identity", 2)
 
     return made
 
@@ -142,12 +152,25 @@ def test_an_execution_that_was_started_before_is_not_started_twice(send: Any, se
     services.answers["start_execution"] = [{}, FakeServices.exceptions.ExecutionAlreadyExists()]
     way = ToStateMachine("machine", "{}")
     assert [send(way), send(way)] == [None, None]
-    assert {request["name"] for _, request in services.calls} == {"redrive-identity"}
+    assert len({request["name"] for _, request in services.calls}) == 1
+
+
+def test_messages_that_are_just_alike_start_an_execution_each(send: Any, services: FakeServices) -> None:
+    for message_id in ("m1", "m2"):
+        send(ToStateMachine("machine", "{}"), message_id=message_id)
+    names = {request["name"] for _, request in services.calls}
+    assert len(names) == 2
+    assert all(name.startswith("redrive-") and len(name) <= 80 for name in names)
 
 
 @pytest.mark.parametrize(
     ("code", "error"),
-    [("ThrottlingException", RedriveThrottled), ("InternalFailure", RedriveThrottled), ("X", TargetRefused)],
+    [
+        ("ThrottlingException", RedriveThrottled),
+        ("InternalFailure", AwsCallFailed),
+        ("InternalException", AwsCallFailed),
+        ("X", TargetRefused),
+    ],
 )
 def test_an_event_that_the_bus_refuses_is_not_taken_for_sent(
     send: Any, services: FakeServices, code: str, error: type[Exception]
@@ -270,15 +293,55 @@ def test_a_function_that_did_not_answer_may_be_at_work(services: FakeServices, q
     assert not Sender(clients, queue_of("sqs")).may_be_at_work(lost)
 
 
-def test_a_refusal_after_a_part_was_taken_is_none_of_all(send: Any, services: FakeServices) -> None:
+@pytest.mark.parametrize(
+    ("failure", "why"),
+    [
+        (
+            ClientError({"Error": {"Code": "OverLimit"}}, "SendMessage"),
+            "SendMessage was refused with OverLimit.",
+        ),
+        (ConnectTimeoutError(endpoint_url="x"), "An AWS call failed with ConnectTimeoutError."),
+    ],
+)
+def test_a_failure_after_a_part_was_taken_is_none_of_all(
+    send: Any, services: FakeServices, failure: Exception, why: str
+) -> None:
     stream_of(services)
     pipe_with(services, Target=WORK, Enrichment=FUNCTION)
     services.answers["invoke"] = [answer([1, 2])]
-    services.answers["send_message"] = [{}, ClientError({"Error": {"Code": "OverLimit"}}, "SendMessage")]
-    with pytest.raises(
-        TargetTookPart, match=r"Of 2 parts 1 were taken\. SendMessage was refused with OverLimit\."
-    ):
+    services.answers["send_message"] = [{}, failure]
+    with pytest.raises(TargetTookPart, match=re.escape(f"Of 2 parts 1 were taken. {why}")):
         send(ReadAgain(POSITION, PIPE), "pipe")
+
+
+def test_events_of_which_nobody_knows_are_not_taken_for_refused(send: Any, services: FakeServices) -> None:
+    codes = ["ThrottlingException", "InternalFailure"]
+    services.answers["put_events"] = [{"Entries": [{"ErrorCode": code} for code in codes]}]
+    with pytest.raises(AwsCallFailed) as failure:
+        send(ToBus({"Detail": "{}"}))
+    assert not nothing_was_sent(failure.value)
+
+
+@pytest.mark.parametrize("asked", ["list_event_source_mappings", "get_records", "change_message_visibility"])
+def test_all_that_is_asked_is_asked_before_anything_is_sent(
+    sender_of: Any, services: FakeServices, letter_with: Any, asked: str
+) -> None:
+    stream_of(services)
+    services.answers[asked] = [ClientError({"Error": {"Code": "InternalFailure"}}, "Any")]
+    with pytest.raises(ClientError):
+        sender_of("stream").prepare(ReadAgain(POSITION, FUNCTION), letter_with(), "identity")
+
+
+def test_what_is_prepared_has_sent_nothing_yet(
+    sender_of: Any, services: FakeServices, letter_with: Any
+) -> None:
+    stream_of(services)
+    ready = sender_of("stream").prepare(ReadAgain(POSITION, FUNCTION), letter_with(), "identity")
+    assert "invoke" not in dict(services.calls)
+    services.answers["invoke"] = [answer(None)]
+    asked = len(services.calls)
+    ready(1)
+    assert [operation for operation, _ in services.calls[asked:]] == ["invoke"]
 
 
 def test_entries_of_which_some_were_refused_are_taken_in_part(send: Any, services: FakeServices) -> None:
