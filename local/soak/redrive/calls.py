@@ -8,6 +8,7 @@ errors are those of botocore, and of «Common errors» in the API references of 
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -39,6 +40,9 @@ _REFUSALS: Mapping[str, tuple[str, ...]] = {
     "events": ("ThrottlingException", "AccessDeniedException"),
     "states": ("ThrottlingException", "AccessDeniedException", "ExecutionLimitExceeded"),
 }
+_DELETES = ("DeleteMessage", "DeleteMessageBatch")
+_LETTING_GO = "ChangeMessageVisibilityBatch"
+_UNAVAILABLE = "ServiceUnavailable"
 _FAILED: Mapping[str, str] = {
     "sqs": "InternalError",
     "dynamodb": "InternalServerError",
@@ -51,11 +55,14 @@ _FAILED: Mapping[str, str] = {
 
 @dataclass
 class Invocation:
-    """One call of a function: at which of its calls it dies, if it does, and how often one fails."""
+    """One call of a function: at which of its calls it dies, if it does, how often one fails, how often SQS
+    deletes nothing, and for how many real seconds it keeps hidden what it has looked at."""
 
     draw: Random
     dies_at: int | None
     refusals: float
+    undeleted: float = 0.0
+    looks_for: float = 0.0
     calls: int = 0
     dead: bool = False
 
@@ -69,6 +76,10 @@ class Invocation:
             if self.draw.random() < 0.5:
                 make()
             raise Killed
+        if operation == _LETTING_GO and self.looks_for:
+            time.sleep(self.looks_for)
+        if operation in _DELETES and self.draw.random() < self.undeleted:
+            raise _error("RequestThrottled", 400, operation)
         if self.draw.random() >= self.refusals:
             return make()
         raise self._failure(service, operation, make)
@@ -82,8 +93,10 @@ class Invocation:
             return EndpointConnectionError(endpoint_url=_ENDPOINT)
         if self.draw.random() < 0.5:
             make()
+        failed = _error(_FAILED.get(service, "InternalFailure"), 500, operation)
+        unavailable = _error(_UNAVAILABLE, 503, operation)
         lost = (ReadTimeoutError(endpoint_url=_ENDPOINT), ConnectionClosedError(endpoint_url=_ENDPOINT))
-        return self.draw.choice((_error(_FAILED.get(service, "InternalFailure"), 500, operation), *lost))
+        return self.draw.choice((failed, unavailable, *lost))
 
 
 _current: ContextVar[Invocation | None] = ContextVar("redrive invocation", default=None)
@@ -96,19 +109,20 @@ def by_a_function() -> bool:
 
 class Fate:
     """Decides which invocations die and which calls fail, by the seed, the function and how often it was
-    called; how many do is what the weather says."""
+    called; how many do, and which functions look at queues for how long, is what the weather says."""
 
     def __init__(self, seed: str, clock: Clock) -> None:
         self._seed = seed
         self._clock = clock
         self._lock = threading.Lock()
         self._called: Counter[str] = Counter()
-        self.death_chance = self.refusal_chance = 0.0
+        self.calm()
         self.deaths = 0
 
     def calm(self) -> None:
         """Let nothing fail any more."""
-        self.death_chance = self.refusal_chance = 0.0
+        self.death_chance = self.refusal_chance = self.undeleted_chance = 0.0
+        self.looks_for: Mapping[str, float] = {}
 
     def mortal(self, function: str, handler: Handler) -> Handler:
         """The handler, whose calls fail now and then, and which dies at one."""
@@ -117,7 +131,9 @@ class Fate:
             draw = self._begin(function)
             dies = draw.random() < self.death_chance
             at = draw.randrange(_LATEST_DEATH) if dies else None
-            token = _current.set(Invocation(draw, at, self.refusal_chance))
+            look = self.looks_for.get(function, 0.0)
+            invocation = Invocation(draw, at, self.refusal_chance, self.undeleted_chance, look)
+            token = _current.set(invocation)
             try:
                 with self._clock.working():
                     return handler(event, context)

@@ -48,6 +48,7 @@ from local.testing.task_faults import answer_lost, fault
 RUN_SECONDS = 120.0
 HELD_SECONDS = 0.3
 MOST_MAILS = 9
+PLANNING = "PlanRedriveFunction"
 _TRIES_BESIDE_REDRIVES = 4
 _AT_WORK_EVERY_SECONDS = 0.01
 
@@ -126,12 +127,16 @@ class Episode:
     def _go_through(self, weather: Weather) -> None:
         self._mended, self._consumers = weather.mended, weather.consumers
         self._fate.death_chance, self._fate.refusal_chance = weather.deaths, weather.refusals
+        self._fate.undeleted_chance = weather.undeleted
+        self._fate.looks_for = {PLANNING: weather.looks_for if weather.looks else 0.0}
+        self._hub.bench.moves.numbers_follow_late = weather.numbers_late
         if weather.arrivals:
             self._die(self._random.choice(self._posts), weather.arrivals)
         self._somebody_else_moves(weather)
         self._plan_faults(weather)
         self._most = max(self._most, weather.request.get("maxRedrives", 0))
-        runs = [self._hub.bench.start(self._request(weather)) for _ in range(weather.starts)]
+        requests = [self._request(weather)] * weather.starts + [{"dryRun": True}] * weather.looks
+        runs = [self._hub.bench.start(request) for request in requests]
         if weather.stopped_after is not None:
             self._later(weather.stopped_after, lambda: _stop(runs[0]))
         beside, self._beside = self._beside, runs
@@ -183,6 +188,7 @@ class Episode:
     def _clear_up(self) -> None:
         """No more faults, everything that runs comes to its end, and redrives in good weather."""
         self._fate.calm()
+        self._hub.bench.moves.numbers_follow_late = True
         self._hub.bench.call_faults.forget()
         self._end_the_weather()
         for run in self._hub.bench.runs:

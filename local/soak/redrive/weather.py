@@ -70,8 +70,10 @@ class Weather:
     """One run: what is asked for, and what happens around it. `queue` says which dead-letter queue is meant,
     None all of them, `elsewhere` that its messages are to go to another queue than theirs, `alarm` that an
     alarm asks. `foreign` is the queue of which somebody starts a move task beforehand, which is `held` or
-    not. `deaths` and `refusals` are chances, of an invocation and of a call. Times are in seconds;
-    `stopped_after` in real ones, all others in those of the episode's clock."""
+    not. `looks` says how many dry runs are started beside it, `looks_for` for how long plans hide then what
+    they see, `numbers_late` that a move task tells late how many messages it has moved. `deaths`, `refusals`
+    and `undeleted` are chances, of an invocation, a call and a deletion. Times are in seconds: `stopped_after`
+    and `looks_for` in real ones, all others in those of the episode's clock."""
 
     request: Mapping[str, Any]
     queue: int | None
@@ -88,6 +90,10 @@ class Weather:
     arrivals: int
     deaths: float
     refusals: float
+    undeleted: float
+    looks: int
+    looks_for: float
+    numbers_late: bool
     tasks: tuple[TaskFault, ...]
     passes: int
 
@@ -114,6 +120,10 @@ class Weather:
             arrivals=random.choice((0, 3, 12, 25)),
             deaths=random.choice((0.0, 0.0, 0.3, 0.7)),
             refusals=random.choice((0.0, 0.0, 0.02, 0.1)),
+            undeleted=random.choice((0.0, 0.0, 0.0, 0.1, 1.0)),
+            looks=random.choice((0, 0, 0, 1, 2)),
+            looks_for=random.choice((0.0, 0.05, 0.2)),
+            numbers_late=random.random() < 0.5,
             tasks=tuple(_task_faults(random, tasks)),
             passes=random.choice(_PAUSES),
         )

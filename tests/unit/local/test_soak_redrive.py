@@ -76,8 +76,17 @@ def calls_that(refusals: float, dies_at: int | None = None) -> tuple[list[str], 
 def test_calls_are_refused_without_effect_or_lost_with_one_or_without() -> None:
     results, done = calls_that(refusals=1.0)
     counted = Counter(results)
-    assert {"400", "500", "ReadTimeoutError", "EndpointConnectionError"} <= counted.keys()
-    assert 0 < done < counted["500"] + counted["ReadTimeoutError"] + counted["ConnectionClosedError"]
+    assert {"400", "500", "503", "ReadTimeoutError", "EndpointConnectionError"} <= counted.keys()
+    unknown = ("500", "503", "ReadTimeoutError", "ConnectionClosedError")
+    assert 0 < done < sum(counted[name] for name in unknown)
+
+
+def test_sqs_may_delete_nothing_and_do_all_else() -> None:
+    invocation, done = Invocation(Random(1), None, refusals=0.0, undeleted=1.0), list[str]()
+    invocation.call("sqs", "SendMessage", lambda: done.append("sent"))
+    with pytest.raises(ClientError, match="RequestThrottled"):
+        invocation.call("sqs", "DeleteMessage", lambda: done.append("deleted"))
+    assert done == ["sent"]
 
 
 def test_a_dead_function_makes_no_call_more() -> None:
