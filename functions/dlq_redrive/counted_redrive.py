@@ -100,9 +100,9 @@ class CountedRedrive:
         try:
             return receive(self.sqs, self.queue, VISIBILITY_SECONDS, attempt=str(uuid.uuid4()))
         except HubError as error:
-            self._fail(error)
+            self._fail("nothing received", error)
         except Exception as error:  # a message that breaks the code must not hide what was moved before it
-            self._fail(presentable(error))
+            self._fail("nothing received", presentable(error))
         return None
 
     def _handle_and_tell(self, letters: list[DeadLetter]) -> None:
@@ -140,14 +140,14 @@ class CountedRedrive:
             self._must_stop = self._must_stop or is_unavailable(error)
         except Exception as error:  # a message that breaks the code must not keep the others from their way
             failure = presentable(error)
-        self._fail(failure, message_id=letter.message_id)
+        self._fail("message left", failure, letter.message_id)
         if not busy:
             self._let_go.append(letter)
         return False
 
-    def _fail(self, failure: HubError, **about: str) -> None:
+    def _fail(self, what: str, failure: HubError, message_id: str | None = None) -> None:
         name = type(failure).__name__
-        logger().warning("redrive failed", **about, error=name, reason=str(failure))
+        logger().warning(what, message_id=message_id, error=name, reason=str(failure))
         self.tally.fail(name)
         self._first_failure = self._first_failure or failure
         self._must_stop = self._must_stop or isinstance(failure, RedriveThrottled)
