@@ -72,8 +72,8 @@ class Weather:
     alarm asks. `foreign` is the queue of which somebody starts a move task beforehand, which is `held` or
     not. `looks` says how many dry runs are started beside it, `looks_for` for how long plans hide then what
     they see, `numbers_late` that a move task tells late how many messages it has moved. `deaths`, `refusals`
-    and `undeleted` are chances, of an invocation, a call and a deletion. Times are in seconds: `stopped_after`
-    and `looks_for` in real ones, all others in those of the episode's clock."""
+    and `undeleted` are chances, of an invocation, a call and a deletion. Times are in seconds,
+    `stopped_after` and `looks_for` in real ones, all others in those of the episode's clock."""
 
     request: Mapping[str, Any]
     queue: int | None
