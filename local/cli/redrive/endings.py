@@ -16,7 +16,7 @@ WORDS: Mapping[str, str] = {
     "Already Running": "Another redrive or move task is at work on it; nothing was done.",
     "Nothing Redriven": "Nothing could be taken: somebody else looks at it now. Redrive again in a while.",
     "Dry Run Reported": "This is what a redrive would do; nothing was touched.",
-    "Returned To DLQ": "Messages died again: the consumer is not mended. Mend it, then redrive once more.",
+    "Returned To DLQ": "Too many are dead, again or since: mend the consumer, then redrive once more.",
     "Redrive Refused": "The redrive was refused; nothing was touched.",
     "Redrive Not Planned": "The redrive could not be planned; nothing was touched.",
     "Redrive Failed": "A queue could not be redriven. Every message is where it was, or where it belongs.",

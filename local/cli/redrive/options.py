@@ -47,7 +47,9 @@ def _add_start(action: _Add) -> None:
     command.add_argument("--mode", choices=_MODES, help="by SQS itself, or one by one; else what fits")
     command.add_argument("--destination", metavar="NAME", help="where to: a queue, or a function's ARN")
     command.add_argument("--max-redrives", type=positive, metavar="N", help="per message, then quarantine")
-    command.add_argument("--rate", type=positive, metavar="N", help="messages a second, at most")
+    command.add_argument(
+        "--rate", type=positive, metavar="N", help="messages a second from each queue, at most"
+    )
     command.add_argument("--dry-run", action="store_true", help="say what would happen, and touch nothing")
     command.add_argument(
         "--wait", action=argparse.BooleanOptionalAction, help="follow the execution to its end (the default)"

@@ -2,7 +2,8 @@
 
 In this order: its count of redrives is forgotten, the object is claimed by a conditional write, the message
 is sent, the object says so, the object is deleted. Whoever returns a message has mended what killed it, so
-that it has all its redrives again, should it die once more. Of two that ask at once one gets the claim.
+that it may be sent back as often again, should it die once more; so may what is just like it, since they
+share the count. Of two that ask at once one gets the claim.
 
 A redrive that is killed before it has deleted what it put in quarantine leaves the message in both places,
 and the next one puts it there again, although it may have been returned meanwhile. The versions that the
