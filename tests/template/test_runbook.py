@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,10 +31,19 @@ class Errors:
     told: set[str]
 
 
+def section_of(runbook: str, alarm: str) -> str:
+    return runbook.split(f"\n### {alarm}\n", 1)[1].split("\n### ", 1)[0]
+
+
+def rows_told(runbook: str, alarm: str) -> list[str]:
+    """The names in the first column of the table in a section, in the order of its rows; three dots stand for
+    any ending."""
+    cells = ROW.findall(section_of(runbook, alarm))
+    return [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+
+
 def names_told(runbook: str, alarm: str) -> set[str]:
-    """The names in the first column of the table in a section; three dots stand for any ending."""
-    section = runbook.split(f"\n### {alarm}\n", 1)[1].split("\n### ", 1)[0]
-    return {name for cell in ROW.findall(section) for name in re.findall(r"`([^`]+)`", cell)}
+    return set(rows_told(runbook, alarm))
 
 
 def untold(errors: set[str], told: set[str]) -> list[str]:
@@ -101,6 +111,34 @@ def test_every_error_that_a_redrive_can_fail_with_stands_in_the_runbook(of_redri
 
 def test_every_reason_of_a_quarantined_dead_letter_stands_in_the_runbook(runbook: str) -> None:
     assert names_told(runbook, "dead-letters-quarantined") == {reason.value for reason in Reason}
+
+
+@pytest.mark.parametrize("alarm", ["export-failed", "redrive-failed", "dead-letters-quarantined"])
+def test_what_stands_in_the_runbook_has_one_row(runbook: str, alarm: str) -> None:
+    told = rows_told(runbook, alarm)
+    assert [name for name in told if told.count(name) > 1] == []
+
+
+def longest_retries(retry: Mapping[str, Any]) -> float:
+    """The seconds for which a state is tried again at most, without what the tries themselves take."""
+    waits = (retry["IntervalSeconds"] * retry["BackoffRate"] ** one for one in range(retry["MaxAttempts"]))
+    return sum(min(wait, retry["MaxDelaySeconds"]) for wait in waits)
+
+
+def test_the_runbook_says_how_long_a_refused_call_of_a_redrive_is_tried_again(
+    root: Path, runbook: str
+) -> None:
+    words = {1: "a minute", 9: "nine"}
+    minutes = {
+        placed.name: math.ceil(longest_retries(retry) / 60 - 0.1)
+        for placed in states(_machine(root, "dlq_redrive"))
+        for retry in placed.definition.get("Retry", [])
+        if "Lambda.TooManyRequestsException" in retry["ErrorEquals"]
+    }
+
+    plan, messages = (words[minutes[name]] for name in ("Plan Redrive", "Redrive Messages"))
+    section = " ".join(section_of(runbook, "redrive-functions-throttled").split())
+    assert f"for {plan} to plan and for {messages} to redrive messages, at most" in section
 
 
 def test_an_error_without_a_row_is_found(of_export: Errors, of_redrive: Errors) -> None:
