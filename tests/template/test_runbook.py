@@ -122,7 +122,7 @@ def test_what_stands_in_the_runbook_has_one_row(runbook: str, alarm: str) -> Non
 def longest_retries(retry: Mapping[str, Any]) -> float:
     """The seconds for which a state is tried again at most, without what the tries themselves take."""
     waits = (retry["IntervalSeconds"] * retry["BackoffRate"] ** one for one in range(retry["MaxAttempts"]))
-    return sum(min(wait, retry["MaxDelaySeconds"]) for wait in waits)
+    return float(sum(min(wait, retry["MaxDelaySeconds"]) for wait in waits))
 
 
 def test_the_runbook_says_how_long_a_refused_call_of_a_redrive_is_tried_again(
