@@ -102,15 +102,6 @@ class Sender:
             return lambda _: self._put([dict(way.entry)])
         return self._read_again(way, letter)
 
-    def send(self, way: WayBack, letter: DeadLetter, identity: str, redrives: int) -> Reason | None:
-        """Send a message back for the `redrives`-th time; None when it was taken, else why it cannot go back.
-        Raises what `prepare` does, and what sends."""
-        ready = self.prepare(way, letter, identity)
-        if isinstance(ready, Reason):
-            return ready
-        ready(redrives)
-        return None
-
     def may_be_at_work(self, error: Exception) -> bool:
         """Whether, after a send that failed with `error`, a function may still be at work on the message. It
         is to stay hidden then, since whoever receives it would give it to the function a second time."""

@@ -34,7 +34,7 @@ from dlq_redrive.aws_failures import named_failure, nothing_was_sent
 from dlq_redrive.dead_letter_quarantine import QuarantinedLetter
 from dlq_redrive.message_identity import message_identity
 from dlq_redrive.quarantine_reasons import Reason
-from dlq_redrive.senders import Sender
+from dlq_redrive.senders import Ready, Sender
 from dlq_redrive.ways_back import ToQueue, ToStateMachine, WayBack, Ways
 from local.cli.errors import CommandError
 from local.cli.project import command_line
@@ -146,17 +146,18 @@ class Returner:
     def _send(self, sender: Sender, way: WayBack, claimed: Found, before: Mapping[str, str] | None) -> None:
         """Send the message, or put the claim back as it was before when nothing was sent for sure."""
         letter = claimed.letter
+        ready: Ready | Reason | None = None
         try:
-            reason = sender.send(way, letter.to_letter(), _sent_as(way, letter), letter.redrives + 1)
+            ready = sender.prepare(way, letter.to_letter(), _sent_as(way, letter))
+            if not isinstance(ready, Reason):
+                ready(letter.redrives + 1)
+                return
+            failure: CommandError = _no_way_back(letter.key, ready)
         except (HubError, ClientError, BotoCoreError) as error:
             why = str(error if isinstance(error, HubError) else named_failure(error))
-            if not nothing_was_sent(error):
+            if ready is not None and not nothing_was_sent(error):
                 raise _may_be_sent(letter.key, letter.returned or {}, why) from None
-            failure: CommandError = CallRefused(f"{letter.key} was not sent. {why}", MEND)
-        else:
-            if reason is None:
-                return
-            failure = _no_way_back(letter.key, reason)
+            failure = CallRefused(f"{letter.key} was not sent. {why}", MEND)
         self.quarantined.replace(claimed, letter.claimed(before))
         raise failure
 

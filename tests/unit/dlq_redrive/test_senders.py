@@ -71,7 +71,11 @@ def sender_of(services: FakeServices, queue_of: Any) -> Any:
 @pytest.fixture
 def send(sender_of: Any, letter_with: Any) -> Any:
     def made(way: Any, kind: str = "sqs", **given: Any) -> Any:
-        return sender_of(kind).send(way, letter_with(**given), "identity", 2)
+        ready = sender_of(kind).prepare(way, letter_with(**given), "identity")
+        if isinstance(ready, Reason):
+            return ready
+        ready(2)
+        return None
 
     return made
 

@@ -455,15 +455,15 @@ def test_messages_that_are_just_alike_are_all_sent(shelf: Shelf) -> None:
 
 def test_of_two_that_return_at_once_one_sends(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     key = shelf.letter()
-    send = Sender.send
+    prepare = Sender.prepare
     other: list[tuple[int, list[dict[str, Any]]]] = []
 
     def while_sending(self: Sender, *arguments: Any) -> Any:
-        monkeypatch.setattr(Sender, "send", send)
+        monkeypatch.setattr(Sender, "prepare", prepare)
         other.append(returned(shelf, key))
-        return send(self, *arguments)
+        return prepare(self, *arguments)
 
-    monkeypatch.setattr(Sender, "send", while_sending)
+    monkeypatch.setattr(Sender, "prepare", while_sending)
 
     returned(shelf, key)
 
@@ -525,7 +525,7 @@ def test_a_kill_between_claim_and_end_is_not_sent_again_unless_asked_for(
 ) -> None:
     key = shelf.letter()
     with monkeypatch.context() as patched:
-        patched.setattr(Sender, "send", die)
+        patched.setattr(Sender, "prepare", die)
         with pytest.raises(KeyboardInterrupt):
             returned(shelf, key)
 
@@ -598,6 +598,22 @@ def test_a_send_that_is_refused_leaves_the_letter_as_it_was(
     assert "SendMessage was refused with AccessDenied" in letters[0]["error"]
     assert "was not tried" in letters[1]["error"]
     assert [shelf.read(key) for key in keys] == before
+
+
+@pytest.mark.parametrize("error", [ReadTimeoutError(endpoint_url="x"), refusal(500, "InternalFailure")])
+def test_a_question_without_an_answer_leaves_the_letter_as_it_was(
+    shelf: Shelf, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = shelf.letter()
+    before = shelf.read(key)
+
+    def unanswered(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(Sender, "prepare", unanswered)
+
+    assert "was not sent" in returned(shelf, key)[1][0]["error"]
+    assert shelf.read(key) == before
 
 
 @pytest.mark.parametrize("error", [ReadTimeoutError(endpoint_url="x"), refusal(503, "InternalFailure")])

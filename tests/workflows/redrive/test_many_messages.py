@@ -97,7 +97,7 @@ def test_a_counted_redrive_stopped_half_way_is_started_again(
     """Its function goes on to its end, as Lambda does, beside that of the next."""
     dead, work, consumer = dead_letters(redrive, suffix)
     runs: list[Run] = []
-    send, sent, started_again = Sender.send, 0, threading.Event()
+    prepare, sent, started_again = Sender.prepare, 0, threading.Event()
 
     def stopped_half_way(self: Sender, *args: Any) -> Any:
         nonlocal sent
@@ -106,9 +106,9 @@ def test_a_counted_redrive_stopped_half_way_is_started_again(
             runs[0].stop()
             runs.append(redrive.bench.start({"mode": "counted"}))
             started_again.set()
-        return send(self, *args)
+        return prepare(self, *args)
 
-    monkeypatch.setattr(Sender, "send", stopped_half_way)
+    monkeypatch.setattr(Sender, "prepare", stopped_half_way)
     runs.append(redrive.bench.start({"mode": "counted"}))
     assert started_again.wait(SECONDS)
     runs[1].wait(SECONDS)

@@ -108,7 +108,7 @@ def test_an_error_that_quotes_a_message_leaves_no_mark(
     def quoting(self: Sender, _way: Any, letter: Any, *_: Any) -> None:
         raise error(letter.body)
 
-    monkeypatch.setattr(Sender, "send", quoting)
+    monkeypatch.setattr(Sender, "prepare", quoting)
 
     assert redrive.run({"mode": "counted"}).path[-1] == "Redrive Failed"
     assert leaks(redrive, capsys) == []
