@@ -99,11 +99,9 @@ class CountedRedrive:
         """A batch of messages, None when none could be received."""
         try:
             return receive(self.sqs, self.queue, VISIBILITY_SECONDS, attempt=str(uuid.uuid4()))
-        except HubError as error:
-            self._fail("nothing received", error)
-        except Exception as error:  # a message that breaks the code must not hide what was moved before it
+        except Exception as error:  # also a message that breaks the code hides nothing that was moved before
             self._fail("nothing received", presentable(error))
-        return None
+            return None
 
     def _handle_and_tell(self, letters: list[DeadLetter]) -> None:
         redriven = self.tally.redriven
