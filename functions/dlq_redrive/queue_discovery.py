@@ -40,7 +40,7 @@ class Found:
     queues: tuple[DeadLetterQueue, ...]
     failures: Mapping[str, HubError]
     names: frozenset[str]
-    """Of every queue of the stack that could be read, dead-letter queue or not."""
+    """Of every queue that is named as the stack's and has no tag of another: it may be sent to."""
 
     @property
     def unread(self) -> list[HubError]:
@@ -63,17 +63,18 @@ def find_dead_letter_queues(sqs: SQSClient, stack: str) -> Found:
     denies."""
     queues: list[_Queue] = []
     failures: dict[str, HubError] = {}
+    names: set[str] = set()
     for url in _urls(sqs, stack):
         try:
-            queue = _read(sqs, url, stack)
+            tags = _tags(sqs, url)
+            if tags.get(STACK_TAG, stack) == stack:
+                names.add(_name_in(url))
+            if tags.get(STACK_TAG) == stack:
+                queues.append(_read(sqs, url, tags.get(KIND_TAG)))
         except HubError as failure:
             failures[_name_in(url)] = failure
-            continue
-        if queue is not None:
-            queues.append(queue)
     wrong = {name_of_queue(one.arn): _wrong_tag(one, queues) for one in queues}
     failures |= {name: InvalidSetting(rule) for name, rule in wrong.items() if rule is not None}
-    names = frozenset(name_of_queue(one.arn) for one in queues)
     found = [
         DeadLetterQueue(
             one.url,
@@ -84,22 +85,27 @@ def find_dead_letter_queues(sqs: SQSClient, stack: str) -> Found:
         for one in queues
         if one.kind is not None and one.kind in KINDS
     ]
-    return Found(tuple(sorted(found, key=lambda queue: queue.name)), failures, names)
+    return Found(tuple(sorted(found, key=lambda queue: queue.name)), failures, frozenset(names))
 
 
-def _read(sqs: SQSClient, url: str, stack: str) -> _Queue | None:
-    """A queue, if it is of the stack. Raises its failures by name."""
+def _tags(sqs: SQSClient, url: str) -> Mapping[str, str]:
+    """Raises its failures by name."""
     try:
-        tags = sqs.list_queue_tags(QueueUrl=url).get("Tags", {})
-        if tags.get(STACK_TAG) != stack:
-            return None
+        return sqs.list_queue_tags(QueueUrl=url).get("Tags", {})
+    except (ClientError, BotoCoreError) as error:
+        raise named_failure(error) from None
+
+
+def _read(sqs: SQSClient, url: str, kind: str | None) -> _Queue:
+    """A queue of the stack. Raises its failures by name."""
+    try:
         asked = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn", "RedrivePolicy"])
     except (ClientError, BotoCoreError) as error:
         raise named_failure(error) from None
     attributes = asked["Attributes"]
     policy = attributes.get("RedrivePolicy")
     dead_letters = json.loads(policy)["deadLetterTargetArn"] if policy else None
-    return _Queue(url, attributes["QueueArn"], tags.get(KIND_TAG), dead_letters)
+    return _Queue(url, attributes["QueueArn"], kind, dead_letters)
 
 
 def _wrong_tag(queue: _Queue, queues: Sequence[_Queue]) -> str | None:

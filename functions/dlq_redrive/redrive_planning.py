@@ -82,7 +82,8 @@ def require_own_destination(request: RedriveRequest, found: Found, stack: str) -
         if failure is not None and not isinstance(failure, QueueGone):
             raise failure
         raise InvalidInput(
-            f"The input's 'destinationArn' is no queue of this stack: there is none with its tag {STACK_TAG}."
+            "The input's 'destinationArn' is no queue of this stack: there is none of that name, or it has"
+            f" another stack's tag {STACK_TAG}."
         )
 
 

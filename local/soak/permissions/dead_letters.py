@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from dlq_redrive.queue_discovery import STACK_TAG
 from local.cli import stack
 from local.soak.permissions.stage import Stage
 
@@ -49,8 +48,7 @@ class DeadLetters:
 
     def queue_for_returns(self) -> str:
         """ARN of an empty queue that nobody reads, which what is redriven may be sent to."""
-        name, ours = f"{self.stage.stack_name}-returned", {STACK_TAG: self.stage.stack_name}
-        url = self._sqs.create_queue(QueueName=name, tags=ours)["QueueUrl"]
+        url = self._sqs.create_queue(QueueName=f"{self.stage.stack_name}-returned")["QueueUrl"]
         self._empty(url)
         return self._arn(url)
 

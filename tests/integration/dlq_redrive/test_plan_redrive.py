@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from common import aws_clients
 from common.errors import InvalidInput, InvalidSetting
 
 
@@ -144,6 +145,14 @@ def test_the_queue_of_another_stack_is_refused_as_a_destination(redrive: Any) ->
     other = redrive.queue("other", tags={"redrive-stack": "hub"})
     with pytest.raises(InvalidInput, match="'destinationArn' is no queue of this stack"):
         redrive.plan({"queueArn": dlq, "destinationArn": other})
+
+
+def test_a_destination_needs_no_tags(redrive: Any) -> None:
+    dlq, _ = redrive.pair()
+    redrive.send(dlq, "one")
+    aws_clients.sqs().create_queue(QueueName="hub-test-spare")
+    spare = dlq.replace("hub-test-dead", "hub-test-spare")
+    assert redrive.plan_of(dlq, destinationArn=spare)["destinationArn"] == spare
 
 
 def test_one_redrive_cannot_be_asked_for_where_sqs_has_made_it(redrive: Any) -> None:

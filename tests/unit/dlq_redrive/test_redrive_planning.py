@@ -214,7 +214,7 @@ def test_what_is_of_the_stack_may_be_a_destination(found: Found, destination: st
 @pytest.mark.parametrize(
     ("destination", "rule"),
     [
-        (f"{WORK}-too", "no queue of this stack: there is none with its tag redrive-stack"),
+        (f"{WORK}-too", "no queue of this stack: there is none of that name"),
         (WORK.replace("hub-work", "hub-gone"), "no queue of this stack"),
         (FUNCTION, "no function of this stack"),
         (f"{A_FUNCTION}:hub-prod-Clean-1A2b", "no function of this stack"),
