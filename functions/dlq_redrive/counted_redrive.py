@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 VISIBILITY_SECONDS = 180
 """How long what was received stays hidden from others: less than the five minutes in which a FIFO queue drops
 copies, so that what a killed call had sent and not deleted is sent again in time. What has returned stays
-hidden too, so that the next calls do not meet it, until one finds nothing else."""
+hidden too, so that the next calls do not meet it, until one moves nothing else."""
 
 _BATCH_SECONDS = VISIBILITY_SECONDS / 2
 """No message of a batch is begun later than this, so that none is visible again while it is handled."""
@@ -85,7 +85,8 @@ class CountedRedrive:
                     break
                 self._handle_and_tell(letters)
         finally:
-            if self.tally.emptied:  # the next redrive is to meet them, and the alarm to see them
+            if self.tally.emptied or self.tally.moved == moved:
+                # No call comes after this one: the next redrive is to meet them, and the alarm to see them.
                 self._let_go += self._returned
             release(self.sqs, self.queue, self._let_go)
         if self._first_failure is not None and self.tally.moved == moved:

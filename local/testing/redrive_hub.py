@@ -102,7 +102,6 @@ class RedriveHub:
             name="redrive",
             encrypted=True,
         )
-        self.bench.moves.numbers_follow_late = False
         self.bindings = RedriveBindings(self.bench)
 
     def __enter__(self) -> Self:
@@ -187,6 +186,23 @@ class RedriveHub:
             found = sqs_backends[ACCOUNT][REGION].get_queue(queue.name)
             for message in found._messages:
                 message.visible_at = 0
+
+    def looked_at(self, queue: Queue, handler: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        """The function, during whose first call somebody looks at the queue and hides what lies there."""
+        looks = iter([True])
+
+        def call(event: Any, context: Any) -> Any:
+            url, looking = queue.url, next(looks, False)
+            more: Any = {"MaxNumberOfMessages": 10, "VisibilityTimeout": 30}
+            seen = self.sqs.receive_message(QueueUrl=url, **more).get("Messages", []) if looking else []
+            try:
+                return handler(event, context)
+            finally:
+                for one in seen:
+                    handle = {"QueueUrl": url, "ReceiptHandle": one["ReceiptHandle"]}
+                    self.sqs.change_message_visibility(**handle, VisibilityTimeout=0)
+
+        return call
 
     def consumer(self, queue: Queue, takes: Callable[[str], bool] = lambda _body: True) -> Consumer:
         """A consumer of a queue."""

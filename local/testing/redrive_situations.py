@@ -77,6 +77,12 @@ class Situations:
         self.hub.sqs.receive_message(QueueUrl=dead.url, VisibilityTimeout=43_200)
         return self.hub.run({"mode": "counted"})
 
+    def hidden_from_one_call(self) -> Run:
+        """Somebody looks at the queue while the first call does."""
+        dead, _ = self.pair()
+        self.hub.bench.functions[COUNTING] = self.hub.looked_at(dead, self.hub.bench.functions[COUNTING])
+        return self.hub.run({"mode": "counted"})
+
     def nothing(self) -> Run:
         self._pairs += 1
         self.hub.pair(f"-{self._pairs}")

@@ -117,6 +117,10 @@ class TaskSituations(Situations):
         self.plan(*[lambda _: {"Results": []}] * _LONG_WAITS, at="Ask About The Move Task")
         return self.bulk()
 
+    def task_forgotten_afterwards(self) -> Run:
+        self.plan(lambda _: {"Results": []}, at="Ask How Many Were Moved")
+        return self.bulk()
+
     def after_another(self) -> Run:
         """Another redrive has ended since this one was planned."""
         dead, _ = self.pair()

@@ -40,6 +40,9 @@ WAY = {
     "Does One Run?": "Remember The Task Before",
     "Where Are They To Go?": "Start The Move Task",
     "How Did The Move Task End?": "Let It Settle",
+    "Could More Be Taken?": "Has SQS Moved Any?",
+    "Has SQS Moved Any?": "Ask How Many Were Moved",
+    "Is It The Task That Moved Them?": "Add What Was Counted Since",
     "What Came Of It?": "Say That They Are On Their Way",
     "How Did It End?": "Redriven",
 }
@@ -119,7 +122,7 @@ def test_the_way_leads_through_the_definition(definition: dict[str, Any]) -> Non
         ways = {choice["Next"] for choice in state["Choices"]} | {state["Default"]}
         assert following in ways, name
     how = [choice["Next"] for choice in inner["How Is The Move Task?"]["Choices"]]
-    assert how[:2] == ["Was It A Long Wait?", "Count What Was Moved"]
+    assert how[:2] == ["Was It A Long Wait?", "Keep What It Tells"]
 
 
 def test_events_and_transitions_of_the_longest_move_task_are_those_of_the_readme(

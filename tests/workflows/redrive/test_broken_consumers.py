@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from dlq_redrive import plan_redrive, redrive_messages
-from local.testing.moments import MovedClock
 from local.testing.redrive_hub import RedriveHub
 
 MAX_REDRIVES = 3
@@ -17,15 +14,9 @@ FIRST_RUNS = ["Returned To DLQ"] * MAX_REDRIVES
 
 
 @pytest.mark.parametrize("suffix", ["", ".fifo"])
-@pytest.mark.parametrize("days_between", [0, 2])
 def test_a_message_of_a_consumer_that_stays_broken_is_delivered_a_few_times_and_then_kept(
-    redrive: RedriveHub, monkeypatch: pytest.MonkeyPatch, suffix: str, days_between: int
+    redrive: RedriveHub, suffix: str
 ) -> None:
-    """Also when each run comes so late that the queue has cooled down."""
-    late = MovedClock()
-    late.advance(timedelta(days=days_between))
-    for module in (plan_redrive, redrive_messages):
-        monkeypatch.setattr(module, "datetime", late)
     dead, work = redrive.pair(suffix)
     sent = [str(number) for number in range(12)]
     redrive.die(work, *sent, groups=3)
