@@ -20,6 +20,7 @@ from local.testing.task_faults import function_error, refusal
 
 MAP = "Redrive Each Queue"
 _DIED = function_error({"errorType": "Runtime.ExitError"})
+_DEFECT = function_error({"errorMessage": "A defect.", "errorType": "UnexpectedError", "stackTrace": ["a"]})
 _TOO_OFTEN = 9
 _TOO_LARGE = 300_000
 
@@ -66,6 +67,21 @@ class Situations:
 
     def a_death(self) -> Run:
         self.plan(_DIED, at="Redrive Messages")
+        return self.counted()
+
+    def a_death_of_records(self) -> Run:
+        self.plan(_DIED, at="Redrive Messages")
+        self.hub.send(self.other_queue("stream"), ["a"])
+        return self.hub.run()
+
+    def dead_owner_of_records(self) -> Run:
+        dead = self.other_queue("pipe")
+        self.hub.send(dead, ["a"])
+        self.hub.hold_lock(dead, self.hub.execution_arn("nobody-knows-it"))
+        return self.hub.run()
+
+    def a_defect(self) -> Run:
+        self.plan(_DEFECT, at="Redrive Messages")
         return self.counted()
 
     def many_deaths(self) -> Run:

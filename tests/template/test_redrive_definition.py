@@ -68,7 +68,9 @@ def test_sqs_is_not_asked_to_redrive_what_was_redriven_since_the_execution_began
 def test_no_error_is_read_that_may_be_missing(definition: dict[str, Any], inner: dict[str, Any]) -> None:
     """A timeout may come without a cause, and a path that leads nowhere ends an execution uncaught."""
     choices = {name for name, state in inner.items() if state["Type"] == "Choice"}
-    assert not re.search(_CAUSE, _without(definition, "Explain Refusal", *choices))
+    assert not re.search(
+        _CAUSE, _without(definition, "Explain Refusal", "Leave The Stack Trace Out", *choices)
+    )
     for reading in (rule for name in choices for rule in _read_together(inner[name], _CAUSE)):
         assert {"Variable": "$.failure.Cause", "IsPresent": True} in reading
 
@@ -90,7 +92,9 @@ def test_a_call_that_died_or_may_still_be_at_work_is_waited_for(inner: dict[str,
 def test_a_call_that_failed_is_taken_for_a_redrive(inner: dict[str, Any]) -> None:
     """It may have sent something back that it could not tell of."""
     after = {catcher["Next"] for catcher in inner["Redrive Messages"]["Catch"]}
-    assert after == {"Count The Deaths", "Name The Failure Of The Call"}
+    assert after == {"Count The Deaths", "Is There A Stack Trace?"}
+    assert inner["Is There A Stack Trace?"]["Default"] == "Name The Failure Of The Call"
+    assert inner["Leave The Stack Trace Out"]["Next"] == "Name The Failure Of The Call"
     assert inner["Name The Failure Of The Call"]["Next"] == "Give The Lock Back"
 
 

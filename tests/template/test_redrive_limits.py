@@ -176,7 +176,9 @@ def test_a_redrive_waits_as_long_as_a_call_that_died_hides_messages(
 
 def test_deaths_in_a_row_leave_time_for_the_rest(definition: dict[str, Any]) -> None:
     inner = definition["States"][MAP]["ItemProcessor"]["States"]
-    (too_often,) = inner["Did It Die Too Often?"]["Choices"]
-    one = inner["Redrive Messages"]["TimeoutSeconds"] + VISIBILITY_SECONDS
+    too_often, *_ = inner["Did It Die Too Often?"]["Choices"]
+    one = (
+        inner["Redrive Messages"]["TimeoutSeconds"] + inner["Wait For What A Reader May Still Do"]["Seconds"]
+    )
     in_a_row = (too_often["NumericGreaterThan"] + 1) * one
     assert in_a_row + LONGEST_SETTLING < definition["TimeoutSeconds"]

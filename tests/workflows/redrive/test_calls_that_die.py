@@ -159,3 +159,29 @@ def test_a_call_that_failed_half_way_is_a_redrive(redrive: RedriveHub, error: st
     assert redrive.lock(dead).keys() == {"redrivenAt"}
     redrive.die(work)
     assert "Start The Move Task" not in redrive.run().path
+
+
+@pytest.mark.parametrize("kind", ["stream", "pipe"])
+def test_what_may_still_be_with_a_reader_is_waited_for_as_long_as_it_may_take(
+    redrive: RedriveHub, kind: str
+) -> None:
+    redrive.send(redrive.queue("dead", kind=kind), ["a"])
+    redrive.bench.call_faults.plan("Redrive Messages", function_error({"errorType": "Runtime.ExitError"}))
+
+    waits = [delay for delay in redrive.run().delays if delay.state.startswith("Wait For What")]
+
+    assert [delay.seconds for delay in waits] == [900]
+
+
+def test_a_failure_is_told_without_its_stack_trace(redrive: RedriveHub) -> None:
+    """Those of many queues would be more than a cause may hold."""
+    _, work = redrive.pair()
+    redrive.die(work, "a")
+    defect = {"errorMessage": "A defect.", "errorType": "UnexpectedError", "stackTrace": ["x" * 30_000]}
+    redrive.bench.call_faults.plan("Redrive Messages", function_error(defect))
+
+    run = redrive.run(COUNTED)
+
+    [told] = redrive.told(run)
+    assert (told["error"], "A defect." in told["cause"]) == ("UnexpectedError", True)
+    assert len(run.cause or "") < 1000
