@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dlq_redrive import queue_look
+from dlq_redrive import queue_calls, queue_look
 from local.testing.redrive_hub import COUNTING, RedriveHub
 
 COUNTED = {"mode": "counted"}
@@ -32,7 +32,7 @@ def test_of_two_that_start_together_one_redrives_all(
     """The second one looks at the queue while the first one receives from it."""
     dead, work = redrive.pair()
     redrive.die(work, *"abc")
-    handler, release = redrive.bench.functions[COUNTING], queue_look.release
+    handler, release = redrive.bench.functions[COUNTING], queue_calls.release
     looked, received = threading.Event(), threading.Event()
     looks = iter([True])
 

@@ -19,8 +19,9 @@ def refused_with(status: int) -> Any:
     """A refusal that AWS has no name for, as it is answered with this status."""
 
     def refuse(_call: Any) -> Any:
-        words: Any = {"Code": "InvalidParameterValue", "Message": "refused"}
-        raise ClientError({"Error": words, "ResponseMetadata": {"HTTPStatusCode": status}}, "Start")
+        words = {"Code": "InvalidParameterValue", "Message": "refused"}
+        answer: Any = {"Error": words, "ResponseMetadata": {"HTTPStatusCode": status}}
+        raise ClientError(answer, "Start")
 
     return refuse
 
