@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -166,13 +167,33 @@ def test_an_address_is_subscribed_only_when_one_is_given(template: dict[str, Any
 def test_every_alarm_has_its_section_of_the_runbook_and_every_section_its_alarm(
     expanded: Expanded, root: Path
 ) -> None:
-    runbook = (root / "docs" / "runbook.md").read_text(encoding="utf-8")
-    sections = re.findall(r"^### ([a-z-]+)$", runbook, re.MULTILINE)
+    assert untold(expanded, (root / "docs" / "runbook.md").read_text(encoding="utf-8")) == []
+
+
+def untold(expanded: Expanded, runbook: str) -> list[str]:
+    """Where the runbook and the alarms are not about the same, one line each."""
     alarms = expanded.of_type("AWS::CloudWatch::Alarm").values()
-    assert sorted(sections) == sorted(text(one["AlarmName"]).removeprefix(f"{STACK}-") for one in alarms)
+    names = Counter(text(one["AlarmName"]).removeprefix(f"{STACK}-") for one in alarms)
+    sections = Counter(re.findall(r"^### ([a-z-]+)$", runbook, re.MULTILINE))
     urgency = runbook.partition("## How bad is it?")[2].partition("## Alarms")[0]
     _, *rows = re.findall(r"^\|[^|\n]*\| ([a-z, -]+[a-z]) \|", urgency, re.MULTILINE)
-    assert sorted(alarm for row in rows for alarm in row.split(", ")) == sorted(sections)
+    urgent = Counter(alarm for row in rows for alarm in row.split(", "))
+    return [
+        *(f"{name} has no section of the runbook" for name in names - sections),
+        *(f"{name} is not under «How bad is it?» in the runbook" for name in names - urgent),
+        *(f"the runbook tells more of {name} than there is" for name in (sections | urgent) - names),
+    ]
+
+
+def test_an_alarm_that_the_runbook_does_not_tell_of_is_found(expanded: Expanded, root: Path) -> None:
+    runbook = (root / "docs" / "runbook.md").read_text(encoding="utf-8")
+    name = "clean-up-dead-letters"
+    without = {key: one for key, one in expanded.resources.items() if key != "CleanUpDeadLettersAlarm"}
+    unplaced = f"{name} is not under «How bad is it?» in the runbook"
+
+    assert f"{name} has no section of the runbook" in untold(expanded, runbook.replace(f"### {name}\n", ""))
+    assert unplaced in untold(expanded, runbook.replace(f" {name},", "", 1))
+    assert f"the runbook tells more of {name} than there is" in untold(Expanded(without), runbook)
 
 
 def _change(resource: str, field: str, value: Any) -> Callable[[dict[str, Any]], None]:

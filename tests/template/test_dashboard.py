@@ -51,12 +51,16 @@ def test_every_metric_of_the_functions_and_of_an_alarm_is_drawn(
         for alarm in expanded.of_type("AWS::CloudWatch::Alarm").values()
         for metric in metrics_of_alarm(alarm)
     }
-    assert watched - drawn == set()
+    assert [f"{one.name} of {one.dimensions} is not drawn" for one in watched - drawn] == []
     assert sent_by(root / "functions") <= {metric.name for metric in drawn}
 
 
 def test_every_alarm_is_on_it(expanded: Expanded) -> None:
-    assert expanded.of_type("AWS::CloudWatch::Alarm").keys() <= references(expanded.properties("Dashboard"))
+    shown = references(expanded.properties("Dashboard"))
+    assert [
+        f"{name} is not on the dashboard"
+        for name in expanded.of_type("AWS::CloudWatch::Alarm").keys() - shown
+    ] == []
 
 
 def test_no_widget_lies_on_another_or_beyond_the_grid(body: dict[str, Any]) -> None:

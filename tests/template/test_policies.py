@@ -55,7 +55,8 @@ def _plain_http(expanded: Expanded) -> Iterator[str]:
                 for one in _refusals(policy["PolicyDocument"], whole)
                 for resource in one.resources
             }
-            if not arns <= refused:
+            # «*» in a queue's own policy is that queue; in a bucket's it would not be taken.
+            if not arns <= refused and not (holder == "AWS::SQS::Queue" and "*" in refused):
                 yield f"{name} can be reached over plain HTTP"
 
 
@@ -234,6 +235,13 @@ def _statement_dropped(policy: str, sid: str, field: str = "PolicyDocument") -> 
     return apply
 
 
+def _left_out(policy: str, queue: str) -> Callable[[Any], None]:
+    def apply(resources: dict[str, Any]) -> None:
+        resources[policy]["Properties"]["Queues"].remove({"Ref": queue})
+
+    return apply
+
+
 def _condition_dropped(policy: str, sid: str, field: str = "PolicyDocument") -> Callable[[Any], None]:
     def apply(resources: dict[str, Any]) -> None:
         (one,) = [one for one in resources[policy]["Properties"][field]["Statement"] if one["Sid"] == sid]
@@ -274,6 +282,10 @@ def _shared_role(resources: dict[str, Any]) -> None:
         (
             _statement_dropped("OtherQueuesPolicy", "OnlyOverTls"),
             "StartExportQueue can be reached over plain HTTP",
+        ),
+        (
+            _left_out("OtherQueuesPolicy", "CleanUpDeadLetterQueue"),
+            "CleanUpDeadLetterQueue can be reached over plain HTTP",
         ),
         (
             _statement_dropped("ExportJobEventsQueuePolicy", "OnlyOverTls"),
