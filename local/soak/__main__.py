@@ -41,13 +41,13 @@ def _soak(options: argparse.Namespace, output: Output) -> dict[str, Any]:
     document: dict[str, Any] = {}
     seed = options.seed if options.seed is not None else random.randrange(LARGEST_SEED)  # noqa: S311
     if options.part in ("all", "faults"):
-        from local.soak.faults import command as faults
+        from local.soak.faults.command import exports
 
-        document["faults"] = faults.report(faults.soak(output, options.runs, seed), options.runs, output)
+        document["faults"] = exports().run(output, options.runs, seed)
     if options.part in ("all", "redrive"):
-        from local.soak.redrive import command as redrives
+        from local.soak.redrive.command import redrives
 
-        document["redrive"] = redrives.report(redrives.soak(output, options.runs, seed), options.runs, output)
+        document["redrive"] = redrives().run(output, options.runs, seed)
     if options.part in ("all", "permissions"):
         from local.soak.permissions import command as permissions
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
 import pytest
 
+from local.soak.episodes import Outcome as EpisodeOutcome
 from local.soak.faults.disorder import Disorder, moody_bus, time_passing
 from local.soak.faults.mortal import Mortality, calls_watched
 from local.soak.faults.verdict import problems
@@ -34,16 +34,12 @@ SETTLE_SECONDS = 180.0
 
 
 @dataclass
-class Outcome:
-    """What became of an episode: how its executions ended, how many functions died, and what is wrong."""
+class Outcome(EpisodeOutcome):
+    """What became of an episode, and what it published."""
 
-    seed: int
     settings: Settings
-    ends: Counter[str] = field(default_factory=Counter)
-    deaths: int = 0
     events: int = 0
     versions: int = 0
-    problems: list[str] = field(default_factory=list)
 
 
 class Episode:

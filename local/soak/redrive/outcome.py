@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from local.soak.episodes import Outcome as EpisodeOutcome
 from local.soak.redrive.weather import Settings
 from local.stepfunctions.workbench_run import Run
 
@@ -14,17 +14,13 @@ _GOOD = ("Redriven", "Quarantined", "Returned To DLQ", "Nothing To Redrive")
 
 
 @dataclass
-class Outcome:
-    """What became of an episode: how its executions ended, how many functions died, and what is wrong."""
+class Outcome(EpisodeOutcome):
+    """What became of an episode, and of its messages."""
 
-    seed: int
     settings: Settings
-    ends: Counter[str] = field(default_factory=Counter)
-    deaths: int = 0
     messages: int = 0
     processed: int = 0
     quarantined: int = 0
-    problems: list[str] = field(default_factory=list)
 
 
 def end_of(run: Run) -> str:
