@@ -133,6 +133,7 @@ def test_every_domain_has_a_banner(template_file: Path) -> None:
         "Redrive workflow",
         "Redrive workflow",
         "Redrive workflow",
+        "Records",
         "Operations",
     ]
 
@@ -162,6 +163,7 @@ def test_what_holds_data_survives_the_stack(template: dict[str, Any]) -> None:
         "HubKey",
         "HubBucket",
         "HubTable",
+        "RecordsTable",
         "LakeBucket",
         "QueryResultsBucket",
         "EventBusDeadLetterKey",
@@ -174,6 +176,7 @@ def test_the_outputs_are_those_that_others_rely_on(template: dict[str, Any]) -> 
     assert set(template["Outputs"]) == {
         "ExportStateMachineArn",
         "RedriveStateMachineArn",
+        "RecordsTableName",
         "HubBucketName",
         "LakeBucketName",
         "LakeDatabaseName",
