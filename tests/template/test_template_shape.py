@@ -134,6 +134,7 @@ def test_every_domain_has_a_banner(template_file: Path) -> None:
         "Redrive workflow",
         "Redrive workflow",
         "Records",
+        "Uploads and jobs",
         "Operations",
     ]
 
@@ -164,6 +165,7 @@ def test_what_holds_data_survives_the_stack(template: dict[str, Any]) -> None:
         "HubBucket",
         "HubTable",
         "RecordsTable",
+        "JobsTable",
         "LakeBucket",
         "QueryResultsBucket",
         "EventBusDeadLetterKey",
@@ -177,6 +179,8 @@ def test_the_outputs_are_those_that_others_rely_on(template: dict[str, Any]) -> 
         "ExportStateMachineArn",
         "RedriveStateMachineArn",
         "RecordsTableName",
+        "JobsTableName",
+        "JobsQueueUrl",
         "HubBucketName",
         "LakeBucketName",
         "LakeDatabaseName",
