@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-Image = Mapping[str, Mapping[str, Any]]
+Image = Mapping[str, dict[str, Any]]
 """An item as DynamoDB gives it: each attribute with its type."""
 
 PATIENT, ADDRESS, MEASUREMENT = "Patient", "Address", "Measurement"
@@ -59,7 +59,7 @@ class Key:
         return self.sk.startswith(INTERNAL_PREFIX)
 
     @property
-    def image(self) -> dict[str, dict[str, str]]:
+    def image(self) -> dict[str, dict[str, Any]]:
         """The key as DynamoDB wants it."""
         return {"id": {"S": self.id}, "sk": {"S": self.sk}}
 
@@ -76,8 +76,8 @@ def keys_of(patient: str, addresses: int, measurements: int, *, locked: bool) ->
 
 def item(key: Key, random: Random) -> dict[str, dict[str, Any]]:
     """A new state of the item."""
-    attributes = _ATTRIBUTES.get(key.item_type, _internal)(random)
-    return {**key.image, "itemType": {"S": key.item_type}, **attributes}
+    image: dict[str, dict[str, Any]] = {"itemType": {"S": key.item_type}}
+    return image | key.image | _ATTRIBUTES.get(key.item_type, _internal)(random)
 
 
 def _patient(random: Random) -> dict[str, dict[str, Any]]:
@@ -123,7 +123,7 @@ def _extras(random: Random) -> dict[str, dict[str, Any]]:
         "note": lambda: {"S": random.choice(("", "a\nb", "\u2028", '{"S": "x"}', "\x7f\x01"))},
         "weights": lambda: {"NS": sorted({number(random) for _ in range(3)})},
         "tags": lambda: {"SS": sorted(random.sample(GIVEN, 2))},
-        "photo": lambda: {"B": "AAECAw=="},
+        "photo": lambda: {"B": b"\x00\x01\xfe\xff"},
         "ended": lambda: {"NULL": True},
         "visits": lambda: {
             "M": {"ever": {"N": number(random)}, "last": {"L": [{"N": "0"}, {"BOOL": False}]}}
