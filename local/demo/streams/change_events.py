@@ -89,7 +89,7 @@ def _wrong(change: Change, detail: Detail) -> Iterator[str]:
         yield "the new image is another"
     if change.name == REMOVE and not says(detail.get("old"), change.old):
         yield "the old image is another"
-    if change.name == MODIFY and not _tells_difference(change, detail["changed"]):
+    if change.name == MODIFY and not _tells_difference(change, detail.get("changed", {})):
         yield "other attributes are said to have changed"
     if change.name == INSERT and "changed" in detail:
         yield "something is said to have changed"

@@ -77,7 +77,8 @@ def keys_of(patient: str, addresses: int, measurements: int, *, locked: bool) ->
 def item(key: Key, random: Random) -> dict[str, dict[str, Any]]:
     """A new state of the item."""
     image: dict[str, dict[str, Any]] = {"itemType": {"S": key.item_type}}
-    return image | key.image | _ATTRIBUTES.get(key.item_type, _internal)(random)
+    drawn: dict[str, dict[str, Any]] = _ATTRIBUTES.get(key.item_type, _internal)(random)
+    return image | key.image | drawn
 
 
 def _patient(random: Random) -> dict[str, dict[str, Any]]:
@@ -94,12 +95,13 @@ def _patient(random: Random) -> dict[str, dict[str, Any]]:
 
 
 def _address(random: Random) -> dict[str, dict[str, Any]]:
-    return {
+    attributes: dict[str, dict[str, Any]] = {
         "lines": {"L": [{"S": f"Probeweg {random.randrange(1, 200)}"}]},
         "city": {"S": random.choice(CITIES)},
         "postalCode": {"S": f"{random.randrange(100_000):05}"},
         "country": {"S": random.choice(("DE", "NO", "BR"))},
-    } | _extras(random)
+    }
+    return attributes | _extras(random)
 
 
 def _measurement(random: Random) -> dict[str, dict[str, Any]]:

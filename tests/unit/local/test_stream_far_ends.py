@@ -29,9 +29,9 @@ def _value(attribute: Any) -> str:
     if kind in ("L", "NS", "SS"):
         parts = [one if kind == "L" else {kind[0]: one} for one in value]
         return f"[{','.join(map(_value, parts))}]"
-    return json.dumps(
-        {"B": lambda: b64encode(value).decode(), "NULL": lambda: None}.get(kind, lambda: value)()
-    )
+    if kind == "B":
+        return json.dumps(b64encode(value).decode())
+    return json.dumps(None if kind == "NULL" else value)
 
 
 def _event(number: int, change: Change) -> str:
