@@ -88,6 +88,17 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "_xml_resp",
     ),
     "ministack.services.kms": ("_resolve_key",),
+    # delivery streams: the store and its API stay, delivery does not
+    "ministack.services.firehose": (
+        "_DeliveryError",
+        "_HANDLERS",
+        "_deliver_records_to_s3",
+        "_evaluate_prefix",
+        "_java_time",
+        "_metadata_extraction_keys",
+        "_record_id",
+        "_streams",
+    ),
     "ministack.services.sns": ("_deliver_to_sqs",),
     # queries: workgroups and records stay ministack's, executions do not; tables and objects are read
     "ministack.services.athena": (

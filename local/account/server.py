@@ -52,6 +52,7 @@ def register_parts(settings: AccountSettings) -> None:
         "cloudwatch": (),
         "athena": (),
         "sqs": (),
+        "firehose": (settings.port,),
     }
     for part in settings.parts:
         import_module(f"local.{part}.registration").register(*arguments[part])
