@@ -9,7 +9,9 @@ from contextvars import ContextVar
 from typing import Any
 
 from local.account.ministack_names import ministack
+from local.lambda_runtime import deaths
 from local.lambda_runtime.compiled_archives import compiled
+from local.lambda_runtime.deaths import dying
 from local.lambda_runtime.error_payloads import Payload, exited, timed_out
 from local.lambda_runtime.invoke_configs import of_the_latest_version, with_actions_of_invoke_configs
 from local.lambda_runtime.log_events import with_event_ids
@@ -34,6 +36,7 @@ def register() -> None:
     service._event_invoke_config = of_the_latest_version(service._event_invoke_config)
     actions = ministack("ministack.core.iam_actions")
     actions.extract_iam_action = with_actions_of_invoke_configs(actions.extract_iam_action)
+    deaths.register()
     resolve_layer = service._resolve_layer_zip
     service._resolve_layer_zip = lambda layer: _compiled_or_none(resolve_layer(layer))
 
@@ -54,8 +57,14 @@ def worker_with_failures(base: type[Any]) -> type[Any]:
             self._spawned = self._proc
 
         def invoke(self, event: object, request_id: str, **context: Any) -> dict[str, Any]:
+            invoke = super().invoke
             try:
-                answer: dict[str, Any] = super().invoke(event, request_id, **context)
+                answer: dict[str, Any] = dying(
+                    self.func_name,
+                    request_id,
+                    lambda: invoke(event, request_id, **context),
+                    lambda: kill(self._proc),
+                )
             except RuntimeError as error:
                 failure = init_failure(str(error), request_id, exit_status(self._proc))
                 if failure is None:
@@ -115,6 +124,12 @@ def unanswered(
 def log_line(failure: Payload) -> str:
     """What the function's log says of a failure that its own code did not raise."""
     return f"[ERROR] {failure['errorType']}: {failure['errorMessage']}"
+
+
+def kill(process: Any) -> None:
+    """End a worker's process on the spot, if it has one."""
+    if process is not None:
+        process.kill()
 
 
 def exit_status(process: Any) -> int | None:
