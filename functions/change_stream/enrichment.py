@@ -1,0 +1,175 @@
+"""Records of a stream as details of events.
+
+A detail is made as text, in which numbers stand as DynamoDB gave them. It travels inside its event where that
+changes nothing: the runtime, the pipe and whoever reads the event may write its JSON anew, with numbers as
+doubles. A detail with a number that this would alter, or that is too large, lies in S3 as it was made, and
+the event refers to it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from change_stream.attribute_values import Doubtful, Image, encode
+from change_stream.change_objects import Reference
+from change_stream.errors import Malformed, MalformedRecord, MappingError
+from change_stream.fhir_mapping import Aggregate, FhirMappings, ResourceKey
+from change_stream.item_types import ItemType
+from change_stream.stream_record import Change, read_change
+
+MAX_ANSWER_BYTES = 900_000
+"""What the details of a batch come to that travel inside their events: PutEvents takes 1 MB a call, and Pipes
+puts a batch in one. Written as ASCII, as runtimes do, it is three times that at most; Lambda takes 6 MB."""
+
+
+class Objects(Protocol):
+    """Where what does not travel inside an event is put before the event is answered."""
+
+    def put_detail(self, event_id: str, detail: bytes) -> Reference: ...
+
+    def quarantine(self, record: Any, reason: Malformed) -> Reference: ...
+
+
+ReadCollection = Callable[[Aggregate, str, str], Sequence[Image]]
+"""The items of a resource by id and sort key, as they are now."""
+
+Collections = dict[ResourceKey, Sequence[Image]]
+
+
+@dataclass
+class Enriched:
+    """Details in the order of their records, and what happened to the records: how many details went by
+    reference, how many records were quarantined for which reason, how many have no resource for which."""
+
+    details: list[dict[str, Any]] = field(default_factory=list)
+    by_reference: int = 0
+    quarantined: Counter[str] = field(default_factory=Counter)
+    unmapped: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class Enrichment:
+    """Makes details of the records of one batch. No record fails another; what AWS refuses fails the batch,
+    which the pipe sends again."""
+
+    types: Mapping[str, ItemType]
+    mappings: FhirMappings
+    read_collection: ReadCollection
+    objects: Objects
+    max_inline_bytes: int
+    arrived: datetime
+
+    def enrich(self, records: Sequence[Any]) -> Enriched:
+        """The details of a batch. The same records give the same ids and the same object keys."""
+        enriched = Enriched()
+        changes = [self._read(record, enriched) for record in records]
+        collections = self._read_collections(change for change in changes if change)
+        left = MAX_ANSWER_BYTES
+        for record, change in zip(records, changes, strict=True):
+            if change is None:
+                continue
+            detail = self._write(record, change, collections, enriched)
+            if detail is None:
+                continue
+            if detail.doubtful or len(detail.text) > min(self.max_inline_bytes, left):
+                reference = self.objects.put_detail(change.event_id, detail.text)
+                meta = {**detail.meta, "inline": False}
+                enriched.details.append({"meta": meta, "reference": reference.to_json()})
+                enriched.by_reference += 1
+            else:
+                left -= len(detail.text)
+                enriched.details.append(msgspec.json.decode(detail.text))
+        return enriched
+
+    def _read(self, record: Any, enriched: Enriched) -> Change | None:
+        """The change that a record tells of, or None once the record is in quarantine."""
+        try:
+            return read_change(record, self.arrived, self.types)
+        except MalformedRecord as error:
+            self._quarantine(record, error.reason, enriched)
+            return None
+
+    def _write(
+        self, record: Any, change: Change, collections: Collections, enriched: Enriched
+    ) -> _Detail | None:
+        """The detail of a change, or None once its record is in quarantine."""
+        try:
+            return self._detail(change, collections, enriched)
+        except MalformedRecord as error:
+            reason = error.reason
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+            # DynamoDB writes no record that raises these; whoever else does must not stop the stream.
+            reason = Malformed.RECORD
+        self._quarantine(record, reason, enriched)
+        return None
+
+    def _quarantine(self, record: Any, reason: Malformed, enriched: Enriched) -> None:
+        self.objects.quarantine(record, reason)
+        enriched.quarantined[reason.value] += 1
+
+    def _read_collections(self, changes: Iterable[Change]) -> Collections:
+        """The items of every resource that is made of several, read once for the batch."""
+        collections: Collections = {}
+        for change in changes:
+            key = self._key(change)
+            if key is None or key in collections:
+                continue
+            aggregate = self.mappings.aggregate(key.resource_type)
+            gone = change.new_image is None and change.item_type == aggregate.base.name
+            if aggregate.parts and not gone:
+                collections[key] = self.read_collection(aggregate, change.id, change.sk)
+        return collections
+
+    def _key(self, change: Change) -> ResourceKey | None:
+        return self.mappings.key_of(change.item_type, change.id, change.sk)
+
+    def _detail(self, change: Change, collections: Collections, enriched: Enriched) -> _Detail:
+        doubtful: Doubtful = []
+        meta: dict[str, Any] = {
+            "eventId": change.event_id,
+            "change": change.kind,
+            "itemType": change.item_type,
+            "id": change.id,
+            "sk": change.sk,
+            "sequenceNumber": change.sequence_number,
+            "time": change.time,
+            "table": change.table,
+        }
+        parts = change.plain(doubtful)
+        if key := self._key(change):
+            meta |= {"resourceType": key.resource_type, "resourceId": key.resource_id}
+            try:
+                resource = self._resource(change, key, collections, doubtful)
+            except MappingError as error:
+                enriched.unmapped[error.reason.value] += 1
+                meta["mappingError"] = {"element": error.element, "reason": error.reason.value}
+            else:
+                if resource is not None:
+                    parts["resource"] = resource
+        return _Detail(meta, encode({"meta": {**meta, "inline": True}, **parts}), bool(doubtful))
+
+    def _resource(
+        self, change: Change, key: ResourceKey, collections: Collections, doubtful: Doubtful
+    ) -> dict[str, Any] | None:
+        """The resource that a changed item belongs to, None where its base item is gone."""
+        self.mappings.check_key(change.item_type, change.sk)
+        aggregate = self.mappings.aggregate(key.resource_type)
+        if change.item_type == aggregate.base.name and change.new_image is None:
+            return None
+        items = collections[key] if aggregate.parts else [change.new_image or {}]
+        return self.mappings.plain(key.resource_type, items, doubtful)
+
+
+@dataclass(frozen=True)
+class _Detail:
+    """A detail as text, with its `meta`, and whether it has a number that a double does not carry."""
+
+    meta: dict[str, Any]
+    text: bytes
+    doubtful: bool

@@ -1,0 +1,201 @@
+"""Records of a DynamoDB stream as changes of items.
+
+Follows Amazon DynamoDB Developer Guide, «Change data capture for DynamoDB Streams», and API Reference,
+«Record». A record has no identity of its own that stays the same wherever it is read; table, key and
+sequence number together have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from change_stream.attribute_values import Doubtful, Image, plain_item, plain_value, same_value, text_of
+from change_stream.errors import Malformed, MalformedRecord
+from common.instants import format_instant, parse_instant
+
+_table_of = re.compile(r"arn:[\w-]+:dynamodb:[\w-]+:\d{12}:table/([\w.-]+)/stream/\S+", re.ASCII).fullmatch
+_is_sequence_number = re.compile(r"[0-9]{1,40}", re.ASCII).fullmatch
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+_NAMES = {"INSERT": "Insert", "MODIFY": "Modify", "REMOVE": "Remove"}
+_NEEDED_IMAGES = {
+    "INSERT": ("NewImage",),
+    "MODIFY": ("NewImage", "OldImage"),
+    "REMOVE": ("OldImage",),
+}
+
+_FIRST_MILLISECONDS = 100_000_000_000
+"""Numbers from here on count milliseconds: seconds come to it in the year 5138."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of one item: `name` is INSERT, MODIFY or REMOVE, `time` an instant in UTC to the millisecond,
+    `new_image` and `old_image` the item as attribute values after and before it."""
+
+    event_id: str
+    name: str
+    item_type: str
+    table: str
+    id: str
+    sk: str
+    sequence_number: str
+    time: str
+    new_image: Image | None
+    old_image: Image | None
+
+    @property
+    def kind(self) -> str:
+        """What has happened to what, such as `PatientModify`."""
+        return self.item_type + _NAMES[self.name]
+
+    @cached_property
+    def new(self) -> bytes | None:
+        """The item after the change as exact JSON; raises `MalformedRecord`."""
+        return None if self.new_image is None else text_of(self.new_image)
+
+    @cached_property
+    def old(self) -> bytes | None:
+        """The item before the change as exact JSON; raises `MalformedRecord`."""
+        return None if self.old_image is None else text_of(self.old_image)
+
+    def plain(self, doubtful: Doubtful) -> dict[str, Any]:
+        """What an event tells of the item: `new` unless it was removed, `old` where it was, and of one that
+        was modified each attribute that `changed`, with its `old` and `new` value where it had one.
+        Adds to `doubtful`; raises `MalformedRecord`."""
+        if self.new_image is None:
+            return {"old": plain_item(self.old_image or {}, doubtful)}
+        new = plain_item(self.new_image, doubtful)
+        if self.old_image is None:
+            return {"new": new}
+        return {"new": new, "changed": _changed(self.new_image, new, self.old_image, doubtful)}
+
+
+def _changed(
+    new_image: Image, new: Mapping[str, Any], old_image: Image, doubtful: Doubtful
+) -> dict[str, Any]:
+    changed: dict[str, dict[str, Any]] = {}
+    for name, before in old_image.items():
+        after = new_image.get(name)
+        if before == after:
+            continue
+        old = plain_value(before, doubtful)
+        if after is None:
+            changed[name] = {"old": old}
+        elif not same_value(before, after):
+            changed[name] = {"old": old, "new": new[name]}
+    for name in new_image:
+        if name not in old_image:
+            changed[name] = {"new": new[name]}
+    return changed
+
+
+def event_id_of(table: str, keys: Image, sequence_number: str) -> str:
+    """The id of a change wherever it is read and however often: 32 hexadecimal digits."""
+    return hashlib.sha256(_encode([table, keys, sequence_number])).hexdigest()[:32]
+
+
+def record_identity(record: Any) -> str:
+    """The event id of a record, or where it has none a hash of all of it, under which it can be kept."""
+    try:
+        stream = record["dynamodb"]
+        return event_id_of(_table_name(record), stream["Keys"], _sequence_number(stream))
+    except (AttributeError, KeyError, TypeError, ValueError, MalformedRecord):
+        whole = json.dumps(record, sort_keys=True)
+        return hashlib.sha256(whole.encode()).hexdigest()[:32]
+
+
+def read_change(record: Any, arrived: datetime, declared: Container[str]) -> Change:
+    """The change that a record of a stream tells of an item of a type that is `declared`; raises
+    `MalformedRecord`.
+
+    A record without a time has that of its arrival. Images are looked into only for the item's type: what
+    else is wrong with them shows where they are written.
+    """
+    try:
+        change = _read(record, arrived)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise MalformedRecord(Malformed.RECORD) from None
+    if change.item_type not in declared:
+        raise MalformedRecord(Malformed.ITEM_TYPE)
+    return change
+
+
+def _read(record: Any, arrived: datetime) -> Change:
+    name, stream = record.get("eventName"), record["dynamodb"]
+    if name not in _NAMES:
+        raise MalformedRecord(Malformed.EVENT_NAME)
+    keys = stream.get("Keys")
+    table, sequence_number = _table_name(record), _sequence_number(stream)
+    item_id, sk = _key_text(keys, "id"), _key_text(keys, "sk")
+    if len(keys) != 2:
+        raise MalformedRecord(Malformed.KEYS)
+    if any(not stream.get(image) for image in _NEEDED_IMAGES[name]):
+        raise MalformedRecord(Malformed.IMAGE)
+    new_image = None if name == "REMOVE" else stream["NewImage"]
+    old_image = None if name == "INSERT" else stream["OldImage"]
+    return Change(
+        event_id=event_id_of(table, keys, sequence_number),
+        name=name,
+        item_type=_item_type(new_image or old_image),
+        table=table,
+        id=item_id,
+        sk=sk,
+        sequence_number=sequence_number,
+        time=_time(stream.get("ApproximateCreationDateTime"), arrived),
+        new_image=new_image,
+        old_image=old_image,
+    )
+
+
+def _table_name(record: Mapping[str, Any]) -> str:
+    found = _table_of(record.get("eventSourceARN", ""))
+    if not found:
+        raise MalformedRecord(Malformed.SOURCE)
+    return found[1]
+
+
+def _sequence_number(stream: Mapping[str, Any]) -> str:
+    number = stream.get("SequenceNumber", "")
+    if not _is_sequence_number(number):
+        raise MalformedRecord(Malformed.SEQUENCE_NUMBER)
+    return str(number)
+
+
+def _key_text(keys: Any, name: str) -> str:
+    value = keys.get(name, {}).get("S") if isinstance(keys, dict) else None
+    if type(value) is not str or not value:
+        raise MalformedRecord(Malformed.KEYS)
+    return value
+
+
+def _item_type(image: Image) -> str:
+    named = image.get("itemType", {}).get("S")
+    if type(named) is not str:
+        raise MalformedRecord(Malformed.ITEM_TYPE)
+    return named
+
+
+def _time(given: Any, arrived: datetime) -> str:
+    """Lambda and Pipes give seconds since 1970, with a fraction where DynamoDB has one; other readers of
+    streams give milliseconds or ISO 8601."""
+    if given is None:
+        return format_instant(arrived)
+    try:
+        if isinstance(given, str):
+            return format_instant(parse_instant(given))
+        milliseconds = given if given >= _FIRST_MILLISECONDS else given * 1000
+        return format_instant(_EPOCH + timedelta(milliseconds=round(milliseconds)))
+    except (OverflowError, TypeError, ValueError):
+        raise MalformedRecord(Malformed.TIME) from None
