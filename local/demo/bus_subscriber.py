@@ -5,26 +5,15 @@ It counts what has arrived, independent of what a publisher says it has sent.
 
 import json
 import threading
-import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from local.account.clients import client
 from local.account.state_file import RunningAccount
+from local.demo.bus_queue import BusQueue
 
 NAME = "demo-subscriber"
 SOURCE = "healthlake-hub"
 DETAIL_TYPES = ("FhirResourceChanged", "FhirResourceSnapshot")
-THREADS = 4
-BATCH = 10
-LONG_POLL_SECONDS = 1
-# How long an empty queue is watched for events that nobody has announced.
-SURPLUS_SECONDS = 1.0
-# What is in flight must not come back while it is being deleted.
-VISIBILITY_SECONDS = 300
 
 
 class EventCount:
@@ -58,115 +47,14 @@ class EventCount:
             return len(set().union(*self._ids.values()))
 
 
-class BusSubscriber:
-    """The rule, its queue, and threads that empty the queue until the block ends."""
+class BusSubscriber(BusQueue):
+    """Subscribes to the events of export runs."""
 
     def __init__(self, account: RunningAccount, bus_name: str) -> None:
         self.count = EventCount()
-        self._account = account
-        self._bus_name = bus_name
-        self._sqs = client(account, "sqs")
-        self._stopping = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self._failures: list[BaseException] = []
-        self._queue_url = ""
-
-    def __enter__(self) -> "BusSubscriber":
-        self._queue_url = self._subscribe()
-        for number in range(THREADS):
-            thread = threading.Thread(target=self._drain, name=f"{NAME}-{number}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join(timeout=LONG_POLL_SECONDS + 5)
+        pattern = {"source": [SOURCE], "detail-type": list(DETAIL_TYPES)}
+        super().__init__(account, bus_name, NAME, pattern, self.count.add)
 
     def wait_for(self, run_id: str, expected: int, deadline_seconds: float) -> int:
         """Wait until so many events of a run have come, or none for the deadline; returns how many."""
-        last, changed = -1, time.monotonic()
-        while (seen := self.count.of_run(run_id)) < expected:
-            self._raise_failure()
-            if seen != last:
-                last, changed = seen, time.monotonic()
-            elif time.monotonic() - changed > deadline_seconds:
-                break
-            time.sleep(0.1)
-        return seen
-
-    def wait_until_empty(self, deadline_seconds: float) -> bool:
-        """Wait until the queue has held nothing, delivered or not, for a while; returns whether it has."""
-        deadline = time.monotonic() + deadline_seconds
-        empty_since = None
-        while time.monotonic() < deadline:
-            self._raise_failure()
-            if any(self._depth().values()):
-                empty_since = None
-            elif empty_since is None:
-                empty_since = time.monotonic()
-            elif time.monotonic() - empty_since >= SURPLUS_SECONDS:
-                return True
-            time.sleep(0.1)
-        return False
-
-    def _depth(self) -> Mapping[str, int]:
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        answer = self._sqs.get_queue_attributes(QueueUrl=self._queue_url, AttributeNames=names)
-        return {name: int(value) for name, value in answer["Attributes"].items()}
-
-    def _raise_failure(self) -> None:
-        if self._failures:
-            raise self._failures[0]
-
-    def _subscribe(self) -> str:
-        events = client(self._account, "events")
-        url: str = self._sqs.create_queue(
-            QueueName=NAME, Attributes={"VisibilityTimeout": str(VISIBILITY_SECONDS)}
-        )["QueueUrl"]
-        arn = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"][
-            "QueueArn"
-        ]
-        rule = events.put_rule(
-            Name=NAME,
-            EventBusName=self._bus_name,
-            EventPattern=json.dumps({"source": [SOURCE], "detail-type": list(DETAIL_TYPES)}),
-        )["RuleArn"]
-        self._sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(_policy(arn, rule))})
-        events.put_targets(Rule=NAME, EventBusName=self._bus_name, Targets=[{"Id": NAME, "Arn": arn}])
-        return url
-
-    def _drain(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                self._take_batch()
-        except (BotoCoreError, ClientError, KeyError, ValueError) as failure:
-            if not self._stopping.is_set():
-                self._failures.append(failure)
-
-    def _take_batch(self) -> None:
-        """Count a batch, then delete it: an empty queue means that everything in it was counted."""
-        messages: list[dict[str, Any]] = self._sqs.receive_message(
-            QueueUrl=self._queue_url, MaxNumberOfMessages=BATCH, WaitTimeSeconds=LONG_POLL_SECONDS
-        ).get("Messages", [])
-        if not messages:
-            return
-        self.count.add([message["Body"] for message in messages])
-        entries = [
-            {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
-            for number, message in enumerate(messages)
-        ]
-        self._sqs.delete_message_batch(QueueUrl=self._queue_url, Entries=entries)
-
-
-def _policy(queue_arn: str, rule_arn: str) -> dict[str, Any]:
-    """Let the rule, and nothing else, send to the queue."""
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": "events.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": queue_arn,
-        "Condition": {"ArnEquals": {"aws:SourceArn": rule_arn}},
-    }
-    return {"Version": "2012-10-17", "Statement": [statement]}
+        return self.wait_while(lambda: self.count.of_run(run_id), expected, deadline_seconds)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from local.account.state_file import RunningAccount
-from local.demo import bus_subscriber
+from local.demo import bus_queue
 from local.demo.bus_subscriber import BusSubscriber
 
 ACCOUNT = RunningAccount(1, "", 1, "us-east-1", True, "", "", "key", "secret")
@@ -25,8 +25,8 @@ class Queue:
 def test_a_queue_is_empty_when_nothing_waits_and_nothing_is_in_flight(
     monkeypatch: pytest.MonkeyPatch, waiting: int, in_flight: int, empty: bool
 ) -> None:
-    monkeypatch.setattr(bus_subscriber, "client", lambda _account, _service: Queue(waiting, in_flight))
-    monkeypatch.setattr(bus_subscriber, "SURPLUS_SECONDS", 0.0)
+    monkeypatch.setattr(bus_queue, "client", lambda _account, _service: Queue(waiting, in_flight))
+    monkeypatch.setattr(bus_queue, "SURPLUS_SECONDS", 0.0)
     subscriber = BusSubscriber(ACCOUNT, "bus")
 
     assert subscriber.wait_until_empty(0.3) is empty
