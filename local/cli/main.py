@@ -25,6 +25,7 @@ from local.cli.project import Project, command_line
 from local.cli.query import add_query
 from local.cli.redrive.options import add_redrive
 from local.cli.refusals import refusal
+from local.workers.command import add_worker
 
 Command = Callable[[Project, Output, argparse.Namespace], int]
 # Adds a command by name, with a line that says what it does; returns the parser for its options.
@@ -137,6 +138,7 @@ def parser(more: Sequence[Commands] = ()) -> argparse.ArgumentParser:
         add_compact,
         add_erase,
         add_redrive,
+        add_worker,
         *more,
     ):
         define(add)

@@ -19,7 +19,7 @@ from local.cli.errors import CommandError
 from local.cli.fingerprint import fingerprint
 from local.cli.project import Project
 
-BUILD_PARTS = ("template.yaml", "functions", "layers", "samconfig.toml", "requirements/dev.txt")
+BUILD_PARTS = ("template.yaml", "functions", "layers", "workers", "samconfig.toml", "requirements/dev.txt")
 DEPLOY_PARTS = (*BUILD_PARTS, "statemachines")
 ENVIRONMENT_NAME = "local"
 LINES_OF_A_FAILURE = 25
