@@ -49,8 +49,19 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
     # state machines: the store stays ministack's, executions do not
     "ministack.services.stepfunctions": ("handle_request", "_start_execution", "_state_machines"),
     # events, and resources of CloudFormation
-    "ministack.services.eventbridge": ("_dispatch_event", "_dispatch_to_sqs"),
-    "ministack.services.cloudformation.provisioners": ("_RESOURCE_HANDLERS", "_cw_metric_alarm_record"),
+    "ministack.services.eventbridge": (
+        "_compiled_pattern",
+        "_dispatch_event",
+        "_dispatch_to_sqs",
+        "_event_pattern_error",
+        "_matches_detail",
+    ),
+    "ministack.services.cloudformation.provisioners": (
+        "_RESOURCE_HANDLERS",
+        "_cw_metric_alarm_record",
+        "_pipes_pipe_create",
+        "_pipes_pipe_fields",
+    ),
     # metrics and alarms, and what is measured
     "ministack.services.cloudwatch": (
         "_alarms",
@@ -100,6 +111,24 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "_streams",
     ),
     "ministack.services.sns": ("_deliver_to_sqs",),
+    # streams of tables, and pipes that read them: the store stays ministack's, reading and delivery do not
+    "ministack.services.dynamodb": (
+        "_emit_stream_event",
+        "_tables",
+        "stream_end_position",
+        "stream_records_since",
+        "stream_start_position",
+    ),
+    "ministack.services.pipes": (
+        "_create_pipe",
+        "_describe_response",
+        "_ensure_poller",
+        "_error",
+        "_initial_position",
+        "_pipes",
+        "_positions",
+        "_update_pipe",
+    ),
     # queries: workgroups and records stay ministack's, executions do not; tables and objects are read
     "ministack.services.athena": (
         "_executions",

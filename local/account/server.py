@@ -52,6 +52,7 @@ def register_parts(settings: AccountSettings) -> None:
         "cloudwatch": (),
         "athena": (),
         "sqs": (),
+        "pipes": (),
         "firehose": (settings.port,),
     }
     for part in settings.parts:

@@ -1,0 +1,1 @@
+"""EventBridge Pipes from DynamoDB streams: filter, enrichment, templates and targets as on AWS."""

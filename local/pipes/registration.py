@@ -1,0 +1,24 @@
+"""Joins pipes to ministack, which keeps them: what they do with records is done here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from local.account.ministack_names import ministack
+from local.pipes import api
+from local.pipes.pipe_reader import PipeReader
+from local.streams import registration as streams
+from local.streams.reader import Readers
+
+
+def register() -> None:
+    """Let pipes filter, enrich, and lead to every target as on AWS."""
+    readers = Readers(streams.watch_writes())
+
+    def begin(pipe: dict[str, Any]) -> None:
+        reader = PipeReader.of(pipe)
+        if reader is not None:
+            readers.start(pipe, reader)
+
+    ministack("ministack.services.pipes")
+    api.join(begin)
