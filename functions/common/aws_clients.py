@@ -51,6 +51,7 @@ _SERVICES = (
     "dynamodb",
     "dynamodbstreams",
     "events",
+    "firehose",
     "healthlake",
     "lambda",
     "pipes",
@@ -140,6 +141,10 @@ def events() -> EventBridgeClient:
 def events_once() -> EventBridgeClient:
     client: EventBridgeClient = _client("events", _ONCE)
     return client
+
+
+def firehose() -> Any:
+    return _client("firehose")
 
 
 def healthlake() -> HealthLakeClient:

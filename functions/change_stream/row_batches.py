@@ -1,0 +1,151 @@
+"""A batch of Firehose's records on their way through the transformation.
+
+Follows Amazon Data Firehose Developer Guide, «Required parameters for data transformation», and AWS Lambda
+Developer Guide, «Lambda quotas»: an answer has six megabytes. Rows that lie in S3 because they are large are
+brought into the answer while it has room; the others go back into the stream, for a batch of their own.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from binascii import Error as NotBase64
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from change_stream.lake_partitions import (
+    LakeRow,
+    Partitions,
+    RefusedRow,
+    RowReference,
+    RowRefusal,
+    row_in,
+)
+
+ANSWER_BYTES = 5_500_000
+"""What the data of an answer may come to, in base64; the rest of six megabytes is for what is around it."""
+
+RECORD_BYTES = 250
+"""What is around the data of a record in an answer, at most."""
+
+Record = Mapping[str, Any]
+Answer = dict[str, Any]
+
+
+class LargeRows(Protocol):
+    """Rows that lie in the hub's bucket, and the stream that they are named in."""
+
+    def read(self, reference: RowReference) -> bytes:
+        """The row's text; raises `RefusedRow` where it is not the one that was kept."""
+
+    def send_back(self, records: Sequence[bytes]) -> None:
+        """Put records into the stream once more; raises what AWS refuses with."""
+
+
+@dataclass
+class Transformed:
+    """The answer, and what there was in the batch."""
+
+    records: list[Answer] = field(default_factory=list)
+    rows: int = 0
+    by_reference: int = 0
+    sent_back: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class RowBatch:
+    """Transforms one batch."""
+
+    partitions: Partitions
+    large_rows: LargeRows
+
+    def transform(self, records: Sequence[Record]) -> Transformed:
+        """One answer for each record, in their order.
+
+        A row ends with a newline and is Ok with its partition; what is no row is ProcessingFailed, so that
+        Firehose puts it below its error prefix; one that is sent back is Dropped.
+        """
+        done = Transformed()
+        left = ANSWER_BYTES
+        waiting: list[tuple[int, Record, RowReference]] = []
+        for record in records:
+            try:
+                found = self._row(record["data"])
+                if isinstance(found, RowReference):
+                    # rows that came themselves are in the answer first
+                    waiting.append((len(done.records), record, found))
+                    done.records.append({})
+                    continue
+                row, data = found
+            except RefusedRow as refusal:
+                done.records.append(_failed(record, refusal, done))
+                left -= RECORD_BYTES
+                continue
+            done.records.append(self._ok(record, row, data))
+            left -= len(data) + RECORD_BYTES
+            done.rows += 1
+        self._bring(waiting, done, left)
+        return done
+
+    def _row(self, data: str) -> tuple[LakeRow, str] | RowReference:
+        """The row and its text in base64, or where it lies; raises `RefusedRow`."""
+        try:
+            decoded = b64decode(data)
+        except (NotBase64, TypeError, ValueError):
+            raise RefusedRow(RowRefusal.NOT_A_ROW) from None
+        found = row_in(decoded, self.partitions.declared)
+        if isinstance(found, RowReference):
+            return found
+        return found, data if decoded.endswith(b"\n") else b64encode(decoded + b"\n").decode()
+
+    def _ok(self, record: Record, row: LakeRow, data: str) -> Answer:
+        keys = self.partitions.keys_of(row, record["approximateArrivalTimestamp"])
+        return {
+            "recordId": record["recordId"],
+            "result": "Ok",
+            "data": data,
+            "metadata": {"partitionKeys": keys},
+        }
+
+    def _bring(
+        self, waiting: Sequence[tuple[int, Record, RowReference]], done: Transformed, left: int
+    ) -> None:
+        """Bring in the rows that lie in S3, as many as the answer has room for and one at least where it is
+        theirs alone."""
+        back: list[bytes] = []
+        for place, record, reference in waiting:
+            size = (reference.length + 3) // 3 * 4 + RECORD_BYTES
+            if size > ANSWER_BYTES:
+                done.records[place] = _failed(record, RefusedRow(RowRefusal.TOO_LARGE), done)
+            elif size > left:
+                back.append(b64decode(record["data"]))
+                done.records[place] = {
+                    "recordId": record["recordId"],
+                    "result": "Dropped",
+                    "data": record["data"],
+                }
+            else:
+                left -= size
+                done.records[place] = self._referenced(record, reference, done)
+        if back:
+            self.large_rows.send_back(back)
+            done.sent_back = len(back)
+
+    def _referenced(self, record: Record, reference: RowReference, done: Transformed) -> Answer:
+        try:
+            text = self.large_rows.read(reference)
+            row = row_in(text, self.partitions.declared)
+            if isinstance(row, RowReference):
+                raise RefusedRow(RowRefusal.REFERENCED_ROW)
+        except RefusedRow as refusal:
+            return _failed(record, refusal, done)
+        done.rows += 1
+        done.by_reference += 1
+        return self._ok(record, row, b64encode(text + b"\n").decode())
+
+
+def _failed(record: Record, refusal: RefusedRow, done: Transformed) -> Answer:
+    done.refused[refusal.reason.value] += 1
+    return {"recordId": record["recordId"], "result": "ProcessingFailed", "data": record["data"]}
