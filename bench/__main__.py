@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import cold_start, cost, range_function, whole_runs
+from bench import change_streams, cold_start, cost, range_function, whole_runs
 from bench.report import Report, document
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -19,6 +19,7 @@ FEWEST_SAMPLES = 5
 Benchmark = Callable[[int, Callable[[int, int], None]], Report]
 BENCHMARKS: Mapping[str, Benchmark] = {
     "range-function": range_function.run,
+    "change-streams": change_streams.run,
     "cold-start": cold_start.run,
     "whole-runs": whole_runs.run,
     "cost": cost.run,

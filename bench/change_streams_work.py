@@ -1,0 +1,126 @@
+"""The work of the functions that read streams of records, and of a handler that only deserialises.
+
+Each is the handler as the template names it, called with batch after batch as the runtime calls it. The
+services behind them are in the process: what they are given is kept or dropped at once.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer
+
+from bench.change_records import batches
+from bench.timed_work import Prepare, Work, main
+from common import aws_clients
+
+_CONTEXT = SimpleNamespace(
+    function_name="bench",
+    aws_request_id="bench",
+    memory_limit_in_mb=512,
+    invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:bench",
+)
+_VARIABLES = {
+    "RECORDS_TABLE": "records",
+    "HUB_BUCKET": "hub",
+    "MAX_INLINE_BYTES": "204800",
+    "POWERTOOLS_SERVICE_NAME": "bench",
+    "POWERTOOLS_METRICS_NAMESPACE": "bench",
+    "POWERTOOLS_TRACE_DISABLED": "true",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+
+
+def deserialise(given: Path, _folder: Path) -> Work:
+    """A handler that turns both images of each record into Python with boto3's TypeDeserializer."""
+    read = list(batches(given))
+    deserialize = TypeDeserializer().deserialize
+
+    def handler(event: Sequence[Mapping[str, Any]], _context: object) -> list[dict[str, Any]]:
+        return [
+            {
+                image: {name: deserialize(value) for name, value in record["dynamodb"][image].items()}
+                for image in ("NewImage", "OldImage")
+                if image in record["dynamodb"]
+            }
+            for record in event
+        ]
+
+    return _calling(handler, read)
+
+
+def enrich(given: Path, _folder: Path) -> Work:
+    """The enrichment of the pipe to the bus; the table answers from memory."""
+    from change_stream import enrich_changes
+
+    read = list(batches(given))
+    _serve(read)
+    return _calling(enrich_changes.lambda_handler, read)
+
+
+def prepare_rows(given: Path, _folder: Path) -> Work:
+    """The enrichment of the pipe to the lake."""
+    from change_stream import prepare_lake_rows
+
+    read = list(batches(given))
+    _serve(read)
+    return _calling(prepare_lake_rows.lambda_handler, read)
+
+
+class _Table:
+    """A table that has what the records last said, by id."""
+
+    def __init__(self, read: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+        self._items: dict[str, dict[str, Any]] = {}
+        for record in (record for batch in read for record in batch):
+            keys, new = record["dynamodb"]["Keys"], record["dynamodb"].get("NewImage")
+            below = self._items.setdefault(keys["id"]["S"], {})
+            below.pop(keys["sk"]["S"], None)
+            if new is not None:
+                below[keys["sk"]["S"]] = new
+
+    def get_paginator(self, _operation: str) -> _Table:
+        return self
+
+    def paginate(self, **request: Any) -> Iterator[dict[str, Any]]:
+        values = request["ExpressionAttributeValues"]
+        below, sk = self._items[values[":id"]["S"]], values[":sk"]["S"]
+        yield {"Items": [item for key, item in below.items() if key.startswith(sk)]}
+
+
+class _Objects:
+    """Takes objects and drops them."""
+
+    def put_object(self, **_: Any) -> dict[str, str]:
+        return {"ETag": "etag"}
+
+
+def _serve(read: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+    os.environ.update(_VARIABLES)
+    table, objects = _Table(read), _Objects()
+    vars(aws_clients).update(dynamodb=lambda: table, s3=lambda: objects)
+
+
+def _calling(handler: Callable[[Any, Any], Any], read: Sequence[Any]) -> Work:
+    """Calls with one batch after the other; what is logged and counted goes nowhere."""
+
+    def work() -> None:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            for batch in read:
+                if not handler(batch, _CONTEXT):
+                    raise ValueError("a batch came to nothing")
+
+    return work
+
+
+WORKS: dict[str, Prepare] = {"deserialise": deserialise, "enrich": enrich, "rows": prepare_rows}
+
+if __name__ == "__main__":
+    main(WORKS, sys.argv[1:])
