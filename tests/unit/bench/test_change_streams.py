@@ -1,4 +1,4 @@
-"""The benchmark of the functions that read streams: its arithmetic on fixed figures, and that its work runs."""
+"""The benchmark of what reads streams: its arithmetic on fixed figures, and that its work runs."""
 
 from pathlib import Path
 
