@@ -1,0 +1,1 @@
+"""Keeps FHIR resources in HealthLake as the records say they are."""
