@@ -27,7 +27,8 @@ _REFERENCE = re.compile(r"\$\{(\w+)\}")
 
 # Metrics of AWS services by namespace, and the dimensions that each is sent under. AWS documentation:
 # «Available CloudWatch metrics for Amazon SQS», «Monitoring Step Functions metrics using Amazon CloudWatch»,
-# «Types of metrics for Lambda functions», «Monitoring Amazon EventBridge» (for the whole account and region).
+# «Types of metrics for Lambda functions», «Monitoring Amazon EventBridge» (for the whole account and region),
+# «DynamoDB metrics and dimensions», «Logging and monitoring Amazon EventBridge Pipes using Amazon CloudWatch Logs».
 SERVICES: Mapping[str, tuple[set[str], tuple[str, ...], str]] = {
     "AWS/SQS": (
         {"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"},
@@ -49,6 +50,12 @@ SERVICES: Mapping[str, tuple[set[str], tuple[str, ...], str]] = {
         {"Errors", "Throttles", "Duration", "Invocations", "ConcurrentExecutions"},
         ("FunctionName",),
         "AWS::Lambda::Function",
+    ),
+    "AWS/DynamoDB": ({"ConsumedWriteCapacityUnits"}, ("TableName",), "AWS::DynamoDB::Table"),
+    "AWS/EventBridge/Pipes": (
+        {"Invocations", "ExecutionFailed", "ExecutionTimeout", "ExecutionThrottled"},
+        ("PipeName",),
+        "AWS::Pipes::Pipe",
     ),
     "AWS/Events": (
         {
