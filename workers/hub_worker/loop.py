@@ -22,6 +22,7 @@ from hub_worker.lease import Lease
 from hub_worker.logs import Log
 from hub_worker.messages import JobMessage, parse_message
 from hub_worker.metrics import Metrics
+from hub_worker.objects import referenced
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -121,8 +122,8 @@ class Worker:
         do = self.jobs.get(job.rule)
         if do is None:
             raise PoisonMessage("No job is known for the rule of the message.")
-        work = Work(job, self.s3, lambda: self._check(lease))
         try:
+            work = Work(referenced(self.s3, job), self.s3, lambda: self._check(lease))
             effect, outcome, more = do.run(work), Outcome.DONE, {}
         except PermanentFailure as failure:
             effect, outcome = Effect(change=do.failed(job, str(failure))), Outcome.FAILED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -12,6 +12,14 @@ import msgspec
 from hub_worker.errors import PoisonMessage
 
 _TRANSITION_ID = re.compile(r"[0-9a-f]{16,64}")
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """An object with a JSON object of attributes. `length` is its size in bytes."""
+
+    bucket: str
+    key: str
+    length: int
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,8 @@ class JobMessage:
     item_id: str
     sequence_number: str
     attributes: Mapping[str, Any]
+    reference: Reference | None = None
+    """Where the attributes are, when they are too large to travel."""
 
     @property
     def job_id(self) -> str:
@@ -50,9 +60,11 @@ class _Body(msgspec.Struct):
     key: dict[str, str]
     sequenceNumber: str  # noqa: N815
     attributes: dict[str, Any] = {}
+    reference: Reference | None = None
 
 
 _decoder = msgspec.json.Decoder(_Body)
+_attributes = msgspec.json.Decoder(dict[str, Any])
 
 
 def parse_message(body: str) -> JobMessage:
@@ -70,4 +82,13 @@ def parse_message(body: str) -> JobMessage:
         parsed.key["id"],
         parsed.sequenceNumber,
         parsed.attributes,
+        parsed.reference,
     )
+
+
+def with_attributes(message: JobMessage, content: bytes) -> JobMessage:
+    """The message with the attributes that it refers to; raises PoisonMessage when they are none."""
+    try:
+        return replace(message, attributes=_attributes.decode(content), reference=None)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        raise PoisonMessage("What the message refers to are no attributes.") from None

@@ -17,7 +17,8 @@ from botocore.exceptions import (
 )
 
 from hub_worker.aws import error_code
-from hub_worker.errors import PermanentFailure
+from hub_worker.errors import PermanentFailure, PoisonMessage
+from hub_worker.messages import JobMessage, with_attributes
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -28,6 +29,10 @@ _BROKEN_OFF = (ConnectionError, HTTPClientError, IncompleteReadError, ResponseSt
 _GONE = {"404", "NoSuchKey", "NoSuchVersion", "NoSuchBucket", "405", "MethodNotAllowed"}
 _CHANGED = {"412", "PreconditionFailed"}
 _ARCHIVED = {"InvalidObjectState"}
+
+
+LARGEST_REFERENCE = 1024 * 1024
+"""More than an item of DynamoDB has."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,20 @@ def ranges(
         with with_reason:
             content = _read(s3, of, begin, end, sleep)
         yield content
+
+
+def referenced(s3: S3Client, message: JobMessage) -> JobMessage:
+    """The message with its attributes, which are fetched where it only refers to them.
+
+    Raises PoisonMessage when they are no attributes, PermanentFailure when they are gone.
+    """
+    if message.reference is None:
+        return message
+    if not 0 <= message.reference.length <= LARGEST_REFERENCE:
+        raise PoisonMessage("The message refers to more than an item can have.")
+    with _PermanentFailures():
+        answer = s3.get_object(Bucket=message.reference.bucket, Key=message.reference.key)
+        return with_attributes(message, answer["Body"].read(LARGEST_REFERENCE))
 
 
 class _PermanentFailures:

@@ -49,7 +49,7 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         queue_url=environment.text("JOBS_QUEUE_URL"),
         jobs_table=environment.text("JOBS_TABLE"),
         stack_name=environment.text("STACK_NAME"),
-        visibility=environment.number("VISIBILITY_SECONDS", 120, 2, 3_600),
+        visibility=environment.number("VISIBILITY_SECONDS", 120, 1, 3_600),
         wait=environment.number("WAIT_SECONDS", 20, 0, 20),
         max_job=environment.number("MAX_JOB_SECONDS", 3_600, 1, LONGEST_JOB_SECONDS),
         drain=environment.number("DRAIN_SECONDS", 90, 0, 3_600),

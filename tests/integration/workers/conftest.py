@@ -4,7 +4,6 @@ processes."""
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,11 +20,10 @@ from local.account.testing import running_account
 from local.workers.process import WorkerProcess
 from local.workers.settings import worker_settings
 
-RULE = "upload-received"
+RULE = "upload-arrived"
 PATIENTS = b'{"resourceType":"Patient","id":"p1"}\n{"resourceType":"Patient","id":"p2"}\n'
 QUICK = {"WAIT_SECONDS": "1", "VISIBILITY_SECONDS": "5", "DRAIN_SECONDS": "3", "RETRY_SECONDS": "0"}
 MOST_TRIES = 3
-AWAIT_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -118,14 +116,6 @@ class JobsAccount:
         """The environment of a worker."""
         outputs = {"JobsQueueUrl": self.queue_url, "JobsTableName": self.name}
         return worker_settings(self.running, "hub", outputs, {**QUICK, **more})
-
-
-def eventually(holds: Callable[[], object]) -> None:
-    """Wait until it holds; raises AssertionError when it never does."""
-    deadline = time.monotonic() + AWAIT_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, "it never held"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")
