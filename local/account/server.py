@@ -52,6 +52,7 @@ def register_parts(settings: AccountSettings) -> None:
         "cloudwatch": (),
         "athena": (),
         "sqs": (),
+        "streams": (),
         "pipes": (),
         "firehose": (settings.port,),
     }

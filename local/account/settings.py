@@ -8,7 +8,17 @@ ACCOUNT_ID = "000000000000"
 DEFAULT_REGION = "us-east-1"
 DEFAULT_PORT = 4566
 HOST = "127.0.0.1"
-PARTS = ("lambda_runtime", "healthlake", "stepfunctions", "cloudwatch", "athena", "sqs", "pipes", "firehose")
+PARTS = (
+    "lambda_runtime",
+    "healthlake",
+    "stepfunctions",
+    "cloudwatch",
+    "athena",
+    "sqs",
+    "streams",
+    "pipes",
+    "firehose",
+)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import Any, Self
 from local.account.ministack_names import ministack
 from local.pipes import metrics, parameters
 from local.pipes.execution import Execution
-from local.pipes.targets import publish, queue_url
 from local.streams.batches import Attempt, Condition, Limits, Records
+from local.streams.failure_destinations import send
 from local.streams.position_records import batch_info, timestamp
 from local.streams.reader import ReaderSettings
 from local.streams.records import Stream
@@ -109,14 +109,3 @@ class PipeReader:
     @property
     def _positions(self) -> Any:
         return ministack("ministack.services.pipes")._positions
-
-
-def send(calls: RoleCalls, destination: str, body: str) -> None:
-    """Send a record of a failure to a queue or topic; raises CallFailed."""
-    if parameters.service_of(destination) == "sns":
-        calls.require("sns:Publish", destination)
-        publish(calls, destination, body)
-        return
-    calls.require("sqs:SendMessage", destination)
-    data = {"QueueUrl": queue_url(destination), "MessageBody": body}
-    calls.json_call("sqs", "AmazonSQS.SendMessage", data)

@@ -10,9 +10,9 @@ import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 from local.pipes.parameters import MOST_IN_A_BATCH, Pipe, resolved, service_of, target_parameters
+from local.streams.failure_destinations import queue_url, send
 from local.streams.records import json_list
 from local.streams.role_calls import CallFailed, RoleCalls
 
@@ -98,7 +98,7 @@ def _publish(pipe: Pipe, calls: RoleCalls, events: Events) -> Failed:
     failed = []
     for number, event in enumerate(events):
         try:
-            publish(calls, pipe["Target"], event.decode())
+            send(calls, pipe["Target"], event.decode())
         except CallFailed:
             failed.append(number)
     return failed
@@ -159,18 +159,6 @@ def _identifiers(event: bytes) -> list[str]:
     change = read.get("dynamodb")
     names = [read.get("eventID"), change.get("SequenceNumber") if isinstance(change, dict) else None]
     return [str(name) for name in names if name]
-
-
-def publish(calls: RoleCalls, topic_arn: str, message: str) -> None:
-    """Publish to a topic; raises CallFailed."""
-    body = urlencode({"Action": "Publish", "TopicArn": topic_arn, "Message": message}).encode()
-    calls.query_call("sns", body)
-
-
-def queue_url(arn: str) -> str:
-    """The URL of a queue as SQS takes it, of which only the path counts."""
-    account, name = arn.split(":")[4:6]
-    return f"http://127.0.0.1/{account}/{name}"
 
 
 def _failed(answers: Sequence[Mapping[str, Any]]) -> Failed:

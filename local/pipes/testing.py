@@ -111,7 +111,8 @@ class StreamLab:
 
     def messages(self, url: str, number: int, seconds: float = DEADLINE_SECONDS) -> list[str]:
         """The bodies of at least so many messages, which are taken; AssertionError when fewer come."""
-        sqs, found = self.client("sqs"), []
+        sqs = self.client("sqs")
+        found: list[str] = []
         deadline = time.monotonic() + seconds
         while len(found) < number and time.monotonic() < deadline:
             answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)

@@ -1,4 +1,4 @@
-"""Joins readers of streams to ministack."""
+"""Joins readers of streams to ministack, whose event source mappings keep nothing of what failed there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,17 @@ from typing import Any
 
 from local.account.ministack_names import ministack
 from local.streams.arrivals import ARRIVALS, Arrivals
+from local.streams.mapping_reader import MappingReader
+from local.streams.reader import Readers
+
+
+def register() -> None:
+    """Let event source mappings of streams try again, divide, discard and tell as on AWS."""
+    service = ministack("ministack.services.lambda_svc")
+    readers = Readers(watch_writes())
+    service._poll_dynamodb_streams = lambda: False
+    service._ensure_poller = _reading(service._ensure_poller, readers)
+    service.reset = _announcing(service.reset)
 
 
 def watch_writes() -> Arrivals:
@@ -17,11 +28,24 @@ def watch_writes() -> Arrivals:
     return ARRIVALS
 
 
+def _reading(shipped: Callable[[], None], readers: Readers) -> Callable[[], None]:
+    """ministack's start of its poller, which reads queues; streams get a thread for each mapping."""
+
+    def ensure_poller() -> None:
+        shipped()
+        for _scope, mapping in list(ministack("ministack.services.lambda_svc")._esms.all_items()):
+            reader = MappingReader.of(mapping)
+            if reader is not None:
+                readers.start(mapping, reader)
+
+    return ensure_poller
+
+
 def _announcing(shipped: Callable[..., Any]) -> Callable[..., Any]:
-    def emit_stream_event(*args: Any, **kwargs: Any) -> Any:
+    def announcing(*args: Any, **kwargs: Any) -> Any:
         answer = shipped(*args, **kwargs)
         ARRIVALS.announce()
         return answer
 
-    emit_stream_event.announces = True  # type: ignore[attr-defined]
-    return emit_stream_event
+    announcing.announces = True  # type: ignore[attr-defined]
+    return announcing

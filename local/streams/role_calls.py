@@ -113,9 +113,15 @@ class RoleCalls:
         headers = {"content-type": "application/x-www-form-urlencoded"}
         status, _headers, answer = self._handle(service, "POST", "/", headers, body)
         if status >= 400:
-            found = _CODE.search(bytes(answer))
-            raise CallFailed(found.group(1).decode() if found else "InternalFailure")
+            raise _query_failure(answer)
         return bytes(answer)
+
+    def put_object(self, path: str, body: bytes) -> None:
+        """Write an object, by its path of bucket and key."""
+        headers = {"content-type": "application/json", "content-length": str(len(body))}
+        status, _headers, answer = self._handle("s3", "PUT", path, headers, body)
+        if status >= 400:
+            raise _query_failure(answer)
 
     def _handle(
         self,
@@ -154,6 +160,11 @@ def _failure(answer: Any) -> CallFailed:
     if told.get("Reason"):
         code = "TooManyRequestsException"
     return CallFailed(code.rpartition("#")[2], str(told.get("message") or told.get("Message") or ""))
+
+
+def _query_failure(answer: bytes) -> CallFailed:
+    found = _CODE.search(bytes(answer))
+    return CallFailed(found.group(1).decode() if found else "InternalFailure")
 
 
 def _error_type(body: bytes) -> Any:
