@@ -14,7 +14,7 @@ from change_stream.item_collections import ItemCollections
 from change_stream.item_types import item_types
 from change_stream.settings import change_stream_settings
 from common import aws_clients
-from common.observability import count, lambda_entry, logger
+from common.observability import count, lambda_entry, logger, measure_seconds
 
 
 @lambda_entry
@@ -39,6 +39,7 @@ def lambda_handler(event: list[dict[str, Any]], _context: LambdaContext) -> list
         RecordsQuarantined=enriched.quarantined.total(),
         RecordsNotMapped=enriched.unmapped.total(),
     )
+    measure_seconds(RecordAgeSeconds=enriched.age_seconds)
     logger().info(
         "records enriched",
         records=len(event),

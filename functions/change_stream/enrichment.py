@@ -22,6 +22,7 @@ from change_stream.errors import Malformed, MalformedRecord, MappingError
 from change_stream.fhir_mapping import Aggregate, FhirMappings, ResourceKey
 from change_stream.item_types import ItemType
 from change_stream.stream_record import Change, read_change
+from common.instants import parse_instant
 
 MAX_ANSWER_BYTES = 900_000
 """What the details of a batch come to that travel inside their events: PutEvents takes 1 MB a call, and Pipes
@@ -45,12 +46,14 @@ Collections = dict[ResourceKey, Sequence[Image]]
 @dataclass
 class Enriched:
     """Details in the order of their records, and what happened to the records: how many details went by
-    reference, how many records were quarantined for which reason, how many have no resource for which."""
+    reference, how many records were quarantined for which reason, how many have no resource for which, and
+    how many seconds ago the first of the changes was made."""
 
     details: list[dict[str, Any]] = field(default_factory=list)
     by_reference: int = 0
     quarantined: Counter[str] = field(default_factory=Counter)
     unmapped: Counter[str] = field(default_factory=Counter)
+    age_seconds: int = 0
 
 
 @dataclass
@@ -69,6 +72,9 @@ class Enrichment:
         """The details of a batch. The same records give the same ids and the same object keys."""
         enriched = Enriched()
         changes = [self._read(record, enriched) for record in records]
+        first = min((change.time for change in changes if change), default=None)
+        if first:
+            enriched.age_seconds = max(0, round((self.arrived - parse_instant(first)).total_seconds()))
         collections = self._read_collections(change for change in changes if change)
         left = MAX_ANSWER_BYTES
         for record, change in zip(records, changes, strict=True):

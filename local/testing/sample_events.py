@@ -31,10 +31,18 @@ _REDRIVE: Mapping[str, tuple[str, ...]] = {
     ),
     "RedriveMessagesFunction": ("dead_letters_planned",),
 }
+_CHANGES: Mapping[str, tuple[str, ...]] = {
+    "EnrichChangesFunction": ("records_were_written", "record_was_removed"),
+    "PrepareLakeRowsFunction": ("rows_are_asked_for",),
+}
 
 SAMPLES: Mapping[str, tuple[str, ...]] = {
     function: tuple(f"{folder}/{name}" for name in names)
-    for folder, functions in (("healthlake_export", _EXPORT), ("dlq_redrive", _REDRIVE))
+    for folder, functions in (
+        ("healthlake_export", _EXPORT),
+        ("dlq_redrive", _REDRIVE),
+        ("change_stream", _CHANGES),
+    )
     for function, names in functions.items()
 }
 """Paths of the files of each function below `events/`, without `.json`."""
@@ -47,6 +55,14 @@ INPUTS: Mapping[str, Mapping[str, str]] = {
     },
 }
 """Inputs of each state machine, and the event that its first function gets with each."""
+
+BETWEEN: tuple[str, ...] = (
+    "change_stream/stream_was_read",
+    "change_stream/changes_were_enriched",
+    "change_stream/change_reached_the_bus",
+)
+"""What goes from one service to the next and to no function: a record as the stream gives it, what the
+enrichment of `records_were_written` answers, and what the bus makes of it."""
 
 SAMPLE_QUEUE = "healthlake-hub-StartExportDeadLetterQueue-1A2B3C4D5E6F"
 """The name of the dead-letter queue that samples are about."""

@@ -191,6 +191,7 @@ def test_everything_is_kept_as_long_as_a_parameter_says(expanded: Expanded) -> N
     assert kept == {
         ("HubBucket", "exports/"): "${ExportRetentionDays}",
         ("HubBucket", "runs/"): "${RunFileRetentionDays}",
+        ("HubBucket", "changes/"): "${ChangeRetentionDays}",
         ("HubBucket", "quarantine/"): "if QuarantineExpires then ${QuarantineRetentionDays} else 36500",
         ("HubBucket", "dead-letters/"): ("if DeadLettersExpire then ${DeadLetterRetentionDays} else 36500"),
         ("LakeBucket", "fhir/"): "if LakeExpires then ${LakeRetentionDays} else 36500",

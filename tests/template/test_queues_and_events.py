@@ -18,7 +18,7 @@ def test_nothing_that_is_sent_can_vanish(expanded: Expanded) -> None:
 
 def test_every_kind_of_sender_is_there_to_be_checked(expanded: Expanded) -> None:
     kinds = {kind for kinds in dead_letter_kinds(expanded).values() for kind in kinds}
-    assert kinds == {"sqs", "rule", "bus", "schedule", "async"}
+    assert kinds == {"sqs", "rule", "bus", "schedule", "async", "pipe"}
 
 
 def test_no_dead_letter_queue_takes_two_kinds_of_failures(expanded: Expanded) -> None:

@@ -14,7 +14,7 @@ from common.errors import InvalidInput
 from dlq_redrive.arns import Home
 from dlq_redrive.queue_plan import QueuePlan
 from dlq_redrive.redrive_request import parse_redrive_request
-from local.testing.sample_events import EVENTS, INPUTS, SAMPLE_QUEUE, SAMPLES, sample
+from local.testing.sample_events import BETWEEN, EVENTS, INPUTS, SAMPLE_QUEUE, SAMPLES, sample
 from local.testing.state_machine_reader import placeholders, states
 from local.testing.template_reader import Expanded, references
 
@@ -72,7 +72,15 @@ EXPORT_JOB = {"jobId", "submitTime", "datastoreId", "outputDataConfig"}
 # Amazon CloudWatch User Guide, "Alarm events and EventBridge": a single metric alarm.
 ALARM = {"alarmName", "configuration", "previousState", "state"}
 
-DETAILS = {"aws.states": STATUS_CHANGE, "aws.healthlake": EXPORT_JOB, "aws.cloudwatch": ALARM}
+# A change of an item whose type has a FHIR resource, and whose numbers a double carries.
+RECORD = {"meta", "new", "changed", "resource"}
+
+DETAILS = {
+    "aws.states": STATUS_CHANGE,
+    "aws.healthlake": EXPORT_JOB,
+    "aws.cloudwatch": ALARM,
+    "healthlake-hub.records": RECORD,
+}
 
 Sample = tuple[str, Any]
 
@@ -110,7 +118,7 @@ def test_every_function_has_samples_and_every_sample_is_of_a_function_or_an_exec
     assert set(SAMPLES) == of_type("AWS::Serverless::Function")
     assert all(SAMPLES.values())
     assert set(INPUTS) <= of_type("AWS::StepFunctions::StateMachine")
-    named = [name for files in (*SAMPLES.values(), *INPUTS.values()) for name in files]
+    named = [name for files in (*SAMPLES.values(), *INPUTS.values(), BETWEEN) for name in files]
     assert sorted(f"{name}.json" for name in named) == [name for name, _ in _samples()]
 
 
