@@ -60,6 +60,8 @@ class Plan:
     """Writes in the order in which they are made."""
 
     writes: Sequence[Write]
+    prefix: str = ""
+    """What the id of every item begins with."""
 
     @cached_property
     def changes(self) -> list[Change]:
@@ -102,7 +104,8 @@ def histories(changes: Iterable[Change]) -> dict[Key, list[Change]]:
 def draw(seed: int | str, writes: int) -> Plan:
     """So many writes; the same for the same seed."""
     random = Random(f"{seed}/writes")  # noqa: S311 - repeatable on purpose
-    patients = [f"{seed}-patient-{number}" for number in range(1, writes // WRITES_PER_PATIENT + 2)]
+    prefix = f"{seed}-"
+    patients = [f"{prefix}patient-{number}" for number in range(1, writes // WRITES_PER_PATIENT + 2)]
     keys = [
         key
         for patient in patients
@@ -122,7 +125,7 @@ def draw(seed: int | str, writes: int) -> Plan:
         table.pop(key, None)
         if write.after is not None:
             table[key] = write.after
-    return Plan(drawn)
+    return Plan(drawn, prefix)
 
 
 def _draw(key: Key, before: Image | None, random: Random) -> Write:
