@@ -57,6 +57,17 @@ SERVICES: Mapping[str, tuple[set[str], tuple[str, ...], str]] = {
         ("PipeName",),
         "AWS::Pipes::Pipe",
     ),
+    "AWS/Firehose": (
+        {
+            "DeliveryToS3.DataFreshness",
+            "DeliveryToS3.Success",
+            "ExecuteProcessing.Success",
+            "FailedConversion.Records",
+            "PartitionCountExceeded",
+        },
+        ("DeliveryStreamName",),
+        "AWS::KinesisFirehose::DeliveryStream",
+    ),
     "AWS/Events": (
         {
             "PutEventsEntriesCount",
@@ -105,7 +116,8 @@ def _metric(written: Mapping[str, Any]) -> Metric:
 
 def dashboard_body(expanded: Expanded, name: str, variables: Mapping[str, str]) -> dict[str, Any]:
     """The body of a dashboard as JSON; `variables` are put in where it names them, other references stay."""
-    written, own = expanded.properties(name)["DashboardBody"]["Fn::Sub"]
+    body_of = expanded.properties(name)["DashboardBody"]["Fn::Sub"]
+    written, own = body_of if isinstance(body_of, list) else (body_of, {})
     missing = own.keys() - variables.keys()
     if missing:
         raise KeyError(f"no value for {sorted(missing)}")

@@ -34,6 +34,7 @@ _REDRIVE: Mapping[str, tuple[str, ...]] = {
 _CHANGES: Mapping[str, tuple[str, ...]] = {
     "EnrichChangesFunction": ("records_were_written", "record_was_removed"),
     "PrepareLakeRowsFunction": ("rows_are_asked_for",),
+    "PartitionLakeRowsFunction": ("firehose_batch",),
 }
 
 SAMPLES: Mapping[str, tuple[str, ...]] = {

@@ -66,6 +66,7 @@ WITHOUT_CONTENT = {
     "AWS::IAM::ManagedPolicy": "a policy",
     "AWS::IAM::Role": "policies",
     "AWS::KMS::Key": "the key itself",
+    "AWS::Logs::LogStream": "a name; its group is encrypted",
     "AWS::Lambda::EventInvokeConfig": "settings",
     "AWS::Lambda::EventSourceMapping": "settings",
     "AWS::Lambda::Function": "code and settings, no secrets",

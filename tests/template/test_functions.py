@@ -20,11 +20,12 @@ from local.testing.template_reader import Expanded, Statement, references, text
 SERVICES_WITHOUT_A_RESOURCE = ("logs:", "xray:")
 ACTIONS_WITHOUT_A_RESOURCE = {"lambda:ListEventSourceMappings", "sqs:ListQueues"}
 
-# What SAM adds to the roles of functions: logs, traces, and reading the queue of an event source.
+# What SAM adds to the roles of functions: logs, traces, and reading the queue or stream of an event source.
 MANAGED_POLICIES = {
     "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole",
     "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess",
     "arn:aws:iam::aws:policy/service-role/AWSLambdaSQSQueueExecutionRole",
+    "arn:aws:iam::aws:policy/service-role/AWSLambdaDynamoDBExecutionRole",
 }
 
 
@@ -118,6 +119,7 @@ def test_every_log_group_has_a_retention_and_the_key(expanded: Expanded) -> None
 def test_every_log_group_is_written_to(expanded: Expanded) -> None:
     writers = [*expanded.of_type("AWS::Lambda::Function").values()]
     writers += [*expanded.of_type("AWS::StepFunctions::StateMachine").values()]
+    writers += [*expanded.of_type("AWS::KinesisFirehose::DeliveryStream").values()]
     used = {name for one in writers for field in one for name in references(one[field])}
     assert set(expanded.of_type("AWS::Logs::LogGroup")) <= used
 
@@ -146,7 +148,11 @@ def test_a_role_is_only_passed_to_healthlake(expanded: Expanded) -> None:
 
 
 def test_roles_are_assumed_by_services_only(expanded: Expanded) -> None:
+    """But for the one that is there for people and programs outside, whose trust is looked at in
+    test_uploads.py."""
     for role, properties in expanded.of_type("AWS::IAM::Role").items():
+        if role == "UploaderRole":
+            continue
         for one in properties["AssumeRolePolicyDocument"]["Statement"]:
             assert set(one["Principal"]) == {"Service"}, role
 

@@ -194,6 +194,7 @@ def test_who_reads_the_lake_reaches_the_rows_and_nothing_else_of_the_hub(reader:
     assert read == {
         "${LakeBucket.Arn}/fhir/*",
         "${LakeBucket.Arn}/current/*",
+        "${LakeBucket.Arn}/records/*",
         "${QueryResultsBucket.Arn}/results/*",
     }
 

@@ -115,10 +115,12 @@ def _is_meant(one: Statement, principal: Any, kind: str) -> bool:
 
 def _trust_faults(expanded: Expanded) -> Iterator[str]:
     """A service may be made to assume a role on behalf of somebody else's resource, unless it is told whose.
-    Lambda is the exception: only a function of the account can be given a role of the account."""
+    Lambda is the exception: only a function of the account can be given a role of the account. Firehose says it
+    by the external id («Controlling access with Amazon Data Firehose»)."""
     for role, properties in expanded.of_type("AWS::IAM::Role").items():
         for one in statements(properties["AssumeRolePolicyDocument"]):
-            tied = one.conditions.get("StringEquals", {}).get("aws:SourceAccount") == "${AWS::AccountId}"
+            key = "sts:ExternalId" if one.services == ("firehose.amazonaws.com",) else "aws:SourceAccount"
+            tied = one.conditions.get("StringEquals", {}).get(key) == "${AWS::AccountId}"
             if one.services != ("lambda.amazonaws.com",) and not tied:
                 yield f"{role} can be assumed for other accounts"
 
@@ -195,6 +197,8 @@ def test_everything_is_kept_as_long_as_a_parameter_says(expanded: Expanded) -> N
         ("HubBucket", "quarantine/"): "if QuarantineExpires then ${QuarantineRetentionDays} else 36500",
         ("HubBucket", "dead-letters/"): ("if DeadLettersExpire then ${DeadLetterRetentionDays} else 36500"),
         ("LakeBucket", "fhir/"): "if LakeExpires then ${LakeRetentionDays} else 36500",
+        ("LakeBucket", "records/"): "if LakeExpires then ${LakeRetentionDays} else 36500",
+        ("LakeBucket", "records-errors/"): "if QuarantineExpires then ${QuarantineRetentionDays} else 36500",
         ("QueryResultsBucket", "results/"): "${QueryResultRetentionDays}",
         ("AuditTrailBucket", None): "${AuditRetentionDays}",
     }
@@ -206,6 +210,7 @@ def test_everything_is_kept_as_long_as_a_parameter_says(expanded: Expanded) -> N
         ("HubBucket", "QuarantineExpires", "QuarantineRetentionDays"),
         ("HubBucket", "DeadLettersExpire", "DeadLetterRetentionDays"),
         ("LakeBucket", "LakeExpires", "LakeRetentionDays"),
+        ("LakeBucket", "QuarantineExpires", "QuarantineRetentionDays"),
     ],
 )
 def test_quarantine_and_rows_expire_only_where_somebody_asked(
@@ -217,8 +222,9 @@ def test_quarantine_and_rows_expire_only_where_somebody_asked(
     zero = {"Fn::Equals": [{"Ref": parameter}, "0"]}
     assert template["Conditions"][condition] == {"Fn::Not": [zero]}
     rules = expanded.properties(bucket)["LifecycleConfiguration"]["Rules"]
-    (rule,) = [one for one in rules if condition in text(one.get("ExpirationInDays", ""))]
-    assert text(rule["Status"]) == f"if {condition} then Enabled else Disabled"
+    expiring = [one for one in rules if condition in text(one.get("ExpirationInDays", ""))]
+    assert expiring
+    assert {text(rule["Status"]) for rule in expiring} == {f"if {condition} then Enabled else Disabled"}
 
 
 def test_the_table_can_be_restored_to_any_moment(expanded: Expanded) -> None:
