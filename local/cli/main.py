@@ -17,6 +17,7 @@ from local.account.settings import DEFAULT_PORT
 from local.cli.compact import add_compact
 from local.cli.erase import add_erase
 from local.cli.errors import CommandError
+from local.cli.item_types import add_item_types
 from local.cli.operations.hub import add_place
 from local.cli.operations.options import add_operations
 from local.cli.output import Output
@@ -138,6 +139,7 @@ def parser(more: Sequence[Commands] = ()) -> argparse.ArgumentParser:
         add_compact,
         add_erase,
         add_redrive,
+        add_item_types,
         add_worker,
         *more,
     ):
