@@ -28,7 +28,8 @@ _REFERENCE = re.compile(r"\$\{(\w+)\}")
 # Metrics of AWS services by namespace, and the dimensions that each is sent under. AWS documentation:
 # «Available CloudWatch metrics for Amazon SQS», «Monitoring Step Functions metrics using Amazon CloudWatch»,
 # «Types of metrics for Lambda functions», «Monitoring Amazon EventBridge» (for the whole account and region),
-# «DynamoDB metrics and dimensions», «Logging and monitoring Amazon EventBridge Pipes using Amazon CloudWatch Logs».
+# «DynamoDB metrics and dimensions», «Logging and monitoring Amazon EventBridge Pipes using Amazon CloudWatch
+# Logs», «Monitor Amazon Data Firehose using CloudWatch metrics».
 SERVICES: Mapping[str, tuple[set[str], tuple[str, ...], str]] = {
     "AWS/SQS": (
         {"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"},

@@ -115,8 +115,8 @@ def _is_meant(one: Statement, principal: Any, kind: str) -> bool:
 
 def _trust_faults(expanded: Expanded) -> Iterator[str]:
     """A service may be made to assume a role on behalf of somebody else's resource, unless it is told whose.
-    Lambda is the exception: only a function of the account can be given a role of the account. Firehose says it
-    by the external id («Controlling access with Amazon Data Firehose»)."""
+    Lambda is the exception: only a function of the account can be given a role of the account. Firehose says
+    it by the external id («Controlling access with Amazon Data Firehose»)."""
     for role, properties in expanded.of_type("AWS::IAM::Role").items():
         for one in statements(properties["AssumeRolePolicyDocument"]):
             key = "sts:ExternalId" if one.services == ("firehose.amazonaws.com",) else "aws:SourceAccount"
@@ -195,6 +195,9 @@ def test_everything_is_kept_as_long_as_a_parameter_says(expanded: Expanded) -> N
         ("HubBucket", "runs/"): "${RunFileRetentionDays}",
         ("HubBucket", "changes/"): "${ChangeRetentionDays}",
         ("HubBucket", "quarantine/"): "if QuarantineExpires then ${QuarantineRetentionDays} else 36500",
+        ("HubBucket", "transitions/"): "${TransitionRetentionDays}",
+        ("HubBucket", "aws/lambda/"): "if DeadLettersExpire then ${DeadLetterRetentionDays} else 36500",
+        ("UploadsBucket", "uploads/"): "if UploadsExpire then ${UploadRetentionDays} else 36500",
         ("HubBucket", "dead-letters/"): ("if DeadLettersExpire then ${DeadLetterRetentionDays} else 36500"),
         ("LakeBucket", "fhir/"): "if LakeExpires then ${LakeRetentionDays} else 36500",
         ("LakeBucket", "records/"): "if LakeExpires then ${LakeRetentionDays} else 36500",
@@ -210,6 +213,7 @@ def test_everything_is_kept_as_long_as_a_parameter_says(expanded: Expanded) -> N
         ("HubBucket", "QuarantineExpires", "QuarantineRetentionDays"),
         ("HubBucket", "DeadLettersExpire", "DeadLetterRetentionDays"),
         ("LakeBucket", "LakeExpires", "LakeRetentionDays"),
+        ("UploadsBucket", "UploadsExpire", "UploadRetentionDays"),
         ("LakeBucket", "QuarantineExpires", "QuarantineRetentionDays"),
     ],
 )
