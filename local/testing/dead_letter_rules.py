@@ -35,7 +35,12 @@ def _failures(expanded: Expanded) -> Iterator[tuple[str, Any]]:
     for config in expanded.of_type("AWS::Lambda::EventInvokeConfig").values():
         yield "async", _destination(config)
     for mapping in expanded.of_type("AWS::Lambda::EventSourceMapping").values():
-        yield "stream", _destination(mapping)
+        # A bucket keeps the records themselves, and is no queue to be redriven.
+        if not references(_destination(mapping)) & expanded.of_type("AWS::S3::Bucket").keys():
+            yield "stream", _destination(mapping)
+    for subscription in expanded.of_type("AWS::SNS::Subscription").values():
+        # What a topic could not give to a function, which it calls asynchronously.
+        yield "async", subscription.get("RedrivePolicy", {}).get("deadLetterTargetArn")
     for pipe in expanded.of_type("AWS::Pipes::Pipe").values():
         yield from (("pipe", _dead_letters(source)) for source in _streams(pipe))
 
@@ -66,6 +71,7 @@ def findings(expanded: Expanded) -> list[str]:
         _bus_faults,
         _schedule_faults,
         _asynchronous_faults,
+        _subscription_faults,
     )
     return [fault for rule in rules for fault in rule(expanded)]
 
@@ -129,9 +135,17 @@ def _reading_faults(
     name: str, settings: Mapping[str, Any], destination: Any, role: str, expanded: Expanded
 ) -> Iterator[str]:
     """Faults of one reader of a stream. -1, the default of both bounds, is none («CreateEventSourceMapping»,
-    AWS Lambda API Reference; «PipeSourceDynamoDBStreamParameters», EventBridge Pipes API Reference)."""
+    AWS Lambda API Reference; «PipeSourceDynamoDBStreamParameters», EventBridge Pipes API Reference). A bucket
+    is as good as a queue («Capturing discarded batches for a DynamoDB event source», AWS Lambda Developer
+    Guide)."""
     queues = references(destination) & expanded.of_type("AWS::SQS::Queue").keys()
-    if not queues:
+    buckets = references(destination) & expanded.of_type("AWS::S3::Bucket").keys()
+    for bucket in sorted(buckets):
+        if f"${{{bucket}.Arn}}/aws/lambda/*" not in expanded.resources_for(role, "s3:PutObject"):
+            yield f"{name} may not write to {bucket}"
+        if f"${{{bucket}.Arn}}" not in expanded.resources_for(role, "s3:ListBucket"):
+            yield f"{name} may not look for {bucket}"
+    if not queues | buckets:
         yield f"{name} has no dead-letter queue"
     bounds = ("MaximumRecordAgeInSeconds", "MaximumRetryAttempts")
     if all(settings.get(bound, -1) == -1 for bound in bounds):
@@ -177,6 +191,33 @@ def _bus_faults(expanded: Expanded) -> Iterator[str]:
             yield f"{name} has no dead-letter queue"
         for queue in sorted(queues - _queues_open_to(name, expanded)):
             yield f"{name} may not send to {queue}"
+
+
+def _subscription_faults(expanded: Expanded) -> Iterator[str]:
+    """A topic drops what it cannot deliver to a function or queue, unless the subscription has a queue for it
+    («Amazon SNS dead-letter queues», Amazon SNS Developer Guide). Mail has none that could be redriven."""
+    for name, one in expanded.of_type("AWS::SNS::Subscription").items():
+        if one["Protocol"] == "email":
+            continue
+        queues = references(one.get("RedrivePolicy"))
+        if not queues:
+            yield f"{name} has no dead-letter queue"
+        (topic,) = references(one["TopicArn"])
+        for queue in sorted(queues - _queues_open_to_topic(topic, expanded)):
+            yield f"{name} may not send to {queue}"
+
+
+def _queues_open_to_topic(topic: str, expanded: Expanded) -> set[str]:
+    return {
+        queue
+        for policy in expanded.of_type("AWS::SQS::QueuePolicy").values()
+        for one in statements(policy["PolicyDocument"])
+        if one.allows("sqs:SendMessage")
+        and one.services == ("sns.amazonaws.com",)
+        and one.conditions.get("ArnEquals", {}).get("aws:SourceArn") == f"${{{topic}}}"
+        for queue in references(policy["Queues"])
+        if f"${{{queue}.Arn}}" in one.resources
+    }
 
 
 def _queues_open_to(sender: str, expanded: Expanded) -> set[str]:

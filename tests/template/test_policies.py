@@ -108,7 +108,10 @@ def _is_meant(one: Statement, principal: Any, kind: str) -> bool:
         return True
     conditions = {key: value for keys in one.conditions.values() for key, value in keys.items()}
     tied = any("${AWS::AccountId}" in conditions.get(key, "") for key in OWN) or any(
-        value.endswith(".Arn}") for key, value in conditions.items() if key == "aws:SourceArn"
+        # The reference of a topic is its ARN.
+        value.endswith((".Arn}", "Topic}"))
+        for key, value in conditions.items()
+        if key == "aws:SourceArn"
     )
     return principal != "*" and set(principal) == {"Service"} and tied
 
@@ -118,7 +121,10 @@ def _trust_faults(expanded: Expanded) -> Iterator[str]:
     Lambda is the exception: only a function of the account can be given a role of the account. Firehose says
     it by the external id («Controlling access with Amazon Data Firehose»)."""
     for role, properties in expanded.of_type("AWS::IAM::Role").items():
-        for one in statements(properties["AssumeRolePolicyDocument"]):
+        document = properties["AssumeRolePolicyDocument"]
+        for one, written in zip(statements(document), document["Statement"], strict=True):
+            if text(written["Principal"].get("AWS", "")) == ROOT:
+                continue
             key = "sts:ExternalId" if one.services == ("firehose.amazonaws.com",) else "aws:SourceAccount"
             tied = one.conditions.get("StringEquals", {}).get(key) == "${AWS::AccountId}"
             if one.services != ("lambda.amazonaws.com",) and not tied:
