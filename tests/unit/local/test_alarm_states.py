@@ -72,6 +72,11 @@ def test_each_comparison_breaches_on_its_side_of_the_threshold(
         ("MAX(METRICS()) * 10", 20.0),
         ("FILL(c, 7) - a", 6.0),
         ("a / (b - 2)", None),
+        ("IF(FILL(b, 0) > 0 AND FILL(c, 0) == 0, 1, 0)", 1.0),
+        ("IF(FILL(b, 0) > 0 AND FILL(a, 0) == 0, 1, 0)", 0.0),
+        ("IF(a > 1 OR b >= 2, b, a)", 2.0),
+        ("c > 0", None),
+        ("IF(c > 0, 1, 0)", None),
     ],
 )
 def test_metric_math_leaves_missing_values_out_of_sums_and_keeps_them_in_arithmetic(
@@ -80,7 +85,9 @@ def test_metric_math_leaves_missing_values_out_of_sums_and_keeps_them_in_arithme
     assert evaluate(expression, {"a": 1.0, "b": 2.0, "c": None}) == value
 
 
-@pytest.mark.parametrize("expression", ["ANOMALY_DETECTION_BAND(a)", "a +", "missing", "a if b else c"])
+@pytest.mark.parametrize(
+    "expression", ["ANOMALY_DETECTION_BAND(a)", "a +", "missing", "a if b else c", "IF(a, b)"]
+)
 def test_metric_math_that_is_not_known_is_refused_by_name(expression: str) -> None:
     with pytest.raises(UnknownExpression, match="does not know the metric math"):
         evaluate(expression, {"a": 1.0, "b": 2.0})
