@@ -67,6 +67,8 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "_dispatch_to_sqs",
         "_event_pattern_error",
         "_matches_detail",
+        "_now_ts",
+        "_put_events",
     ),
     "ministack.services.cloudformation.provisioners": (
         "_RESOURCE_HANDLERS",
@@ -140,6 +142,7 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "_pipes",
         "_positions",
         "_update_pipe",
+        "reset",
     ),
     # queries: workgroups and records stay ministack's, executions do not; tables and objects are read
     "ministack.services.athena": (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from local.account.ministack_names import ministack
-from local.pipes import api
+from local.pipes import api, put_events
 from local.pipes.pipe_reader import PipeReader
 from local.streams import registration as streams
+from local.streams.arrivals import ARRIVALS
 from local.streams.reader import Readers
 
 
@@ -20,5 +22,17 @@ def register() -> None:
         if reader is not None:
             readers.start(pipe, reader)
 
-    ministack("ministack.services.pipes")
+    pipes = ministack("ministack.services.pipes")
+    pipes.reset = _announcing(pipes.reset)
     api.join(begin)
+    put_events.register()
+
+
+def _announcing(shipped: Callable[[], None]) -> Callable[[], None]:
+    """A reset, of which readers hear at once."""
+
+    def reset() -> None:
+        shipped()
+        ARRIVALS.announce()
+
+    return reset

@@ -9,21 +9,24 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from local.pipes.parameters import MOST_IN_A_BATCH, Pipe, resolved, service_of, target_parameters
+from local.pipes.put_events import epoch_seconds
 from local.streams.failure_destinations import queue_url, send
+from local.streams.faults import FAULTS
 from local.streams.records import json_list
 from local.streams.role_calls import CallFailed, RoleCalls
 
 Events = Sequence[bytes]
 Failed = list[int]
 """Which events of a batch the target did not take."""
+Put = Callable[[Pipe, RoleCalls, Events], Failed]
 
-MOST_BYTES_OF_PUT_EVENTS = 1024 * 1024
 MOST_BYTES_OF_A_FIREHOSE_RECORD = 1000 * 1024
 MOST_BYTES_OF_A_FIREHOSE_BATCH = 4 * 1024 * 1024
-_BYTES_OF_A_TIME = 14
+_MAY_REPEAT = ("events", "firehose")
 
 
 def put_into_target(pipe: Pipe, calls: RoleCalls, events: Events) -> Failed:
@@ -34,13 +37,28 @@ def put_into_target(pipe: Pipe, calls: RoleCalls, events: Events) -> Failed:
         raise CallFailed("ValidationException", f"Pipes here do not lead to {service or pipe['Target']}.")
     if len(events) > MOST_IN_A_BATCH.get(service, len(events)):
         raise CallFailed("ValidationException", "The batch is larger than the target takes at once.")
-    return put(pipe, calls, events)
+    return _with_faults(pipe, calls, events, put) if service in _MAY_REPEAT else put(pipe, calls, events)
+
+
+def _with_faults(pipe: Pipe, calls: RoleCalls, events: Events, put: Put) -> Failed:
+    """Give the target the events in the order and as often as is asked for of deliveries."""
+    order = FAULTS.order(events)
+    failed = sorted(order[place] for place in put(pipe, calls, [events[place] for place in order]))
+    again, late = FAULTS.chosen(events)
+    if again:
+        _put_again(pipe, calls, again, put)
+    if late:
+        FAULTS.hold(lambda: _put_again(pipe, calls, late, put))
+    return failed
+
+
+def _put_again(pipe: Pipe, calls: RoleCalls, events: Events, put: Put) -> None:
+    with suppress(CallFailed):
+        put(pipe, calls, events)
 
 
 def _put_events(pipe: Pipe, calls: RoleCalls, events: Events) -> Failed:
     entries = [_entry(pipe, event) for event in events]
-    if sum(map(_size, entries)) > MOST_BYTES_OF_PUT_EVENTS:
-        raise CallFailed("ValidationException", "Total size of the entries in the request is over the limit.")
     calls.require("events:PutEvents", pipe["Target"])
     answer = calls.json_call("events", "AWSEvents.PutEvents", {"Entries": entries})
     return _failed(answer["Entries"])
@@ -56,14 +74,10 @@ def _entry(pipe: Pipe, event: bytes) -> dict[str, Any]:
         "Resources": [resolved(resource, event) for resource in given.get("Resources") or []],
     }
     if given.get("Time"):
-        entry["Time"] = resolved(given["Time"], event)
+        entry["Time"] = epoch_seconds(resolved(given["Time"], event))
+        if entry["Time"] is None:
+            raise CallFailed("SerializationException", "The time of an event is no time.")
     return entry
-
-
-def _size(entry: Mapping[str, Any]) -> int:
-    """As «Calculating PutEvents event entry size» has it, in bytes."""
-    texts = [entry["Source"], entry["DetailType"], entry["Detail"], *entry["Resources"]]
-    return sum(len(text.encode()) for text in texts) + (_BYTES_OF_A_TIME if "Time" in entry else 0)
 
 
 def _put_records(pipe: Pipe, calls: RoleCalls, events: Events) -> Failed:
@@ -125,7 +139,7 @@ def _start_execution(pipe: Pipe, calls: RoleCalls, events: Events) -> Failed:
     return reported_failures(str(answer.get("output") or "null").encode(), events)
 
 
-_TARGETS: Mapping[str, Callable[[Pipe, RoleCalls, Events], Failed]] = {
+_TARGETS: Mapping[str, Put] = {
     "events": _put_events,
     "firehose": _put_records,
     "lambda": _invoke,

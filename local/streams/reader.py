@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from local.streams.arrivals import Arrivals
 from local.streams.batches import Batches, BatchReader, Limits, Records
+from local.streams.faults import FAULTS
 from local.streams.filters import Filters
 from local.streams.records import Stream, StreamRecord
 
@@ -108,8 +109,9 @@ class ReaderLoop:
         position = self._position()
         found = self._consumer.stream.read(position, settings.batch_size)
         wanted, after = _taken(found, settings)
-        if wanted and not self._batches.work_off(wanted):
-            return True
+        for _ in range(2 if wanted and FAULTS.repeats_a_batch() else 1):
+            if wanted and not self._batches.work_off(wanted):
+                return True
         self._consumer.checkpoint(after if found else position)
         return bool(found)
 

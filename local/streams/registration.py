@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from local.account.ministack_names import ministack
+from local.streams import fault_requests
 from local.streams.arrivals import ARRIVALS, Arrivals
+from local.streams.faults import FAULTS
 from local.streams.mapping_reader import MappingReader
 from local.streams.reader import Readers
 
@@ -18,6 +20,7 @@ def register() -> None:
     service._poll_dynamodb_streams = lambda: False
     service._ensure_poller = _reading(service._ensure_poller, readers)
     service.reset = _announcing(service.reset)
+    fault_requests.register(FAULTS)
 
 
 def watch_writes() -> Arrivals:

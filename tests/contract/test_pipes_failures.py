@@ -1,0 +1,206 @@
+"""Pipes that fail: what is tried again, divided, given up and told, and what their roles may not do.
+
+AWS documentation: Amazon EventBridge User Guide, «Amazon EventBridge Pipes error handling and
+troubleshooting», «Amazon EventBridge Pipes batching and concurrency».
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dlq_redrive.failure_records import PositionRecord, read_record
+from local.account.testing import running_account
+from local.cloudwatch.testing import evaluate_alarms
+from local.pipes.testing import READING, StreamLab, eventually
+
+ENRICHES = """
+import time
+def handler(records, context):
+    ids = [one["dynamodb"]["Keys"]["id"]["S"] for one in records]
+    if any(one.startswith("poison") for one in ids):
+        raise ValueError("as told")
+    if "slow" in ids:
+        time.sleep(6)
+    return [{"id": one, "n": "x"} if not one.startswith("no-detail") else one for one in ids]
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StreamLab]:
+    parts = ("lambda_runtime", "cloudwatch", "sqs", "streams", "pipes")
+    with running_account(tmp_path_factory.mktemp("account"), parts=parts) as account:
+        yield StreamLab(account)
+
+
+@pytest.fixture(scope="module")
+def enriches(lab: StreamLab) -> str:
+    return lab.function("enriches", ENRICHES)
+
+
+@pytest.fixture(scope="module")
+def role(lab: StreamLab) -> str:
+    """A role with every right."""
+    return lab.role("everything", ("*", "*"))
+
+
+def _pipe(lab: StreamLab, name: str, role: str, target: str, **more: Any) -> str:
+    """A pipe that reads a new table's stream; returns the stream's ARN."""
+    stream = lab.table(name)
+    source = {"StartingPosition": "TRIM_HORIZON", "BatchSize": 10, **more.pop("source", {})}
+    lab.client("pipes").create_pipe(
+        Name=name,
+        RoleArn=role,
+        Source=stream,
+        SourceParameters={"DynamoDBStreamParameters": source},
+        Target=target,
+        **more,
+    )
+    return stream
+
+
+def _ids(bodies: list[str]) -> list[str]:
+    return [json.loads(body)["detail"]["id"] for body in bodies]
+
+
+def test_a_poison_record_is_isolated_told_and_counted_and_everything_else_arrives(
+    lab: StreamLab, enriches: str, role: str
+) -> None:
+    (bus, url), (dead_url, dead) = lab.bus("poison"), lab.queue("poison-dead")
+    source = {
+        "MaximumBatchingWindowInSeconds": 1,
+        "OnPartialBatchItemFailure": "AUTOMATIC_BISECT",
+        "MaximumRetryAttempts": 1,
+        "DeadLetterConfig": {"Arn": dead},
+    }
+    stream = _pipe(lab, "poison", role, bus, Enrichment=enriches, source=source)
+    lab.client("cloudwatch").put_metric_alarm(
+        AlarmName="failed",
+        Namespace="AWS/EventBridge/Pipes",
+        MetricName="ExecutionFailed",
+        Dimensions=[{"Name": "PipeName", "Value": "poison"}],
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        TreatMissingData="notBreaching",
+    )
+    assert evaluate_alarms(lab.account)["failed"] == "OK"
+
+    lab.put("poison", ["a", "poison", "b", "c"])
+    (told,) = lab.messages(dead_url, 1)
+    arrived = lab.messages(url, 3)
+    record = read_record(told, PositionRecord)
+
+    assert _ids(arrived) == ["a", "b", "c"]
+    assert record is not None
+    assert record.context.partnerResourceArn.endswith(":pipe/poison")
+    assert (record.DDBStreamBatchInfo.streamArn, record.DDBStreamBatchInfo.batchSize) == (stream, 1)
+    assert json.loads(told)["context"]["condition"] == "RetryAttemptsExhausted"
+    assert evaluate_alarms(lab.account)["failed"] == "ALARM"
+    assert lab.nothing_more(dead_url)
+
+
+def test_entries_that_a_bus_does_not_take_are_tried_again_alone(
+    lab: StreamLab, enriches: str, role: str
+) -> None:
+    (bus, url), (dead_url, dead) = lab.bus("partly"), lab.queue("partly-dead")
+    source = {
+        "MaximumBatchingWindowInSeconds": 1,
+        "MaximumRetryAttempts": 1,
+        "DeadLetterConfig": {"Arn": dead},
+    }
+    _pipe(lab, "partly", role, bus, Enrichment=enriches, source=source)
+    lab.put("partly", ["a", "no-detail", "b"])
+
+    (told,) = lab.messages(dead_url, 1)
+
+    assert sorted(_ids(lab.messages(url, 2))) == ["a", "b"]
+    assert json.loads(told)["DDBStreamBatchInfo"]["batchSize"] == 1
+    assert lab.nothing_more(url)
+
+
+def test_without_a_limit_a_poison_record_holds_its_shard_up(lab: StreamLab, enriches: str, role: str) -> None:
+    bus, url = lab.bus("stalled")
+    _pipe(lab, "stalled", role, bus, Enrichment=enriches, source={"BatchSize": 1})
+    lab.put("stalled", ["poison", "behind"])
+    assert lab.nothing_more(url)
+
+    source = {"MaximumRetryAttempts": 0, "BatchSize": 1}
+    lab.client("pipes").update_pipe(
+        Name="stalled", RoleArn=role, SourceParameters={"DynamoDBStreamParameters": source}
+    )
+
+    assert _ids(lab.messages(url, 1)) == ["behind"]
+
+
+def test_every_right_that_the_role_lacks_fails_its_call(lab: StreamLab, enriches: str) -> None:
+    (bus, url), (dead_url, dead) = lab.bus("rights"), lab.queue("rights-dead")
+    role = lab.role("rights", ("sqs:SendMessage", dead))
+    source = {"MaximumRetryAttempts": 0, "DeadLetterConfig": {"Arn": dead}, "BatchSize": 1}
+    stream = _pipe(lab, "rights", role, bus, Enrichment=enriches, source=source)
+    described = lab.client("pipes").describe_pipe
+    lab.put("rights", ["unread"])
+    eventually(lambda: "dynamodb:DescribeStream" in described(Name="rights").get("StateReason", ""))
+    dead_letters = ("sqs:SendMessage", dead)
+
+    lab.allow("rights", dead_letters, (READING, stream))
+    without_enrichment = lab.messages(dead_url, 1)
+    lab.allow("rights", dead_letters, (READING, stream), ("lambda:InvokeFunction", enriches))
+    lab.put("rights", ["not-put"])
+    without_target = lab.messages(dead_url, 1)
+    lab.allow(
+        "rights",
+        dead_letters,
+        (READING, stream),
+        ("lambda:InvokeFunction", enriches),
+        ("events:PutEvents", bus),
+    )
+    lab.put("rights", ["put"])
+
+    assert _ids(lab.messages(url, 1)) == ["put"]
+    assert (len(without_enrichment), len(without_target)) == (1, 1)
+
+
+def test_a_slow_enrichment_holds_no_other_pipe_up_and_a_write_is_read_at_once(
+    lab: StreamLab, enriches: str, role: str
+) -> None:
+    (slow_bus, _), (bus, url) = lab.bus("slow"), lab.bus("quick")
+    _pipe(lab, "slow", role, slow_bus, Enrichment=enriches, source={"BatchSize": 1})
+    _pipe(lab, "quick", role, bus)
+    lab.put("slow", ["slow"])
+    lab.put("quick", ["first"])
+    lab.messages(url, 1)
+
+    started = time.monotonic()
+    lab.put("quick", ["second"])
+    lab.messages(url, 1)
+
+    assert time.monotonic() - started < 0.5
+
+
+def test_a_pipe_that_is_deleted_stops_and_one_of_its_name_begins_anew(lab: StreamLab, role: str) -> None:
+    (bus, url), pipes = lab.bus("anew"), lab.client("pipes")
+    stream = _pipe(lab, "anew", role, bus)
+    lab.put("anew", ["a"])
+    lab.messages(url, 1)
+
+    pipes.stop_pipe(Name="anew")
+    lab.put("anew", ["while-stopped"])
+    assert lab.nothing_more(url)
+    pipes.start_pipe(Name="anew")
+    lab.messages(url, 1)
+    pipes.delete_pipe(Name="anew")
+    lab.put("anew", ["while-deleted"])
+    latest = {"DynamoDBStreamParameters": {"StartingPosition": "LATEST"}}
+    pipes.create_pipe(Name="anew", RoleArn=role, Source=stream, SourceParameters=latest, Target=bus)
+    lab.put("anew", ["after"])
+
+    (body,) = lab.messages(url, 1)
+    assert json.loads(body)["detail"]["dynamodb"]["Keys"] == {"id": {"S": "after"}}
+    assert lab.nothing_more(url)
