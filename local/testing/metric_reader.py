@@ -32,7 +32,11 @@ _REFERENCE = re.compile(r"\$\{(\w+)\}")
 # Logs», «Monitor Amazon Data Firehose using CloudWatch metrics».
 SERVICES: Mapping[str, tuple[set[str], tuple[str, ...], str]] = {
     "AWS/SQS": (
-        {"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"},
+        {
+            "ApproximateNumberOfMessagesVisible",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateAgeOfOldestMessage",
+        },
         ("QueueName",),
         "AWS::SQS::Queue",
     ),
@@ -68,6 +72,11 @@ SERVICES: Mapping[str, tuple[set[str], tuple[str, ...], str]] = {
         },
         ("DeliveryStreamName",),
         "AWS::KinesisFirehose::DeliveryStream",
+    ),
+    "AWS/AutoScaling": (
+        {"GroupInServiceInstances"},
+        ("AutoScalingGroupName",),
+        "AWS::AutoScaling::AutoScalingGroup",
     ),
     "AWS/Events": (
         {

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from hub_worker.metrics import UNITS as WORKER_METRICS
 from local.testing.metric_reader import STACK, metrics_of_alarm, nobody_sends, sent_by
 from local.testing.template_reader import Expanded, references, statements, text
 
@@ -19,15 +20,27 @@ MOST_METRICS = 10
 
 def findings(expanded: Expanded, own: set[str]) -> list[str]:
     """What is wrong with the alarms, one line each."""
-    rules = (_deaf, _mute, _without_words, _badly_timed, _overloaded)
+    for_everyone = (_deaf, _badly_timed, _overloaded)
+    for_people = (*for_everyone, _mute, _without_words)
     alarms = expanded.of_type("AWS::CloudWatch::Alarm")
+    told = telling(expanded)
     found = [
         fault
         for name, alarm in alarms.items()
-        for rule in rules
+        for rule in (for_people if name in told else for_everyone)
         for fault in rule(name, alarm, expanded, own)
     ]
     return found + list(_unwatched(expanded))
+
+
+def telling(expanded: Expanded) -> Mapping[str, Mapping[str, Any]]:
+    """The alarms that are for people: all but those that do nothing else than scale."""
+    policies = expanded.of_type("AWS::AutoScaling::ScalingPolicy").keys()
+    return {
+        name: alarm
+        for name, alarm in expanded.of_type("AWS::CloudWatch::Alarm").items()
+        if not references(alarm.get("AlarmActions", [])) or not references(alarm["AlarmActions"]) <= policies
+    }
 
 
 def _deaf(name: str, alarm: Mapping[str, Any], expanded: Expanded, own: set[str]) -> Iterator[str]:
@@ -92,8 +105,8 @@ def _unwatched(expanded: Expanded) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def own(root: Path) -> set[str]:
-    """The metrics that the functions send."""
-    return sent_by(root / "functions")
+    """The metrics that the functions and the workers send."""
+    return sent_by(root / "functions") | set(WORKER_METRICS)
 
 
 def test_every_alarm_hears_something_tells_it_and_says_what_to_do(expanded: Expanded, own: set[str]) -> None:
@@ -172,7 +185,7 @@ def test_every_alarm_has_its_section_of_the_runbook_and_every_section_its_alarm(
 
 def untold(expanded: Expanded, runbook: str) -> list[str]:
     """Where the runbook and the alarms are not about the same, one line each."""
-    alarms = expanded.of_type("AWS::CloudWatch::Alarm").values()
+    alarms = telling(expanded).values()
     names = Counter(text(one["AlarmName"]).removeprefix(f"{STACK}-") for one in alarms)
     sections = Counter(re.findall(r"^### ([a-z-]+)$", runbook, re.MULTILINE))
     urgency = runbook.partition("## How bad is it?")[2].partition("## Alarms")[0]

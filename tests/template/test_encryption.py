@@ -58,11 +58,16 @@ KEYED: dict[str, tuple[str | int, ...]] = {
 
 # Types that keep no resource content, and why.
 WITHOUT_CONTENT = {
+    "AWS::AutoScaling::AutoScalingGroup": "settings; what workers read stays in memory",
+    "AWS::AutoScaling::ScalingPolicy": "settings",
     "AWS::CloudWatch::Alarm": "counts",
     "AWS::CloudWatch::Dashboard": "names of metrics",
+    "AWS::EC2::LaunchTemplate": "settings; the volume it describes holds system and program",
+    "AWS::EC2::SecurityGroup": "settings",
     "AWS::Events::Rule": "patterns",
     "AWS::Glue::Database": "a name",
     "AWS::Glue::Table": "names of columns and places of files; what a row holds is in the bucket",
+    "AWS::IAM::InstanceProfile": "the name of a role",
     "AWS::IAM::ManagedPolicy": "a policy",
     "AWS::IAM::Role": "policies",
     "AWS::KMS::Key": "the key itself",

@@ -118,8 +118,8 @@ def _is_meant(one: Statement, principal: Any, kind: str) -> bool:
 
 def _trust_faults(expanded: Expanded) -> Iterator[str]:
     """A service may be made to assume a role on behalf of somebody else's resource, unless it is told whose.
-    Lambda is the exception: only a function of the account can be given a role of the account. Firehose says
-    it by the external id («Controlling access with Amazon Data Firehose»)."""
+    Lambda and EC2 are the exceptions: only a function or an instance of the account can be given a role of the
+    account. Firehose says it by the external id («Controlling access with Amazon Data Firehose»)."""
     for role, properties in expanded.of_type("AWS::IAM::Role").items():
         document = properties["AssumeRolePolicyDocument"]
         for one, written in zip(statements(document), document["Statement"], strict=True):
@@ -127,7 +127,7 @@ def _trust_faults(expanded: Expanded) -> Iterator[str]:
                 continue
             key = "sts:ExternalId" if one.services == ("firehose.amazonaws.com",) else "aws:SourceAccount"
             tied = one.conditions.get("StringEquals", {}).get(key) == "${AWS::AccountId}"
-            if one.services != ("lambda.amazonaws.com",) and not tied:
+            if one.services not in (("lambda.amazonaws.com",), ("ec2.amazonaws.com",)) and not tied:
                 yield f"{role} can be assumed for other accounts"
 
 

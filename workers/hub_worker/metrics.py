@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 NAMESPACE = "HealthLakeHub"
 _MOST_VALUES = 100
-_UNITS = {
+UNITS = {
     "JobsDone": "Count",
     "JobsFailed": "Count",
     "JobsSuperseded": "Count",
@@ -61,7 +61,7 @@ class Metrics:
         self._seconds.clear()
         if not values:
             return
-        described = [{"Name": name, "Unit": _UNITS[name]} for name in values]
+        described = [{"Name": name, "Unit": UNITS[name]} for name in values]
         directive = {"Namespace": NAMESPACE, "Dimensions": [["service"]], "Metrics": described}
         header = {"Timestamp": int(self.wall_clock() * 1_000), "CloudWatchMetrics": [directive]}
         self.write({"_aws": header, "service": self.service, **values})
