@@ -90,7 +90,8 @@ class StreamLab:
         }
         iam = self.client("iam")
         arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
-        self.allow(name, *rights)
+        if rights:
+            self.allow(name, *rights)
         return arn
 
     def allow(self, role_name: str, *rights: tuple[str | Sequence[str], str]) -> None:

@@ -1,0 +1,223 @@
+"""What pipes keep of what they are told, and every kind of target that they lead to.
+
+AWS documentation: Amazon EventBridge User Guide, «Amazon EventBridge Pipes event targets»; Amazon EventBridge
+Pipes API Reference, «DescribePipe»; CloudFormation, AWS::Pipes::Pipe.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from dlq_redrive.pipe_targets import PipeTarget, read_pipe
+from local.account.testing import running_account
+from local.pipes.testing import READING, StreamLab, eventually
+
+TAKES = """
+import json, os
+def handler(records, context):
+    taken = [record["dynamodb"]["Keys"]["id"]["S"] for record in records]
+    with open(os.environ["SEEN"], "a") as seen:
+        seen.write(json.dumps(taken) + "\\n")
+    failed = [one for one in records if one["dynamodb"]["Keys"]["id"]["S"] == "refused"]
+    return {"batchItemFailures": [{"itemIdentifier": one["eventID"]} for one in failed]}
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StreamLab]:
+    parts = ("lambda_runtime", "stepfunctions", "cloudwatch", "sqs", "streams", "pipes")
+    with running_account(tmp_path_factory.mktemp("account"), parts=parts) as account:
+        yield StreamLab(account)
+
+
+def _pipe(lab: StreamLab, name: str, target: str, right: str, **more: Any) -> str:
+    """A pipe whose role has the one right on its target; returns the stream's ARN."""
+    stream = lab.table(name)
+    role = lab.role(name, (READING, stream), (right, target), ("sqs:SendMessage", "*"))
+    source = {"StartingPosition": "TRIM_HORIZON", "BatchSize": 10, **more.pop("source", {})}
+    lab.client("pipes").create_pipe(
+        Name=name,
+        RoleArn=role,
+        Source=stream,
+        SourceParameters={"DynamoDBStreamParameters": source},
+        Target=target,
+        **more,
+    )
+    return stream
+
+
+def _fault(lab: StreamLab, path: str, asked: dict[str, Any]) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", int(lab.account.endpoint.rpartition(":")[2]))
+    try:
+        connection.request("POST", f"/_local/streams/{path}", json.dumps(asked))
+        return json.load(connection.getresponse())
+    finally:
+        connection.close()
+
+
+def test_a_fifo_queue_gets_templated_messages_by_group_with_their_digits(lab: StreamLab) -> None:
+    url, queue = lab.queue("to-fifo.fifo", FifoQueue="true")
+    _pipe(
+        lab,
+        "to-fifo",
+        queue,
+        "sqs:SendMessage",
+        TargetParameters={
+            "InputTemplate": '{"id": <$.dynamodb.Keys.id.S>, "n": <$.dynamodb.NewImage.n.N>}',
+            "SqsQueueParameters": {"MessageGroupId": "$.id", "MessageDeduplicationId": "$.n"},
+        },
+    )
+    lab.put("to-fifo", ["a"], n={"N": "12345678901234567890"})
+    lab.put("to-fifo", ["b"], n={"N": "12345678901234567890"})
+    lab.put("to-fifo", ["a"], n={"N": "0.1"})
+
+    bodies = lab.messages(url, 2)
+
+    assert bodies[0] == '{"id": "a", "n": "12345678901234567890"}'
+    assert [json.loads(body)["n"] for body in bodies] == ["12345678901234567890", "0.1"]
+
+
+def test_a_function_says_which_records_it_did_not_take(
+    lab: StreamLab, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    seen = tmp_path_factory.mktemp("seen") / "batches"
+    role = lab.functions.role("takes")
+    lab.functions.create("takes", role, TAKES, Environment={"Variables": {"SEEN": str(seen)}})
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:takes"
+    dead_url, dead = lab.queue("to-function-dead")
+    source = {
+        "MaximumRetryAttempts": 1,
+        "MaximumBatchingWindowInSeconds": 1,
+        "DeadLetterConfig": {"Arn": dead},
+    }
+    _pipe(lab, "to-function", arn, "lambda:InvokeFunction", source=source)
+    lab.put("to-function", ["a", "refused", "b"])
+
+    (told,) = lab.messages(dead_url, 1)
+
+    assert json.loads(told)["DDBStreamBatchInfo"]["batchSize"] == 1
+    assert [json.loads(line) for line in seen.read_text().splitlines()] == [
+        ["a", "refused", "b"],
+        ["refused"],
+    ]
+
+
+def test_a_topic_gets_each_record(lab: StreamLab) -> None:
+    topic = lab.client("sns").create_topic(Name="to-topic")["TopicArn"]
+    url, queue = lab.queue("to-topic")
+    allow = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": queue}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    lab.client("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    lab.client("sns").subscribe(
+        TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes={"RawMessageDelivery": "true"}
+    )
+    _pipe(lab, "to-topic", topic, "sns:Publish", TargetParameters={"InputTemplate": "<$.eventName>!"})
+    lab.put("to-topic", ["a", "b"])
+
+    assert lab.messages(url, 2) == ["INSERT!"] * 2
+
+
+def test_a_state_machine_is_started_with_the_batch(lab: StreamLab) -> None:
+    states = lab.client("stepfunctions")
+    machine = states.create_state_machine(
+        name="to-states",
+        roleArn=lab.role("machine"),
+        definition=json.dumps({"StartAt": "End", "States": {"End": {"Type": "Pass", "End": True}}}),
+    )["stateMachineArn"]
+    _pipe(lab, "to-states", machine, "states:StartExecution")
+    lab.put("to-states", ["a"])
+
+    (started,) = eventually(lambda: states.list_executions(stateMachineArn=machine)["executions"])
+    told = json.loads(states.describe_execution(executionArn=started["executionArn"])["input"])
+
+    assert [record["dynamodb"]["Keys"] for record in told] == [{"id": {"S": "a"}}]
+
+
+def test_a_template_keeps_everything_of_a_pipe_and_its_update_takes_away_what_is_gone(lab: StreamLab) -> None:
+    (bus, _), formation = lab.bus("by-template"), lab.client("cloudformation")
+    enrichment = "arn:aws:lambda:us-east-1:000000000000:function:enriches"
+    properties: dict[str, Any] = {
+        "Name": "by-template",
+        "RoleArn": lab.role("by-template"),
+        "Source": lab.table("by-template"),
+        "SourceParameters": {
+            "FilterCriteria": {"Filters": [{"Pattern": '{"eventName": ["INSERT"]}'}]},
+            "DynamoDBStreamParameters": {
+                "StartingPosition": "TRIM_HORIZON",
+                "BatchSize": {"Ref": "Size"},
+                "DeadLetterConfig": {"Arn": "arn:aws:sqs:us-east-1:000000000000:dead"},
+            },
+        },
+        "Enrichment": enrichment,
+        "EnrichmentParameters": {"InputTemplate": "<$.dynamodb>"},
+        "Target": bus,
+        "TargetParameters": {"EventBridgeEventBusParameters": {"Source": "hub", "DetailType": "$.change"}},
+        "KmsKeyIdentifier": "arn:aws:kms:us-east-1:000000000000:key/hub",
+    }
+    template = {
+        "Parameters": {"Size": {"Type": "Number", "Default": 7}},
+        "Resources": {"Pipe": {"Type": "AWS::Pipes::Pipe", "Properties": properties}},
+    }
+    formation.create_stack(StackName="by-template", TemplateBody=json.dumps(template))
+    formation.get_waiter("stack_create_complete").wait(StackName="by-template", WaiterConfig={"Delay": 1})
+    created = lab.client("pipes").describe_pipe(Name="by-template")
+    del properties["EnrichmentParameters"]
+    formation.update_stack(StackName="by-template", TemplateBody=json.dumps(template))
+    formation.get_waiter("stack_update_complete").wait(StackName="by-template", WaiterConfig={"Delay": 1})
+    updated = lab.client("pipes").describe_pipe(Name="by-template")
+
+    assert created["SourceParameters"]["DynamoDBStreamParameters"]["BatchSize"] == 7
+    for member in ("Enrichment", "EnrichmentParameters", "TargetParameters", "KmsKeyIdentifier"):
+        assert (
+            created[member]
+            == {**properties, "EnrichmentParameters": {"InputTemplate": "<$.dynamodb>"}}[member]
+        )
+    assert read_pipe(created) is None
+    assert read_pipe(updated) == PipeTarget(bus, enrichment, "hub", "$.change")
+
+
+def test_a_batch_that_is_too_large_for_its_target_is_refused(lab: StreamLab) -> None:
+    bus, _ = lab.bus("refused")
+    with pytest.raises(ClientError, match="BatchSize 11"):
+        _pipe(lab, "refused", bus, "events:PutEvents", source={"BatchSize": 11})
+
+
+def test_deliveries_are_shuffled_repeated_and_held_when_asked_for_and_never_lost(lab: StreamLab) -> None:
+    bus, url = lab.bus("faulty")
+    _pipe(lab, "faulty", bus, "events:PutEvents", source={"MaximumBatchingWindowInSeconds": 1})
+    _fault(lab, "faults", {"shuffle": 1, "repeat": 0.5, "late": 1})
+    written = [f"{number:02}" for number in range(30)]
+    lab.put("faulty", written)
+
+    first = _until_all(lab, url, written)
+    lab.client("sqs").purge_queue(QueueUrl=url)
+    _fault(lab, "faults", {"shuffle": None, "repeat": 0, "late": 0})
+    released = _fault(lab, "release", {})["released"]
+    late = _until_all(lab, url, written)
+
+    assert list(dict.fromkeys(first)) != written
+    assert len(first) > len(written)
+    assert released
+    assert set(late) == set(written)
+
+
+def _until_all(lab: StreamLab, url: str, written: list[str]) -> list[str]:
+    """What is delivered until everything that was written is among it."""
+    delivered: list[str] = []
+    while not set(delivered) >= set(written):
+        delivered += _ids(lab.messages(url, 1))
+    return delivered
+
+
+def _ids(bodies: list[str]) -> list[str]:
+    return [json.loads(body)["detail"]["dynamodb"]["Keys"]["id"]["S"] for body in bodies]
+
+
+def test_a_fault_that_there_is_not_is_refused(lab: StreamLab) -> None:
+    assert "probabilities" in _fault(lab, "faults", {"repeat": 2})["message"]
