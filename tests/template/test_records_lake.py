@@ -21,33 +21,7 @@ from local.firehose.column_types import column_type
 from local.firehose.conversion import to_parquet
 from local.firehose.records import Record, Transformed
 from local.firehose.testing import PARQUET
-from local.testing.template_reader import Expanded, statements, text
-
-# Amazon Data Firehose Developer Guide, «Controlling access with Amazon Data Firehose»: destinations in S3,
-# format conversion, data transformation, logging.
-NEEDED_BY_FIREHOSE = {
-    "s3:PutObject": ["${LakeBucket.Arn}/records/*", "${LakeBucket.Arn}/records-errors/*"],
-    "s3:GetObject": ["${LakeBucket.Arn}/records/*", "${LakeBucket.Arn}/records-errors/*"],
-    "s3:AbortMultipartUpload": ["${LakeBucket.Arn}/records/*", "${LakeBucket.Arn}/records-errors/*"],
-    "s3:GetBucketLocation": ["${LakeBucket.Arn}"],
-    "s3:ListBucket": ["${LakeBucket.Arn}"],
-    "s3:ListBucketMultipartUploads": ["${LakeBucket.Arn}"],
-    "lambda:InvokeFunction": ["${PartitionLakeRowsFunction.Arn}"],
-    "lambda:GetFunctionConfiguration": ["${PartitionLakeRowsFunction.Arn}"],
-    "logs:PutLogEvents": ["${LakeRowsStreamLogs.Arn}"],
-} | {
-    f"glue:{action}": [
-        "arn:${AWS::Partition}:glue:${AWS::Region}:${AWS::AccountId}:" + resource
-        for resource in (
-            "catalog",
-            "database/${LakeDatabase}",
-            "table/${LakeDatabase}/${RecordsLakeTable}",
-        )
-    ]
-    for action in ("GetTable", "GetTableVersion", "GetTableVersions")
-}
-# Amazon EventBridge User Guide, «Permissions for Amazon EventBridge Pipes»: DynamoDB streams.
-NEEDED_BY_THE_PIPE = ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
+from local.testing.template_reader import Expanded, text
 
 
 @dataclass(frozen=True)
@@ -236,30 +210,6 @@ def test_firehose_writes_where_the_table_looks(expanded: Expanded, table: Mappin
     assert "!{firehose:error-output-type}" in destination["ErrorOutputPrefix"]
 
 
-def test_firehose_may_do_what_it_documents(expanded: Expanded) -> None:
-    for action, resources in NEEDED_BY_FIREHOSE.items():
-        allowed = expanded.resources_for("LakeRowsStreamRole", action)
-        assert allowed == set(resources), action
-
-
-def test_the_pipe_to_the_lake_may_read_make_rows_and_hand_them_on(expanded: Expanded) -> None:
-    role = "LakeRowsPipeRole"
-    for action in NEEDED_BY_THE_PIPE:
-        assert expanded.resources_for(role, f"dynamodb:{action}") == {"${RecordsTable.StreamArn}"}, action
-    assert expanded.resources_for(role, "lambda:InvokeFunction") == {"${PrepareLakeRowsFunction.Arn}"}
-    assert expanded.resources_for(role, "firehose:PutRecordBatch") == {"${LakeRowsStream.Arn}"}
-    assert expanded.resources_for(role, "sqs:SendMessage") == {"${LakeRowsPipeDeadLetterQueue.Arn}"}
-
-
-def test_the_transformation_may_bring_in_large_rows_and_send_them_back(expanded: Expanded) -> None:
-    role = "PartitionLakeRowsFunctionRole"
-    stream = text(expanded.properties("LakeRowsStream")["DeliveryStreamName"])
-    assert expanded.resources_for(role, "s3:GetObject") == {"${HubBucket.Arn}/changes/rows/*"}
-    assert expanded.resources_for(role, "s3:ListBucket") == {"${HubBucket.Arn}"}
-    (put,) = expanded.resources_for(role, "firehose:PutRecordBatch")
-    assert put.endswith(f":deliverystream/{stream}")
-
-
 def test_both_pipes_leave_out_the_same_items(expanded: Expanded) -> None:
     pipes = expanded.of_type("AWS::Pipes::Pipe").values()
     reading = [one for one in pipes if "RecordsTable" in text(one["Source"])]
@@ -279,8 +229,3 @@ def test_a_file_of_firehose_is_of_parquet_and_of_the_hubs_key(expanded: Expanded
     assert text(destination["EncryptionConfiguration"]["KMSEncryptionConfig"]["AWSKMSKeyARN"]) == (
         "${HubKey.Arn}"
     )
-
-
-def test_only_this_account_may_have_firehose_assume_its_role(expanded: Expanded) -> None:
-    (trust,) = statements(expanded.properties("LakeRowsStreamRole")["AssumeRolePolicyDocument"])
-    assert trust.conditions == {"StringEquals": {"sts:ExternalId": "${AWS::AccountId}"}}

@@ -182,8 +182,12 @@ _KEY_USERS = (
     "ExportStateMachineRole",
     "RedriveScheduleRole",
     "RedriveStateMachineRole",
+    "LakeRowsPipeRole",
+    "LakeRowsStreamRole",
+    "PartitionLakeRowsFunctionRole",
 )
 _TAKERS = ("PlanRedriveFunctionRole", "RedriveMessagesFunctionRole")
+_RECORDS_LAKE = "tests/template/test_records_lake_rights.py"
 _MACHINES = "tests/template/test_state_machine_permissions.py"
 _MACHINE_ROLES = ("ExportStateMachineRole", "RedriveStateMachineRole")
 _DELIVERY = (
@@ -202,6 +206,35 @@ _DELIVERY = (
 )
 
 REQUIRED: Mapping[str, tuple[str, ...]] = {
+    # Runs of exports and redrives write no records; those that do have tests of their own.
+    f"{_RECORDS_LAKE}::test_the_pipe_to_the_lake_may_read_make_rows_and_hand_them_on": (
+        "LakeRowsPipeRole dynamodb:DescribeStream",
+        "LakeRowsPipeRole dynamodb:GetRecords",
+        "LakeRowsPipeRole dynamodb:GetShardIterator",
+        "LakeRowsPipeRole dynamodb:ListStreams",
+        "LakeRowsPipeRole lambda:InvokeFunction",
+        "LakeRowsPipeRole firehose:PutRecordBatch",
+        "LakeRowsPipeRole sqs:SendMessage",
+    ),
+    f"{_RECORDS_LAKE}::test_firehose_may_do_what_it_documents": (
+        "LakeRowsStreamRole s3:PutObject",
+        "LakeRowsStreamRole s3:GetObject",
+        "LakeRowsStreamRole s3:AbortMultipartUpload",
+        "LakeRowsStreamRole s3:GetBucketLocation",
+        "LakeRowsStreamRole s3:ListBucket",
+        "LakeRowsStreamRole s3:ListBucketMultipartUploads",
+        "LakeRowsStreamRole lambda:InvokeFunction",
+        "LakeRowsStreamRole lambda:GetFunctionConfiguration",
+        "LakeRowsStreamRole glue:GetTable",
+        "LakeRowsStreamRole glue:GetTableVersion",
+        "LakeRowsStreamRole glue:GetTableVersions",
+        "LakeRowsStreamRole logs:PutLogEvents",
+    ),
+    f"{_RECORDS_LAKE}::test_the_transformation_may_bring_in_large_rows_and_send_them_back": (
+        "PartitionLakeRowsFunctionRole s3:GetObject",
+        "PartitionLakeRowsFunctionRole s3:ListBucket",
+        "PartitionLakeRowsFunctionRole firehose:PutRecordBatch",
+    ),
     # The local account encrypts nothing, so that no run misses the key.
     f"{_ENCRYPTION}::test_everything_is_encrypted_and_whoever_needs_the_key_may_use_it": (
         *(f"{role} kms:Decrypt" for role in _KEY_USERS),
