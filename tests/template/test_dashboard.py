@@ -1,4 +1,4 @@
-"""The dashboard is valid in every configuration, draws only what is there, and has every alarm on it."""
+"""The dashboards are valid in every configuration, draw only what is there, and have every alarm on them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hub_worker.metrics import UNITS as WORKER_METRICS
 from local.testing.metric_reader import (
     dashboard_body,
     metrics_of_alarm,
@@ -26,6 +27,12 @@ def body(request: pytest.FixtureRequest, expanded: Expanded) -> dict[str, Any]:
     return dashboard_body(expanded, "Dashboard", {"StaleAlarm": request.param, "StaleAfterSeconds": "3600"})
 
 
+@pytest.fixture
+def workers_body(expanded: Expanded) -> dict[str, Any]:
+    """The dashboard that there is where there are workers."""
+    return dashboard_body(expanded, "WorkersDashboard", {})
+
+
 def test_both_outcomes_of_the_condition_are_those_that_the_tests_put_in(expanded: Expanded) -> None:
     _, variables = expanded.properties("Dashboard")["DashboardBody"]["Fn::Sub"]
     condition, scheduled, by_hand = variables["StaleAlarm"]["Fn::If"]
@@ -36,35 +43,41 @@ def test_both_outcomes_of_the_condition_are_those_that_the_tests_put_in(expanded
     )
 
 
-def test_every_metric_that_is_drawn_is_sent(body: dict[str, Any], expanded: Expanded, root: Path) -> None:
-    own = sent_by(root / "functions")
-    drawn = metrics_of_dashboard(body)
+def test_every_metric_that_is_drawn_is_sent(
+    body: dict[str, Any], workers_body: dict[str, Any], expanded: Expanded, root: Path
+) -> None:
+    own = sent_by(root / "functions") | set(WORKER_METRICS)
+    drawn = metrics_of_dashboard(body) + metrics_of_dashboard(workers_body)
     assert [fault for metric in drawn if (fault := nobody_sends(metric, expanded, own))] == []
 
 
 def test_every_metric_of_the_functions_and_of_an_alarm_is_drawn(
-    body: dict[str, Any], expanded: Expanded, root: Path
+    body: dict[str, Any], workers_body: dict[str, Any], expanded: Expanded, root: Path
 ) -> None:
-    drawn = set(metrics_of_dashboard(body))
+    drawn = {*metrics_of_dashboard(body), *metrics_of_dashboard(workers_body)}
     watched = {
         metric
         for alarm in expanded.of_type("AWS::CloudWatch::Alarm").values()
         for metric in metrics_of_alarm(alarm)
     }
     assert [f"{one.name} of {one.dimensions} is not drawn" for one in watched - drawn] == []
-    assert sent_by(root / "functions") <= {metric.name for metric in drawn}
+    assert sent_by(root / "functions") | set(WORKER_METRICS) <= {metric.name for metric in drawn}
 
 
 def test_every_alarm_is_on_it(expanded: Expanded) -> None:
-    shown = references(expanded.properties("Dashboard"))
+    shown = references([expanded.properties("Dashboard"), expanded.properties("WorkersDashboard")])
     assert [
         f"{name} is not on the dashboard"
         for name in expanded.of_type("AWS::CloudWatch::Alarm").keys() - shown
     ] == []
 
 
-def test_no_widget_lies_on_another_or_beyond_the_grid(body: dict[str, Any]) -> None:
-    areas = [(one["x"], one["y"], one["width"], one["height"]) for one in body["widgets"]]
+@pytest.mark.parametrize("dashboard", ["body", "workers_body"])
+def test_no_widget_lies_on_another_or_beyond_the_grid(
+    dashboard: str, body: dict[str, Any], workers_body: dict[str, Any]
+) -> None:
+    widgets = {"body": body, "workers_body": workers_body}[dashboard]["widgets"]
+    areas = [(one["x"], one["y"], one["width"], one["height"]) for one in widgets]
     assert all(x + width <= GRID for x, _, width, _ in areas)
     assert [pair for pair in combinations(areas, 2) if _overlap(*pair)] == []
 

@@ -118,8 +118,8 @@ def _is_meant(one: Statement, principal: Any, kind: str) -> bool:
 
 def _trust_faults(expanded: Expanded) -> Iterator[str]:
     """A service may be made to assume a role on behalf of somebody else's resource, unless it is told whose.
-    Lambda and EC2 are the exceptions: only a function or an instance of the account can be given a role of the
-    account. Firehose says it by the external id («Controlling access with Amazon Data Firehose»)."""
+    Lambda and EC2 are the exceptions: only a function or an instance of the account can be given a role of
+    the account. Firehose says it by the external id («Controlling access with Amazon Data Firehose»)."""
     for role, properties in expanded.of_type("AWS::IAM::Role").items():
         document = properties["AssumeRolePolicyDocument"]
         for one, written in zip(statements(document), document["Statement"], strict=True):
