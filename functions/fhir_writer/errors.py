@@ -14,6 +14,13 @@ class FhirWriteBusy(HubError):
         self.ended = ended
 
 
+class FhirWriteLost(FhirWriteBusy):
+    """HealthLake may still be going to create the resource; until it cannot any more, nobody writes it."""
+
+    def __init__(self) -> None:
+        super().__init__("The answer to the creation of a resource was lost.", ended=False)
+
+
 class FhirWriteDenied(HubError):
     """HealthLake takes no write from this function, whatever it is: a permission is missing, or the
     datastore."""

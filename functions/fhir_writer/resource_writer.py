@@ -21,8 +21,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from common.errors import HubError
 from common.retry_policy import RetryPolicy
-from fhir_writer.errors import FhirWriteBusy, FhirWriteContended, ResourceRefused, ResourceUnmappable
+from fhir_writer.errors import (
+    FhirWriteBusy,
+    FhirWriteContended,
+    FhirWriteLost,
+    ResourceRefused,
+    ResourceUnmappable,
+)
 from fhir_writer.fhir_store import FhirStore, OtherVersionError, Version
 from fhir_writer.same_content import same_content
 from fhir_writer.write_messages import FhirWrite, ResourceName
@@ -80,9 +87,12 @@ class ResourceWriter:
             return Outcome("unchanged", dropped=len(writes))
         try:
             done, etag = self._converge(held, new[-1])
-        except (ResourceRefused, ResourceUnmappable):
-            # The messages will not come again, those of later changes will: they need not wait for the claim.
-            self._state.release(held, held.etag, held.applied)
+        except FhirWriteLost:
+            raise
+        except HubError as error:
+            # Whoever tries next need not wait for the claim to run out.
+            untouched = isinstance(error, ResourceRefused | ResourceUnmappable)
+            self._state.release(held, held.etag if untouched else None, held.applied)
             raise
         self._state.release(held, etag, held.with_applied(*new))
         return Outcome(done, dropped=len(writes) - len(new))
@@ -134,8 +144,9 @@ class ResourceWriter:
                 return call()
             except FhirWriteBusy as busy:
                 failures += 1
-                again = busy.ended or may_come_late
-                if not again or failures >= self._policy.tries or not self._has_time():
+                if not busy.ended and not may_come_late:
+                    raise FhirWriteLost from None
+                if failures >= self._policy.tries or not self._has_time():
                     raise
             self._policy.wait(failures)
 

@@ -15,7 +15,7 @@ from common.observability import lambda_entry
 from fhir_writer.failed_writes import FailedWrites
 from fhir_writer.fhir_store import FhirStore
 from fhir_writer.record_resources import RecordResources
-from fhir_writer.resource_writer import ResourceWriter
+from fhir_writer.resource_writer import POLICY, ResourceWriter
 from fhir_writer.settings import writer_settings
 from fhir_writer.write_batch import answer_fifo_batch
 from fhir_writer.writer_state import WriterState
@@ -43,6 +43,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
         ),
         store=FhirStore(http),
         records=RecordResources(dynamodb, settings.records_table),
+        policy=POLICY,
         has_time=has_time,
     )
     failures = FailedWrites(aws_clients.s3(), settings.bucket, lambda: datetime.now(UTC))

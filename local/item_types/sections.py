@@ -19,7 +19,7 @@ _IN_TEMPLATE = (f"  # >>> generated from {_FROM}\n", "  # <<< generated\n")
 _IN_RUNBOOK = (f"<!-- >>> generated from {_FROM} -->\n\n", "<!-- <<< generated -->\n")
 
 # The line of the lake's table that lists the values of its partition key.
-_PROJECTED = re.compile(r"^( *projection\.item_type\.values: )\S.*?( +# item types)$", re.MULTILINE)
+_PROJECTED = re.compile(r"^( *projection\.item_type\.values: )\S+", re.MULTILINE)
 
 Render = Callable[[str, Sequence[DeclaredType]], str]
 
@@ -40,7 +40,7 @@ def template_with(text: str, types: Sequence[DeclaredType]) -> str:
         [*(consumers(one) for one in types), throttled_alarms(types) + "\n" + dashboard(types)]
     )
     names = ",".join(one.name for one in types)
-    text = _PROJECTED.sub(lambda found: f"{found[1]}{names}{found[2]}", text)
+    text = _PROJECTED.sub(lambda found: f"{found[1]}{names}", text)
     return _replaced(text, _IN_TEMPLATE, section, TEMPLATE)
 
 
