@@ -1,13 +1,14 @@
 """Metric math over the values of one period.
 
 AWS documentation: Amazon CloudWatch User Guide, «Using metric math». Arithmetic, comparisons, AND, OR, SUM,
-MAX, MIN, AVG, FILL, IF and METRICS() are there; anything else is refused, so that an alarm never rests on a
+MAX, MIN, AVG, CEIL, FLOOR, ABS, FILL, IF and METRICS() are there; anything else is refused, so that an alarm never rests on a
 function that is not.
 """
 
 from __future__ import annotations
 
 import ast
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,7 @@ _COMPARISONS: Mapping[type[ast.cmpop], Callable[[float, float], bool]] = {
     ast.NotEq: operator.ne,
 }
 _WORDS = re.compile(r"\b(AND|OR)\b")
+_OF_ONE: Mapping[str, Callable[[float], float]] = {"CEIL": math.ceil, "FLOOR": math.floor, "ABS": abs}
 _OVER_MANY: Mapping[str, Callable[[Sequence[float]], float]] = {
     "SUM": sum,
     "MAX": max,
@@ -74,6 +76,9 @@ def _scalar(node: ast.expr, values: Mapping[str, Value]) -> Value:
             return _truth(op, [_scalar(part, values) for part in parts])
         case ast.Call(func=ast.Name(id=name), args=[_, _, *_] as arguments):
             return _of_several(name, arguments, values)
+        case ast.Call(func=ast.Name(id="CEIL" | "FLOOR" | "ABS" as name), args=[inner]):
+            found = _scalar(inner, values)
+            return None if found is None else float(_OF_ONE[name](found))
         case ast.Call(func=ast.Name(id=name), args=[inner]):
             there = [value for value in _many(inner, values) if value is not None]
             return _OVER_MANY[name](there) if there else None

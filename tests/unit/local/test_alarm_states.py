@@ -77,6 +77,9 @@ def test_each_comparison_breaches_on_its_side_of_the_threshold(
         ("IF(a > 1 OR b >= 2, b, a)", 2.0),
         ("c > 0", None),
         ("IF(c > 0, 1, 0)", None),
+        ("CEIL(a / b)", 1.0),
+        ("FLOOR(a / b) - ABS(a - b)", -1.0),
+        ("CEIL(c / b)", None),
     ],
 )
 def test_metric_math_leaves_missing_values_out_of_sums_and_keeps_them_in_arithmetic(
