@@ -26,6 +26,8 @@ from local.demo.changes import make_changes
 from local.demo.lake_count import count_lake
 from local.demo.redrive import show_redrive
 from local.demo.report import Report
+from local.demo.streams.lake_rows import joined_patients
+from local.demo.streams.part import show_streams
 from local.sample_data.generator import write_sample
 
 # How long the bus may bring nothing before what is missing counts as lost.
@@ -68,6 +70,7 @@ def _run(project: Project, state_dir: Path, output: Output, files: Sequence[Path
     outputs = stack.outputs(account, local_environment(project.samconfig).stack_name)
     files = files or _sample(state_dir, output)
     report = Report()
+    hub = DeployedHub(account, local_environment(project.samconfig).stack_name, outputs)
     with BusSubscriber(account, outputs["EventBusName"]) as subscriber:
         loaded = load_files(account, outputs["DatastoreEndpoint"], files, output)
         show_refusals(loaded, output)
@@ -80,20 +83,29 @@ def _run(project: Project, state_dir: Path, output: Output, files: Sequence[Path
         _export(account, outputs, {"full": True}, output, subscriber, report)
 
         output.line()
+        output.line(
+            "Change streams: from writes to tables to events, lake, HealthLake and workers", style="bold"
+        )
+        report.streams, written = show_streams(account, hub, output)
+
+        output.line()
         output.line("Incremental export: exactly what is changed now", style="bold")
         with output.step("Create and update resources through the FHIR API") as step:
             changed = make_changes(FhirClient(account, outputs["DatastoreEndpoint"]), loaded.accepted)
             step.result = f"{len(changed):,} resources, one of them twice"
-        report.changed = len(changed)
+        report.changed = len(changed | written)
         _export(account, outputs, {}, output, subscriber, report)
 
         report.queue_drained = subscriber.wait_until_empty(SILENCE_SECONDS)
         report.events_on_bus = subscriber.count.events
         report.distinct_event_ids = subscriber.count.distinct_ids
-    hub = DeployedHub(account, local_environment(project.samconfig).stack_name, outputs)
     with output.step("Count the lake with SQL") as step:
         report.lake = count_lake(Athena.of(hub))
         step.result = f"{report.lake.latest:,} resources in their current version"
+    with output.step("Join records with the resources that they became and that were exported") as step:
+        report.patients = sum(name.startswith("Patient/") for name in written)
+        report.joined = joined_patients(Athena.of(hub))
+        step.result = f"{report.joined:,} of {report.patients:,} patients"
 
     output.line()
     output.line("Redrive: dead letters find their way back, and poison goes to quarantine", style="bold")
@@ -146,6 +158,9 @@ def _conclude(project: Project, report: Report, output: Output) -> int:
     output.line()
     counts = report.redrive.document()
     output.table("Messages of a consumer that was broken", tuple(counts), [tuple(counts.values())])
+    output.line()
+    streams = report.streams.document()
+    output.table("Changes of records, uploads and jobs", tuple(streams), [tuple(streams.values())])
     output.line()
     checks = report.checks()
     for check in checks:

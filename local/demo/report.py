@@ -8,6 +8,7 @@ from local.cli.export import Run, run_document
 from local.demo.checks import Check, equal
 from local.demo.lake_count import LakeCount
 from local.demo.redrive_count import RedriveCount
+from local.demo.streams.stream_count import StreamCount
 
 REPORTED = (
     "runId",
@@ -28,7 +29,8 @@ DOLLARS_PER_TRANSITION = 25 / 1_000_000
 
 @dataclass
 class Report:
-    """The numbers of one demo; `queue_drained` says that nothing was left to count at the bus."""
+    """The numbers of one demo; `queue_drained` says that nothing was left to count at the bus. Of the
+    `patients` that changes of records have made, `joined` are in the lake as record and as resource."""
 
     loaded: int = 0
     rejected: int = 0
@@ -40,6 +42,9 @@ class Report:
     queue_drained: bool = False
     lake: LakeCount = field(default_factory=lambda: LakeCount({}, 0, 0))
     redrive: RedriveCount = field(default_factory=RedriveCount)
+    streams: StreamCount = field(default_factory=StreamCount)
+    patients: int = 0
+    joined: int = 0
 
     def add_run(self, run: Run, events_seen: int) -> None:
         """Add a run that completed, and how many of its events the subscriber has seen."""
@@ -58,6 +63,7 @@ class Report:
             "distinctEventIds": self.distinct_event_ids,
             "lake": self.lake.document(),
             "redrive": self.redrive.document(),
+            "streams": self.streams.document(),
         }
 
     def checks(self) -> list[Check]:
@@ -97,6 +103,8 @@ class Report:
             ),
             *self._lake_checks(),
             *self.redrive.checks(),
+            *self.streams.checks(),
+            equal("change streams: patients of the table came out of the export", self.joined, self.patients),
         ]
 
     def _lake_checks(self) -> list[Check]:

@@ -14,7 +14,16 @@ from local.account.lifecycle import REPOSITORY
 from local.cli.project import Project
 from local.sample_data.generator import write_sample
 
-APPLICATION = ("local", "functions", "layers", "statemachines", "events", "template.yaml", "samconfig.toml")
+APPLICATION = (
+    "local",
+    "functions",
+    "layers",
+    "workers",
+    "statemachines",
+    "events",
+    "template.yaml",
+    "samconfig.toml",
+)
 CORRUPT = '{"resourceType":"Patient","id":"broken"\n'
 
 
@@ -88,6 +97,11 @@ def test_the_demo_adds_up_beside_an_account_that_is_up_and_leaves_nothing_runnin
         "quarantined": 2,
         "lost": 0,
     }
+    streams = report["streams"]
+    assert 0 < streams["changes"] == streams["events"] == streams["lakeRows"] < streams["writes"]
+    assert 0 < streams["fhirWrites"]
+    assert 0 < streams["jobsDone"] < streams["transitions"]
+    assert streams["lost"] == 0
     assert (status["pid"], status["executions"]) == (up["pid"], [])
     assert _running_below(project.root) == []
 

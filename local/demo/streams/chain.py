@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from typing import Any, Self
 
 from change_stream.fhir_mapping import fhir_mappings
@@ -18,6 +19,7 @@ from local.demo.streams.change_events import SOURCE, ChangeEvents, event_problem
 from local.demo.streams.fhir_state import Expected, expected, state_problems
 from local.demo.streams.items import Key
 from local.demo.streams.lake_rows import distinct_rows, row_problems, rows_of
+from local.demo.streams.plain_values import parsed
 from local.demo.streams.plan import Plan
 from local.demo.streams.stream_count import StreamCount
 from local.demo.streams.work_plan import TESTS_COMPLETE, WorkPlan, work_problems
@@ -83,9 +85,18 @@ class Chain:
 
         return self._wait_while(delivered, len(self._plan.changes))
 
+    @property
+    def resources(self) -> list[Expected]:
+        """Every resource that is, or was, because of the writes."""
+        return expected(self._plan)
+
+    def existing(self) -> set[str]:
+        """Type and id of the resources that must be there in the end."""
+        return {self._names[one.key] for one in self.resources if one.item is not None}
+
     def wait_for_resources(self) -> int:
         """Wait until HealthLake is as the table; returns how many resources are."""
-        resources = expected(self._plan)
+        resources = self.resources
         return self._wait_while(lambda: len(resources) - len(self._wrong(resources)), len(resources))
 
     def wait_for_jobs(self) -> int:
@@ -94,7 +105,7 @@ class Chain:
 
     def count(self) -> StreamCount:
         """What has arrived where, and whether it says what was written."""
-        resources = expected(self._plan)
+        resources = self.resources
         wrong = self._wrong(resources)
         rows = rows_of(Athena.of(self._hub), self._plan.prefix)
         transitions, done, work = work_problems(self._work, self._jobs(), self._noted())
@@ -126,10 +137,10 @@ class Chain:
             content: bytes = answer.read()
         return content
 
-    @property
+    @cached_property
     def _names(self) -> Mapping[Key, str]:
         found = {}
-        for one in expected(self._plan):
+        for one in self.resources:
             key = fhir_mappings().key_of(one.key.item_type, one.key.id, one.key.sk)
             assert key is not None
             found[one.key] = f"{key.resource_type}/{key.resource_id}"
@@ -148,23 +159,26 @@ class Chain:
         return content
 
     def _jobs(self) -> list[dict[str, Any]]:
-        """Items of jobs that workers have committed."""
+        """Items of jobs that workers have committed, for uploads and jobs of the plan."""
         pages = (
             self._hub.client("dynamodb")
             .get_paginator("scan")
             .paginate(TableName=self._hub.outputs["JobsTableName"], ConsistentRead=True)
         )
         items = [item for page in pages for item in page["Items"]]
-        return [item for item in items if item["id"]["S"].startswith("JOB#")]
+        return [item for item in items if item.get("item", {}).get("S") in self._items]
 
     def _noted(self) -> int:
-        """How many objects transitions have written."""
-        pages = (
-            self._hub.client("s3")
-            .get_paginator("list_objects_v2")
-            .paginate(Bucket=self._hub.bucket, Prefix=f"transitions/{TESTS_COMPLETE}/")
-        )
-        return sum(page.get("KeyCount", 0) for page in pages)
+        """How many objects transitions of the plan's jobs have written."""
+        s3, prefix = self._hub.client("s3"), f"transitions/{TESTS_COMPLETE}/"
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=self._hub.bucket, Prefix=prefix)
+        keys = [listed["Key"] for page in pages for listed in page.get("Contents", [])]
+        return sum(parsed(self._stored(self._hub.bucket, key))["jobId"] in self._items for key in keys)
+
+    @cached_property
+    def _items(self) -> frozenset[str]:
+        """The ids of the items that uploads and jobs of the plan are."""
+        return self._work.items(self._hub.outputs["UploadsBucketName"])
 
     def _wait_while(self, count: Callable[[], int], expected: int) -> int:
         """Wait until so many are there, or none more for too long; returns how many."""

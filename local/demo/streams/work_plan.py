@@ -80,6 +80,11 @@ class WorkPlan:
             found[TENTH_ITEM] += state.items >= 10 > (old.items if old else 0)
         return found
 
+    def items(self, bucket: str) -> frozenset[str]:
+        """The ids of the items in the table of jobs, uploaded to the bucket."""
+        uploaded = (sha256(f"{bucket}/{upload.key}".encode()).hexdigest() for upload in self.uploads)
+        return frozenset({*(f"UPLOAD#{name}" for name in uploaded), *(state.id for state in self.states)})
+
     @property
     def jobs(self) -> int:
         """How many transitions workers must have worked on."""

@@ -10,6 +10,7 @@ from local.cli.export import Run
 from local.demo.lake_count import LakeCount
 from local.demo.redrive_count import RedriveCount
 from local.demo.report import Report
+from local.demo.streams.stream_count import StreamCount
 
 REDRIVE = RedriveCount(
     sent=frozenset({"good", "poison"}),
@@ -21,6 +22,8 @@ REDRIVE = RedriveCount(
     quarantined=frozenset({"poison"}),
     emptied=True,
 )
+
+STREAMS = StreamCount(10, 8, 5, 4, 3, 8, 8, 5, 4, 3)
 
 
 def _run(run_id: str, since: str | None, published: int, repeated: int = 0, **changed: Any) -> Run:
@@ -48,6 +51,9 @@ def _report() -> Report:
         queue_drained=True,
         lake=LakeCount({"one": 10, "two": 4}, resources=12, latest=12),
         redrive=REDRIVE,
+        streams=STREAMS,
+        patients=2,
+        joined=2,
     )
     report.add_run(_run("one", None, 10), 10)
     report.add_run(_run("two", "2026-01-01T00:00:00Z", 4, 7), 4)
@@ -70,9 +76,11 @@ def test_the_document_has_the_shape_that_programs_read() -> None:
         "distinctEventIds",
         "lake",
         "redrive",
+        "streams",
     ]
     assert document["lake"] == {"rows": 14, "resources": 12, "current": 12}
     assert document["redrive"] == REDRIVE.document()
+    assert document["streams"] == STREAMS.document()
     assert document["runs"][0] == {
         "runId": "one",
         "status": "COMPLETED",
@@ -106,6 +114,11 @@ def test_the_document_has_the_shape_that_programs_read() -> None:
         ({"queue_drained": False}, "every event at the bus was counted"),
         ({"distinct_event_ids": 13}, "events on the bus = distinct event ids = all published"),
         ({"redrive": replace(REDRIVE, emptied=False)}, "dead letters: nothing waits in either queue"),
+        ({"joined": 1}, "change streams: patients of the table came out of the export"),
+        (
+            {"streams": replace(STREAMS, events=9)},
+            "change streams: distinct events at the bus = changes",
+        ),
     ],
 )
 def test_a_count_that_differs_fails_its_check(wrong: dict[str, Any], check: str) -> None:
