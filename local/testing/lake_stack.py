@@ -34,6 +34,8 @@ _KEPT = (
     "FhirTable",
     "FhirCurrentView",
     "FhirLatestTable",
+    "RecordsLakeTable",
+    "RecordsCurrentView",
     "LakeWorkGroup",
     "LakeReaderPolicy",
 )

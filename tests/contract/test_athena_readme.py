@@ -15,6 +15,7 @@ from local.cli.lake.athena import Athena, Row
 from local.cli.operations.hub import DeployedHub
 from local.cli.output import Output
 from local.testing.lake_stack import Version, deploy_lake, write_versions
+from local.testing.record_rows import RecordRow, write_changes
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 SECTION = README.split("\n## Query\n", 1)[1].split("\n## ", 1)[0]
@@ -38,7 +39,17 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeployedHub]:
             Version("o2", patients=("other",), text='{"id":"o2","valueString":"no number"}'),
         ]
         write_versions(hub, "Observation", observations, run="run-2")
+        write_changes(hub, [_measured("1", "72.40"), _measured("1", "72.40"), _measured("2", "72.50")])
+        write_changes(hub, [_measured("3", None, "MEASUREMENT#8"), _measured("1", "99", "MEASUREMENT#8")])
+        write_changes(hub, [_measured("4", "1", patient="nobody-of-healthlake")])
         yield hub
+
+
+def _measured(
+    number: str, value: str | None, sk: str = "MEASUREMENT#7", patient: str = "example"
+) -> RecordRow:
+    item = f'{{"id":"{patient}","sk":"{sk}","code":"29463-7","value":{value}}}'
+    return RecordRow(patient, "Measurement", sk, number, None if value is None else item)
 
 
 def ask(lake: DeployedHub, sql: str) -> tuple[list[str], list[Row]]:
@@ -48,7 +59,7 @@ def ask(lake: DeployedHub, sql: str) -> tuple[list[str], list[Row]]:
 
 
 def test_the_examples_answer_what_they_say(lake: DeployedHub) -> None:
-    versions, born, of_a_patient, codes = (ask(lake, sql) for sql in QUERIES)
+    versions, born, of_a_patient, codes, _ = (ask(lake, sql) for sql in QUERIES)
 
     assert versions == (["resource_type", "versions"], [["Observation", "3"], ["Patient", "1"]])
     assert born == (["id", "born"], [["example", "1974-12-25"]])
@@ -59,6 +70,13 @@ def test_the_examples_answer_what_they_say(lake: DeployedHub) -> None:
 def test_the_answer_that_is_shown_is_that_of_the_third(lake: DeployedHub) -> None:
     shown = SECTION.split("```\n")[3]
     columns, rows = ask(lake, QUERIES[2])
+    assert [line.split() for line in shown.splitlines()] == [columns, *rows]
+
+
+def test_records_are_joined_with_resources_and_the_answer_that_is_shown_is_right(lake: DeployedHub) -> None:
+    (joining,) = [sql for sql in QUERIES if "records_current" in sql]
+    columns, rows = ask(lake, joining)
+    (shown,) = re.findall(r"```\n(id +born[^`]+)```", SECTION)
     assert [line.split() for line in shown.splitlines()] == [columns, *rows]
 
 
