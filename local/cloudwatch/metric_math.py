@@ -1,8 +1,8 @@
 """Metric math over the values of one period.
 
 AWS documentation: Amazon CloudWatch User Guide, «Using metric math». Arithmetic, comparisons, AND, OR, SUM,
-MAX, MIN, AVG, CEIL, FLOOR, ABS, FILL, IF and METRICS() are there; anything else is refused, so that an alarm never rests on a
-function that is not.
+MAX, MIN, AVG, CEIL, FLOOR, ABS, FILL, IF and METRICS() are there; anything else is refused, so that an alarm
+never rests on a function that is not.
 """
 
 from __future__ import annotations
