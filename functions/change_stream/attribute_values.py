@@ -25,9 +25,10 @@ _is_number = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?",
 """What JSON takes as a number (RFC 8259), which is what DynamoDB writes."""
 
 _is_carried = re.compile(
-    r"0|-?[1-9][0-9]{0,14}|-?(?=[0-9.]{3,16}\Z)(?:0|[1-9][0-9]*)\.[0-9]*[1-9]", re.ASCII
+    r"0|-?[1-9][0-9]{0,14}|-?(?=[0-9.]{3,16}\Z)(?!0\.0000)(?:0|[1-9][0-9]*)\.[0-9]*[1-9]", re.ASCII
 ).fullmatch
-"""Fifteen digits at most, no exponent, no zero at the end that only its writer knows of."""
+"""What a program that reads numbers as doubles writes again as it was: fifteen digits at most, no zero at the
+end that only its writer knows of, and neither an exponent nor so small that it gets one."""
 
 Image = Mapping[str, Mapping[str, Any]]
 """An item: attribute values by name, as a stream or DynamoDB's low-level client gives them."""

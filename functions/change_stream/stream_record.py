@@ -148,7 +148,7 @@ def _read(record: Any, arrived: datetime) -> Change:
     return Change(
         event_id=event_id_of(table, keys, sequence_number),
         name=name,
-        item_type=_item_type(new_image or old_image),
+        item_type=_item_type(new_image or old_image or {}),
         table=table,
         id=item_id,
         sk=sk,

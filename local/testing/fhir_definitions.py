@@ -48,8 +48,8 @@ def _unknown_codes(model: BaseModel) -> Iterator[str]:
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, BaseModel):
                 yield from _unknown_codes(one)
-        extra = field.json_schema_extra
-        codes = set(extra.get("enum_values", ())) if isinstance(extra, dict) else set()
+        extra: Any = field.json_schema_extra
+        codes: set[str] = set(extra.get("enum_values", ()) if extra else ())
         codes = _LONGER_VALUE_SETS.get((type(model).__name__, name), codes)
         if codes and value is not None and value not in codes:
             yield f"{type(model).__name__}.{name}"

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from change_stream.attribute_values import text_of
 from change_stream.errors import MappingError, Unmapped
 from change_stream.fhir_mapping import build_resource, fhir_mappings, resource_id
+from local.testing.change_records import Item, address, attribute_values, measurement, patient, text
 from local.testing.fhir_definitions import faults
-from local.testing.stream_records import Item, address, attribute_values, measurement, patient, text
 
 FULL_PATIENT = patient(
     medicalRecordNumber=text("MRN-1"),
@@ -210,7 +210,7 @@ def _values(*usual: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
     return st.one_of(st.sampled_from(usual), attribute_values())
 
 
-_ATTRIBUTES = {
+_ATTRIBUTES: dict[str, list[dict[str, Any]]] = {
     "birthDate": [text("1984"), text("1984-02"), text("1984-02-29"), text("1983-02-29")],
     "gender": [text("M"), text("unknown"), text("x")],
     "active": [{"BOOL": False}],
@@ -227,7 +227,7 @@ _ATTRIBUTES = {
 def test_whatever_an_item_holds_its_resource_is_valid_or_there_is_none(attributes: Item) -> None:
     text_of(attributes)
     try:
-        resource = build_resource("Patient", [patient(**attributes), address(city=text("C"))])
+        resource = build_resource("Patient", [{**patient(), **attributes}, address(city=text("C"))])
     except MappingError:
         return
     assert resource is not None

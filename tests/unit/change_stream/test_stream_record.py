@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from change_stream.errors import Malformed, MalformedRecord
 from change_stream.stream_record import Change, read_change, record_identity
-from local.testing.stream_records import Item, images, patient, record, text
+from local.testing.change_records import Item, images, patient, record, text
 
 ARRIVED = datetime(2026, 11, 20, 12, 0, 0, 250_000, tzinfo=UTC)
 DECLARED = {"Patient", "Address"}
