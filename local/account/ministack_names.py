@@ -33,7 +33,14 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     # identity: sessions of roles, actions of requests
     "ministack.core.iam_actions": ("extract_iam_action", "extract_resource_arn"),
-    "ministack.core.iam_evaluator": ("_verified_key", "enforce", "pin_request_origin"),
+    "ministack.core.iam_evaluator": (
+        "EvalContext",
+        "_request_caller_arn",
+        "_verified_key",
+        "enforce",
+        "evaluate_resource_policy",
+        "pin_request_origin",
+    ),
     "ministack.services.sts": ("register_session",),
     # functions: worker processes and the answer built from theirs
     "ministack.core.lambda_runtime": (
@@ -53,8 +60,10 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "_execute_function",
         "_execute_function_warm",
         "_get_func_record_for_qualifier",
+        "_get_func_record_for_ref",
         "_poll_dynamodb_streams",
         "_resolve_layer_zip",
+        "function_policy_for_arn",
         "reset",
     ),
     "ministack.services.cloudwatch_logs": ("_append_log_events",),
@@ -66,8 +75,10 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "_dispatch_event",
         "_dispatch_to_sqs",
         "_event_pattern_error",
+        "_invoke_target",
         "_matches_detail",
         "_now_ts",
+        "_pattern_event_view",
         "_put_events",
     ),
     "ministack.services.cloudformation.provisioners": (
@@ -111,6 +122,7 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "_refresh_counts",
         "_to_xml",
         "_xml_resp",
+        "queue_policy_allows",
     ),
     "ministack.services.kms": ("_resolve_key",),
     # delivery streams: the store and its API stay, delivery does not

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from local.account.ministack_names import ministack
-from local.pipes import api, put_events
+from local.pipes import api, put_events, rule_deliveries
 from local.pipes.pipe_reader import PipeReader
 from local.streams import registration as streams
 from local.streams.arrivals import ARRIVALS
@@ -26,6 +26,7 @@ def register() -> None:
     pipes.reset = _announcing(pipes.reset)
     api.join(begin)
     put_events.register()
+    rule_deliveries.register()
 
 
 def _announcing(shipped: Callable[[], None]) -> Callable[[], None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -221,3 +222,59 @@ def _ids(bodies: list[str]) -> list[str]:
 
 def test_a_fault_that_there_is_not_is_refused(lab: StreamLab) -> None:
     assert "probabilities" in _fault(lab, "faults", {"repeat": 2})["message"]
+
+
+def test_an_event_that_a_rule_cannot_deliver_lies_in_the_dead_letter_queue_of_its_target(
+    lab: StreamLab,
+) -> None:
+    events = lab.client("events")
+    bus, _ = lab.bus("undelivered")
+    (dead_url, dead), (_, closed) = lab.queue("undelivered-dead"), lab.queue("undelivered-closed")
+    rule = events.put_rule(
+        Name="undelivered", EventBusName="undelivered", EventPattern='{"source": ["hub"]}'
+    )["RuleArn"]
+    allow = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Resource": dead}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [{**allow, "Action": "sqs:SendMessage"}]})
+    lab.client("sqs").set_queue_attributes(QueueUrl=dead_url, Attributes={"Policy": policy})
+    gone = "arn:aws:lambda:us-east-1:000000000000:function:gone"
+    targets = [
+        {"Id": str(number), "Arn": arn, "DeadLetterConfig": {"Arn": dead}}
+        for number, arn in enumerate((closed, gone))
+    ]
+    events.put_targets(Rule="undelivered", EventBusName="undelivered", Targets=targets)
+    at = datetime(2026, 11, 20, 10, tzinfo=UTC)
+    entry = {"Source": "hub", "DetailType": "Told", "Detail": '{"n": 1}', "EventBusName": bus, "Time": at}
+    events.put_events(Entries=[entry])
+
+    answer = lab.client("sqs").receive_message(
+        QueueUrl=dead_url, MaxNumberOfMessages=10, WaitTimeSeconds=5, MessageAttributeNames=["All"]
+    )["Messages"]
+    told = {
+        message["MessageAttributes"]["TARGET_ARN"]["StringValue"]: message["MessageAttributes"]
+        for message in answer
+    }
+
+    assert {arn: one["ERROR_CODE"]["StringValue"] for arn, one in told.items()} == {
+        closed: "NO_PERMISSIONS",
+        gone: "NO_RESOURCE",
+    }
+    assert {one["RULE_ARN"]["StringValue"] for one in told.values()} == {rule}
+    body = json.loads(answer[0]["Body"])
+    assert (body["detail"], body["time"]) == ({"n": 1}, "2026-11-20T10:00:00Z")
+
+
+def test_entries_that_are_no_events_are_refused_one_by_one(lab: StreamLab) -> None:
+    bus, url = lab.bus("malformed")
+    good = {"Source": "hub", "DetailType": "Told", "Detail": "{}", "EventBusName": bus}
+    answer = lab.client("events").put_events(
+        Entries=[{**good, "Detail": "[1]"}, good, {**good, "DetailType": ""}, {**good, "Detail": "{,}"}]
+    )
+
+    assert answer["FailedEntryCount"] == 3
+    assert [one.get("ErrorCode") for one in answer["Entries"]] == [
+        "MalformedDetail",
+        None,
+        "InvalidArgument",
+        "MalformedDetail",
+    ]
+    assert len(lab.messages(url, 1)) == 1
