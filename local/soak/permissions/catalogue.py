@@ -187,6 +187,7 @@ _KEY_USERS = (
     "PartitionLakeRowsFunctionRole",
 )
 _TAKERS = ("PlanRedriveFunctionRole", "RedriveMessagesFunctionRole")
+_WORKERS = "tests/template/test_workers.py"
 _RECORDS_LAKE = "tests/template/test_records_lake_rights.py"
 _MACHINES = "tests/template/test_state_machine_permissions.py"
 _MACHINE_ROLES = ("ExportStateMachineRole", "RedriveStateMachineRole")
@@ -206,6 +207,26 @@ _DELIVERY = (
 )
 
 REQUIRED: Mapping[str, tuple[str, ...]] = {
+    # No local account has instances: what theirs may do is required, and done by the program under test.
+    f"{_WORKERS}::test_a_worker_may_work_on_jobs_and_do_nothing_else_to_them": (
+        "WorkerRole sqs:ReceiveMessage",
+        "WorkerRole sqs:ChangeMessageVisibility",
+        "WorkerRole sqs:DeleteMessage",
+        "WorkerRole dynamodb:GetItem",
+        "WorkerRole dynamodb:PutItem",
+        "WorkerRole dynamodb:UpdateItem",
+        "WorkerRole s3:GetObject on UploadsBucket",
+        "WorkerRole s3:GetObject on HubBucket",
+        "WorkerRole s3:GetObjectVersion",
+        "WorkerRole s3:ListBucket",
+        "WorkerRole kms:Decrypt",
+        "WorkerRole kms:GenerateDataKey",
+    ),
+    f"{_WORKERS}::test_an_instance_may_fetch_its_program": ("WorkerRole lambda:GetLayerVersion",),
+    f"{_WORKERS}::test_the_agent_may_send_the_log_to_its_group_alone": (
+        "WorkerRole logs:CreateLogStream",
+        "WorkerRole logs:PutLogEvents",
+    ),
     # Runs of exports and redrives write no records; those that do have tests of their own.
     f"{_RECORDS_LAKE}::test_the_pipe_to_the_lake_may_read_make_rows_and_hand_them_on": (
         "LakeRowsPipeRole dynamodb:DescribeStream",
