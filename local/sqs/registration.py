@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 
 from local.account.caller import Caller
 from local.account.ministack_names import ministack
-from local.sqs import queue_lock
+from local.sqs import deduplication, queue_lock
 from local.sqs.ministack_queues import MinistackQueues
 from local.sqs.move_tasks import MoveRefused, named_by_handle
 from local.sqs.moving import Denied, MoveTasks
@@ -34,6 +34,7 @@ _MEMBERS = {
 def register() -> None:
     """Let SQS move messages as on AWS."""
     queue_lock.register()
+    deduplication.register()
     sqs = ministack("ministack.services.sqs")
     queues = MinistackQueues()
     tasks = MoveTasks(queues)
