@@ -18,6 +18,7 @@ from local.cli.compact import add_compact
 from local.cli.erase import add_erase
 from local.cli.errors import CommandError
 from local.cli.item_types import add_item_types
+from local.cli.lake.command import add_lake
 from local.cli.operations.hub import add_place
 from local.cli.operations.options import add_operations
 from local.cli.output import Output
@@ -136,6 +137,7 @@ def parser(more: Sequence[Commands] = ()) -> argparse.ArgumentParser:
         _add_function_commands,
         add_operations,
         add_query,
+        add_lake,
         add_compact,
         add_erase,
         add_redrive,

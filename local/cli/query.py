@@ -29,6 +29,8 @@ _EXAMPLES = """tables:
   fhir          every exported version
   fhir_current  the latest of each resource
   fhir_latest   the same when `compact` last ran; cheaper to read
+  records          every change of a record
+  records_current  the records that there are
 
 
   query "select id, last_updated from fhir_current where resource_type = 'Patient' limit 10"
