@@ -71,8 +71,9 @@ class Transition:
         return self.old if self.meta["change"] == "REMOVE" else self.new
 
     def message(self, **instead: Any) -> bytes:
-        """The message for a worker; `instead` stands where the attributes would."""
-        return encode(
+        """The message for a worker; `instead` stands where the attributes would. The two characters that JSON
+        has without an escape, and SQS in no message («SendMessage», Amazon SQS API Reference), have one."""
+        body = encode(
             {
                 "transitionId": self.transition_id,
                 "rule": self.rule.name,
@@ -84,6 +85,7 @@ class Transition:
                 **(instead or {"attributes": self.attributes}),
             }
         )
+        return body.replace("\ufffe".encode(), b"\\ufffe").replace("\uffff".encode(), b"\\uffff")
 
     def written_object(self, output: ObjectOutput) -> tuple[str, bytes]:
         """Key and body of the object that the rule writes."""

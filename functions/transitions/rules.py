@@ -84,7 +84,11 @@ def parse_rules(written: Any) -> tuple[Rule, ...]:
 def _called(written: Any, number: int) -> str:
     """What a message calls a rule: by its name, or by its place where it has none that could be shown."""
     name = written.get("name") if isinstance(written, dict) else None
-    return name if isinstance(name, str) and _NAME.fullmatch(name[:64]) else f"number {number + 1}"
+    return (
+        name
+        if isinstance(name, str) and len(name) <= 64 and _NAME.fullmatch(name)
+        else f"number {number + 1}"
+    )
 
 
 class _Reader:

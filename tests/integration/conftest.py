@@ -12,7 +12,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from common import aws_clients
+from common import aws_clients, observability
 from healthlake_export.settings import ExportSettings, export_settings
 from local.testing.mocked_hub import CREDENTIALS, REGION, create_hub_resources, hub_environment
 from local.testing.moto_dynamodb import atomic_writes
@@ -60,3 +60,12 @@ def _forget() -> None:
 def sample_event() -> Callable[[str], Any]:
     """Reads a file below events/, named without its ending."""
     return lambda name: json.loads((EVENTS / f"{name}.json").read_text())
+
+
+@pytest.fixture
+def fresh_logger(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A logger of the test's own, which writes to its output."""
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"test-{id(monkeypatch)}")
+    observability.logger.cache_clear()
+    yield
+    observability.logger.cache_clear()
