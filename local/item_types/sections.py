@@ -21,6 +21,8 @@ _IN_RUNBOOK = (f"<!-- >>> generated from {_FROM} -->\n\n", "<!-- <<< generated -
 # The line of the lake's table that lists the values of its partition key.
 _PROJECTED = re.compile(r"^( *projection\.item_type\.values: )\S+", re.MULTILINE)
 
+_LOGICAL_ID = re.compile(r"^  (\w+):$", re.MULTILINE)
+
 Render = Callable[[str, Sequence[DeclaredType]], str]
 
 
@@ -40,6 +42,9 @@ def template_with(text: str, types: Sequence[DeclaredType]) -> str:
         [*(consumers(one) for one in types), throttled_alarms(types) + "\n" + dashboard(types)]
     )
     names = ",".join(one.name for one in types)
+    taken = set(_LOGICAL_ID.findall(text.partition(_IN_TEMPLATE[0])[0] + text.partition(_IN_TEMPLATE[1])[2]))
+    if clashing := sorted(taken & set(_LOGICAL_ID.findall(section))):
+        raise DeclarationError(f"{TEMPLATE} has something else named {clashing[0]}.")
     text = _PROJECTED.sub(lambda found: f"{found[1]}{names}", text)
     return _replaced(text, _IN_TEMPLATE, section, TEMPLATE)
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from local.item_types.declared import DECLARATION, read_declared
+
 EVENTS = Path(__file__).parents[2] / "events"
 
 _EXPORT: Mapping[str, tuple[str, ...]] = {
@@ -36,6 +38,15 @@ _CHANGES: Mapping[str, tuple[str, ...]] = {
     "PrepareLakeRowsFunction": ("rows_are_asked_for",),
     "PartitionLakeRowsFunction": ("firehose_batch",),
 }
+_FHIR_WRITER: Mapping[str, tuple[str, ...]] = {
+    # All consumers of changes are the same function, each behind the queue of its type.
+    **{
+        f"{one.name}ChangesFunction": ("changes_were_received",)
+        for one in read_declared((EVENTS.parent / DECLARATION).read_text(encoding="utf-8"))
+        if one.resource
+    },
+    "WriteFhirFunction": ("writes_were_queued",),
+}
 
 SAMPLES: Mapping[str, tuple[str, ...]] = {
     function: tuple(f"{folder}/{name}" for name in names)
@@ -43,6 +54,7 @@ SAMPLES: Mapping[str, tuple[str, ...]] = {
         ("healthlake_export", _EXPORT),
         ("dlq_redrive", _REDRIVE),
         ("change_stream", _CHANGES),
+        ("fhir_writer", _FHIR_WRITER),
     )
     for function, names in functions.items()
 }

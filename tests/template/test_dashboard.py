@@ -33,6 +33,12 @@ def workers_body(expanded: Expanded) -> dict[str, Any]:
     return dashboard_body(expanded, "WorkersDashboard", {})
 
 
+@pytest.fixture
+def consumers_body(expanded: Expanded) -> dict[str, Any]:
+    """The dashboard of what takes changes of records from the bus."""
+    return dashboard_body(expanded, "RecordConsumersDashboard", {})
+
+
 def test_both_outcomes_of_the_condition_are_those_that_the_tests_put_in(expanded: Expanded) -> None:
     _, variables = expanded.properties("Dashboard")["DashboardBody"]["Fn::Sub"]
     condition, scheduled, by_hand = variables["StaleAlarm"]["Fn::If"]
@@ -44,17 +50,27 @@ def test_both_outcomes_of_the_condition_are_those_that_the_tests_put_in(expanded
 
 
 def test_every_metric_that_is_drawn_is_sent(
-    body: dict[str, Any], workers_body: dict[str, Any], expanded: Expanded, root: Path
+    body: dict[str, Any],
+    workers_body: dict[str, Any],
+    consumers_body: dict[str, Any],
+    expanded: Expanded,
+    root: Path,
 ) -> None:
     own = sent_by(root / "functions") | set(WORKER_METRICS)
-    drawn = metrics_of_dashboard(body) + metrics_of_dashboard(workers_body)
+    bodies = (body, workers_body, consumers_body)
+    drawn = [metric for one in bodies for metric in metrics_of_dashboard(one)]
     assert [fault for metric in drawn if (fault := nobody_sends(metric, expanded, own))] == []
 
 
 def test_every_metric_of_the_functions_and_of_an_alarm_is_drawn(
-    body: dict[str, Any], workers_body: dict[str, Any], expanded: Expanded, root: Path
+    body: dict[str, Any],
+    workers_body: dict[str, Any],
+    consumers_body: dict[str, Any],
+    expanded: Expanded,
+    root: Path,
 ) -> None:
-    drawn = {*metrics_of_dashboard(body), *metrics_of_dashboard(workers_body)}
+    bodies = (body, workers_body, consumers_body)
+    drawn = {metric for one in bodies for metric in metrics_of_dashboard(one)}
     watched = {
         metric
         for alarm in expanded.of_type("AWS::CloudWatch::Alarm").values()
@@ -65,18 +81,22 @@ def test_every_metric_of_the_functions_and_of_an_alarm_is_drawn(
 
 
 def test_every_alarm_is_on_it(expanded: Expanded) -> None:
-    shown = references([expanded.properties("Dashboard"), expanded.properties("WorkersDashboard")])
+    shown = references(list(expanded.of_type("AWS::CloudWatch::Dashboard").values()))
     assert [
         f"{name} is not on the dashboard"
         for name in expanded.of_type("AWS::CloudWatch::Alarm").keys() - shown
     ] == []
 
 
-@pytest.mark.parametrize("dashboard", ["body", "workers_body"])
+@pytest.mark.parametrize("dashboard", ["body", "workers_body", "consumers_body"])
 def test_no_widget_lies_on_another_or_beyond_the_grid(
-    dashboard: str, body: dict[str, Any], workers_body: dict[str, Any]
+    dashboard: str,
+    body: dict[str, Any],
+    workers_body: dict[str, Any],
+    consumers_body: dict[str, Any],
 ) -> None:
-    widgets = {"body": body, "workers_body": workers_body}[dashboard]["widgets"]
+    bodies = {"body": body, "workers_body": workers_body, "consumers_body": consumers_body}
+    widgets = bodies[dashboard]["widgets"]
     areas = [(one["x"], one["y"], one["width"], one["height"]) for one in widgets]
     assert all(x + width <= GRID for x, _, width, _ in areas)
     assert [pair for pair in combinations(areas, 2) if _overlap(*pair)] == []

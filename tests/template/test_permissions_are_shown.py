@@ -12,13 +12,12 @@ from typing import Any
 
 from local.soak.permissions.catalogue import (
     ENDS_OTHERWISE,
-    REQUIRED,
-    REQUIRED_POLICIES,
     SHOWN,
     required_by,
     scenario_of,
 )
 from local.soak.permissions.grants import Grant, attached, granted, without, without_policy
+from local.soak.permissions.required import REQUIRED, REQUIRED_POLICIES
 from local.soak.permissions.scenarios import SCENARIOS
 from local.testing.template_reader import Expanded, references, text
 
@@ -116,7 +115,7 @@ def test_whoever_calls_healthlake_may_have_its_key_checked(expanded: Expanded) -
         for role in function_roles(expanded).values()
         if any(action.startswith("healthlake:") for one in expanded.granted(role) for action in one.actions)
     }
-    assert len(callers) == 4
+    assert len(callers) == 5
     for role in callers:
         assert "${HubKey.Arn}" in expanded.resources_for(role, "kms:DescribeKey"), role
 
