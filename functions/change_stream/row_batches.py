@@ -33,6 +33,11 @@ Record = Mapping[str, Any]
 Answer = dict[str, Any]
 
 
+def answer_size(reference: RowReference) -> int:
+    """What a row takes of an answer: its text, a newline and what is around it, in base64."""
+    return (reference.length + 3) // 3 * 4 + RECORD_BYTES
+
+
 class LargeRows(Protocol):
     """Rows that lie in the hub's bucket, and the stream that they are named in."""
 
@@ -116,7 +121,7 @@ class RowBatch:
         theirs alone."""
         back: list[bytes] = []
         for place, record, reference in waiting:
-            size = (reference.length + 3) // 3 * 4 + RECORD_BYTES
+            size = answer_size(reference)
             if size > ANSWER_BYTES:
                 done.records[place] = _failed(record, RefusedRow(RowRefusal.TOO_LARGE), done)
             elif size > left:

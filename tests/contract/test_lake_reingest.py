@@ -195,6 +195,15 @@ def test_what_is_still_wrong_stays_alone_and_the_command_says_so(
     assert "1 record stayed: TIME_NOT_READABLE" in said
 
 
+def test_a_row_that_no_answer_of_a_function_can_hold_does_not_go_round(hub: DeployedHub) -> None:
+    failed(hub, {"reference": {"bucket": "b", "key": "changes/rows/a.json", "length": 6_000_000}})
+
+    assert reingest(hub, Output()) == 1
+
+    assert remaining(hub) == {KEY: 1}
+    hub.client("s3").delete_object(Bucket=hub.lake_bucket, Key=KEY)
+
+
 def test_only_the_objects_that_are_named_are_ingested(hub: DeployedHub) -> None:
     failed(hub, ROW)
     failed(hub, ROW, key=f"{KEY}-2")

@@ -17,7 +17,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from change_stream.item_types import item_types
-from change_stream.lake_partitions import RefusedRow, RowRefusal, row_in
+from change_stream.lake_partitions import RefusedRow, RowReference, RowRefusal, row_in
+from change_stream.row_batches import ANSWER_BYTES, answer_size
 from local.cli.operations.hub import DeployedHub
 
 PREFIX = "records-errors/"
@@ -82,11 +83,13 @@ class ErrorPrefix:
 def refusal_of(data: bytes) -> str | None:
     """What is wrong with a record as a row; for one that was malformed from the start, what was then."""
     try:
-        row_in(data, item_types())
+        found = row_in(data, item_types())
     except RefusedRow as refusal:
         if refusal.reason is RowRefusal.MALFORMED:
             return str(json.loads(data)["malformed"])
         return refusal.reason.value
+    if isinstance(found, RowReference) and answer_size(found) > ANSWER_BYTES:
+        return RowRefusal.TOO_LARGE.value
     return None
 
 
