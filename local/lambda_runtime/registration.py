@@ -14,6 +14,7 @@ from local.lambda_runtime.compiled_archives import compiled
 from local.lambda_runtime.deaths import dying
 from local.lambda_runtime.error_payloads import Payload, exited, timed_out
 from local.lambda_runtime.invoke_configs import of_the_latest_version, with_actions_of_invoke_configs
+from local.lambda_runtime.log_ends import worker_with_log_ends
 from local.lambda_runtime.log_events import with_event_ids
 from local.lambda_runtime.worker_script import with_aws_error_types
 
@@ -29,7 +30,7 @@ def register() -> None:
     runtime = ministack("ministack.core.lambda_runtime")
     service = ministack("ministack.services.lambda_svc")
     runtime._PYTHON_WORKER_SCRIPT = with_aws_error_types(runtime._PYTHON_WORKER_SCRIPT)
-    runtime.Worker = worker_with_failures(runtime.Worker)
+    runtime.Worker = worker_with_failures(worker_with_log_ends(runtime.Worker))
     service._execute_function_warm = answering_with_failures(service._execute_function_warm)
     logs = ministack("ministack.services.cloudwatch_logs")
     logs._append_log_events = with_event_ids(logs._append_log_events)

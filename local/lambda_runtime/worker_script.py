@@ -5,6 +5,8 @@ text are replaced: importing the handler, calling it, and what `run` needs for b
 start when one of them is not found: a worker half changed would answer with wrong error types unnoticed.
 """
 
+from local.lambda_runtime.log_ends import END
+
 HELPERS = '''
 def _ms_failure(error_type, message, request_id="", stack=()):
     return {
@@ -90,7 +92,10 @@ REPLACEMENTS: tuple[tuple[str, str], ...] = (
         "        except Exception as e:\n"
         '            _real_stdout.write(json.dumps({"status": "error", "error": str(e), '
         '"trace": traceback.format_exc()}) + "\\n")\n',
-        '        _real_stdout.write(_ms_call(handler_fn, event, context) + "\\n")\n',
+        "        _ms_answer = _ms_call(handler_fn, event, context)\n"
+        f"        sys.__stderr__.write({END!r} + chr(10))\n"
+        "        sys.__stderr__.flush()\n"
+        '        _real_stdout.write(_ms_answer + "\\n")\n',
     ),
 )
 
