@@ -149,7 +149,7 @@ class Bench:
     def counted(self, name: str) -> float:
         """A metric, as far as it was written."""
         lines = [json.loads(line) for line in self.written.getvalue().splitlines()]
-        return sum(line.get(name, 0) for line in lines if "_aws" in line)
+        return sum(float(line.get(name, 0)) for line in lines if "_aws" in line)
 
 
 @pytest.fixture
