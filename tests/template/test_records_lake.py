@@ -14,8 +14,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from change_stream.errors import Malformed
 from change_stream.item_types import item_types
-from change_stream.lake_partitions import LakeRow, Partitions
+from change_stream.lake_partitions import LakeRow, Partitions, RowRefusal
 from local.athena.projection import in_projection
 from local.firehose.column_types import column_type
 from local.firehose.conversion import to_parquet
@@ -181,6 +182,17 @@ def test_the_table_has_the_columns_of_a_row(table: Mapping[str, Any]) -> None:
     kinds = {one["Name"]: one["Type"] for one in table["StorageDescriptor"]["Columns"]}
     assert {name for name, kind in kinds.items() if kind != "string"} == {"event_time"}
     assert str(column_type(kinds["event_time"]).arrow) == "timestamp[ms]"
+
+
+def test_every_reason_for_which_something_is_no_row_stands_in_the_runbook(root: Path) -> None:
+    runbook = (root / "docs" / "runbook.md").read_text(encoding="utf-8")
+    section = runbook.split("\n### lake-rows-refused\n", 1)[1].split("\n### ", 1)[0]
+    told = {
+        name
+        for row in re.findall(r"^\| (`[^|]+`) \|", section, re.MULTILINE)
+        for name in re.findall(r"`([^`]+)`", row)
+    }
+    assert told == {*RowRefusal, *Malformed, "ERROR_RECORD_NOT_READABLE"}
 
 
 def test_every_declared_type_of_item_is_projected(table: Mapping[str, Any]) -> None:
