@@ -1,7 +1,7 @@
 """create, read, vread, update, delete and search of single resources.
 
-AWS HealthLake Developer Guide, "Managing FHIR resources in AWS HealthLake" and "Searching FHIR resources in
-AWS HealthLake".
+AWS HealthLake Developer Guide, "Managing FHIR resources in AWS HealthLake", "Idempotency and Concurrency" and
+"Searching FHIR resources in AWS HealthLake".
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ class ResourcesApi:
         check_type(resource_type)
         resource = parse_resource(request.body)
         if_match = parse_if_match(request.headers)
+        only_new = parse_if_none_match(request.headers)
         with self.store.writing() as writer:
+            if only_new:
+                _check_new(writer, resource_type, resource_id)
             stored = update(writer, resource, resource_type, resource_id, if_match)
         return self._written(request, stored)
 
@@ -137,6 +140,14 @@ def parse_if_match(headers: Mapping[str, str]) -> int | None:
     return int(match[1])
 
 
+def parse_if_none_match(headers: Mapping[str, str]) -> bool:
+    """Whether If-None-Match demands that there is no such resource."""
+    value = headers.get("if-none-match")
+    if value is not None and value.strip() != "*":
+        raise invalid("If-None-Match takes an asterisk alone.")
+    return value is not None
+
+
 def location(stored: StoredResource) -> str:
     """Path of the version below the endpoint."""
     return f"{stored.resource_type}/{stored.resource_id}/_history/{stored.version}"
@@ -156,6 +167,14 @@ def entry_response(stored: StoredResource) -> dict[str, str]:
         "etag": stored.etag,
         "lastModified": iso_ms(stored.last_updated or 0),
     }
+
+
+def _check_new(writer: Writer, resource_type: str, resource_id: str) -> None:
+    """Refuse (412) a resource that exists. One that was deleted does not: AWS leaves that open, FHIR's delete
+    «removes an existing resource»."""
+    found = writer.current(resource_type, resource_id)
+    if found is not None and not found[1]:
+        raise FhirError(412, "conflict", "If-None-Match: the resource exists.")
 
 
 def _check_same_type(resource: ResourceText, resource_type: str) -> None:

@@ -87,6 +87,47 @@ def test_if_match_on_a_resource_that_is_not_there_is_refused(fhir: FhirClient) -
     assert fhir.send("PUT", "Patient/p1", body, {"If-Match": 'W/"1"'}).status == 412
 
 
+def test_if_none_match_stores_only_what_is_not_there(fhir: FhirClient) -> None:
+    body = {"resourceType": "Patient", "id": "p1"}
+    first = fhir.send("PUT", "Patient/p1", body, {"If-None-Match": "*"})
+    assert (first.status, first.headers["etag"]) == (201, 'W/"1"')
+    second = fhir.send("PUT", "Patient/p1", body, {"If-None-Match": "*"})
+    assert second.status == 412
+    assert "If-None-Match" in second.reason
+    assert fhir.send("GET", "Patient/p1").headers["etag"] == 'W/"1"'
+
+
+def test_if_none_match_stores_what_was_deleted(fhir: FhirClient) -> None:
+    body = {"resourceType": "Patient", "id": "p1"}
+    fhir.put("Patient", "p1")
+    fhir.send("DELETE", "Patient/p1")
+    assert fhir.send("PUT", "Patient/p1", body, {"If-None-Match": "*"}).status == 201
+
+
+def test_if_none_match_takes_an_asterisk_alone(fhir: FhirClient) -> None:
+    body = {"resourceType": "Patient", "id": "p1"}
+    assert fhir.send("PUT", "Patient/p1", body, {"If-None-Match": 'W/"1"'}).status == 400
+
+
+def test_of_two_that_create_at_once_one_is_refused(fhir: FhirClient) -> None:
+    def create(name: str) -> int:
+        client = FhirClient(fhir.endpoint)
+        body = {"resourceType": "Patient", "id": "p1", "name": [{"family": name}]}
+        return client.send("PUT", "Patient/p1", body, {"If-None-Match": "*"}).status
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(create, "abcd")) == [201, 412, 412, 412]
+
+
+def test_if_match_of_a_delete_names_the_version_to_delete(fhir: FhirClient) -> None:
+    fhir.put("Patient", "p1")
+    fhir.put("Patient", "p1")
+    assert fhir.send("DELETE", "Patient/p1", headers={"If-Match": 'W/"1"'}).status == 412
+    assert fhir.send("GET", "Patient/p1").status == 200
+    assert fhir.send("DELETE", "Patient/p1", headers={"If-Match": 'W/"2"'}).status == 204
+    assert fhir.send("DELETE", "Patient/p1", headers={"If-Match": 'W/"2"'}).status == 412
+
+
 def test_a_deleted_resource_is_gone_and_comes_back_with_a_later_version(fhir: FhirClient) -> None:
     fhir.put("Patient", "p1")
     assert fhir.send("DELETE", "Patient/p1").status == 204
