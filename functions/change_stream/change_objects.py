@@ -1,10 +1,13 @@
 """Objects of changes that are too large for their way, or that nothing could be made of.
 
-All names are event ids, or hashes of the record: writing one again overwrites it.
+All names are event ids, or hashes of the record: writing one again overwrites it. That of a detail has a hash
+of the detail too: a record that is read again finds its resource as it is then, and an event that went out
+before still refers to what it was made with.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,7 +40,8 @@ class ChangeObjects:
 
     def put_detail(self, event_id: str, detail: bytes) -> Reference:
         """Keep the whole detail of an event."""
-        return self._put(f"changes/{event_id}.json", detail)
+        digest = hashlib.sha256(detail).hexdigest()[:16]
+        return self._put(f"changes/{event_id}-{digest}.json", detail)
 
     def put_row(self, event_id: str, row: bytes) -> Reference:
         """Keep a row of the lake on its way there."""

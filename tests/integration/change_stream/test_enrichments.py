@@ -163,7 +163,9 @@ def test_nothing_of_an_item_is_logged_counted_or_in_a_key(
     assert len(logged) == 2
     assert "MARKED" not in "".join((captured.out, captured.err, *logged))
     assert [
-        key for key in records.objects() if not re.fullmatch(r"[a-z]+(/[a-z]+)?/[0-9a-f]{32}\.json", key)
+        key
+        for key in records.objects()
+        if not re.fullmatch(r"[a-z]+(/[a-z]+)?/[0-9a-f]{32}(-[0-9a-f]{16})?\.json", key)
     ] == []
 
 
