@@ -72,12 +72,13 @@ lock: $(INSTALLED) ## write the hashed requirements from the .in files
 	$(LOCK) requirements/dev.in -o requirements/dev.txt
 	$(LOCK) functions/requirements.in -o functions/requirements.txt
 	$(LOCK) layers/parquet/requirements.in -o layers/parquet/requirements.txt
+	$(LOCK) --constraint requirements/dev.txt workers/requirements.in -o workers/requirements.txt
 	$(LOCK) requirements/checkov.in -o requirements/checkov.txt
 	$(LOCK) requirements/audit.in -o requirements/audit.txt
 	$(LOCK) requirements/bench.in -o requirements/bench.txt
 
 audit: $(AUDIT)/.installed ## look for known vulnerabilities of every pinned package (asks the package registry)
-	@for locked in functions/requirements.txt layers/*/requirements.txt requirements/*.txt; do \
+	@for locked in functions/requirements.txt layers/*/requirements.txt workers/requirements.txt requirements/*.txt; do \
 	  echo "$$locked"; $(AUDIT)/bin/pip-audit --disable-pip --require-hashes --strict --progress-spinner off -r $$locked || failed=1; \
 	done; exit $${failed:-0}
 

@@ -16,6 +16,7 @@ ASKED_FOR = (
     "requirements/bootstrap.in",
     "requirements/checkov.in",
     "requirements/dev.in",
+    "workers/requirements.in",
 )
 
 
@@ -36,7 +37,7 @@ def described(root: Path) -> dict[str, list[str]]:
 def test_every_file_of_requirements_is_known(root: Path) -> None:
     found = {
         path.relative_to(root).as_posix()
-        for folder in ("functions", "layers", "requirements")
+        for folder in ("functions", "layers", "requirements", "workers")
         for path in (root / folder).rglob("*.in")
     }
     assert found == set(ASKED_FOR)

@@ -22,7 +22,7 @@ FORBIDDEN: dict[str, str] = {
 MAIL = re.compile(r"[\w.+-]+@((?:[\w-]+\.)+[a-z]{2,})\b")
 RESERVED_DOMAIN = re.compile(r"(?:.+\.)?(?:example\.(?:com|org|net)|example|test|invalid)")
 
-CODE = ("functions", "local")
+CODE = ("functions", "local", "workers")
 MODULE_LINES = 300
 FUNCTION_LINES = 40
 """Docstring included, decorators not."""
