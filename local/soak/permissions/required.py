@@ -26,6 +26,9 @@ _KEY_USERS = (
     "LakeRowsPipeRole",
     "LakeRowsStreamRole",
     "PartitionLakeRowsFunctionRole",
+    "RecordsPipeRole",
+    "EnrichChangesFunctionRole",
+    "PrepareLakeRowsFunctionRole",
 )
 _CONSUMERS = tuple(
     f"{one.name}ChangesFunctionRole"
@@ -37,6 +40,7 @@ _TAKERS = ("PlanRedriveFunctionRole", "RedriveMessagesFunctionRole")
 _WORKERS = "tests/template/test_workers.py"
 _FHIR_WRITER = "tests/template/test_fhir_writer.py"
 _RECORDS_LAKE = "tests/template/test_records_lake_rights.py"
+_RECORDS = "tests/template/test_record_rights.py"
 _MACHINES = "tests/template/test_state_machine_permissions.py"
 _MACHINE_ROLES = ("ExportStateMachineRole", "RedriveStateMachineRole")
 _DELIVERY = (
@@ -76,6 +80,25 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
         "WorkerRole logs:PutLogEvents",
     ),
     # Runs of exports and redrives write no records; those that do have tests of their own.
+    f"{_RECORDS}::test_the_pipe_may_read_enrich_publish_and_keep_positions": (
+        "RecordsPipeRole dynamodb:DescribeStream",
+        "RecordsPipeRole dynamodb:GetRecords",
+        "RecordsPipeRole dynamodb:GetShardIterator",
+        "RecordsPipeRole dynamodb:ListStreams",
+        "RecordsPipeRole lambda:InvokeFunction",
+        "RecordsPipeRole events:PutEvents",
+        "RecordsPipeRole sqs:SendMessage",
+    ),
+    f"{_RECORDS}::test_the_pipe_may_check_the_key_of_its_filter": ("RecordsPipeRole kms:DescribeKey",),
+    f"{_RECORDS}::test_an_enrichment_may_read_items_and_keep_what_it_cannot_send": (
+        "EnrichChangesFunctionRole dynamodb:Query",
+        "EnrichChangesFunctionRole s3:PutObject on /changes/",
+        "EnrichChangesFunctionRole s3:PutObject on /quarantine/",
+    ),
+    f"{_RECORDS}::test_what_makes_rows_may_keep_those_that_are_too_large": (
+        "PrepareLakeRowsFunctionRole s3:PutObject on /changes/",
+        "PrepareLakeRowsFunctionRole s3:PutObject on /quarantine/",
+    ),
     f"{_RECORDS_LAKE}::test_the_pipe_to_the_lake_may_read_make_rows_and_hand_them_on": (
         "LakeRowsPipeRole dynamodb:DescribeStream",
         "LakeRowsPipeRole dynamodb:GetRecords",
