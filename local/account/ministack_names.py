@@ -35,6 +35,8 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
     "ministack.core.iam_actions": ("extract_iam_action", "extract_resource_arn"),
     "ministack.core.iam_evaluator": (
         "EvalContext",
+        "_first_match",
+        "_resolve_condition_key",
         "_request_caller_arn",
         "_verified_key",
         "enforce",
@@ -42,6 +44,7 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "pin_request_origin",
     ),
     "ministack.services.sts": ("register_session",),
+    "ministack.services.iam": ("_roles",),
     # functions: worker processes and the answer built from theirs
     "ministack.core.lambda_runtime": (
         "Worker",

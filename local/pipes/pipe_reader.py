@@ -64,9 +64,11 @@ class PipeReader:
         self._calls().enter()
 
     def may_read(self) -> bool:
-        """Whether its role may read the stream; what is lacking is said in the pipe's state."""
+        """Whether its role may be assumed and may read the stream; the pipe's state says what is lacking."""
+        calls = self._calls()
         try:
-            self._calls().require_all(READING_A_STREAM, self.stream.arn)
+            calls.require_trust(self._pipe["Arn"])
+            calls.require_all(READING_A_STREAM, self.stream.arn)
         except CallFailed as refusal:
             if self._pipe.get("StateReason") != str(refusal):
                 logger.warning("%s: %s", self.name, refusal)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from local.account.ministack_names import ministack
 from local.cloudwatch import stored_metrics
 from local.cloudwatch.embedded_metrics import Measured
+from local.streams.role_calls import service_allowed
 
 logger = logging.getLogger("local.pipes")
 
@@ -78,20 +79,10 @@ def undeliverable(target_arn: str, rule: Mapping[str, Any]) -> Undeliverable | N
 def _may_invoke(functions: Any, function_arn: str, rule: Mapping[str, Any]) -> bool:
     if not ministack("ministack.app").AUTH:
         return True
-    evaluator = ministack("ministack.core.iam_evaluator")
     policy = functions.function_policy_for_arn(function_arn)
-    region, account = function_arn.split(":")[3:5]
-    context = evaluator.EvalContext(
-        principal_arn=f"arn:aws:iam::{account}:root",
-        principal_type="Service",
-        principal_account=account,
-        action="lambda:InvokeFunction",
-        resource_arn=function_arn,
-        region=region,
-        service_context={"aws:sourcearn": rule["Arn"], "aws:sourceaccount": account},
+    return service_allowed(
+        policy[0] if policy else None, "events", "lambda:InvokeFunction", function_arn, rule["Arn"]
     )
-    result = evaluator.evaluate_resource_policy(policy[0] if policy else None, context, service=_EVENTS)
-    return bool(result.decision == "Allow")
 
 
 def _event_of(event: Any, view: Any) -> str:

@@ -12,6 +12,7 @@ from local.account.state_file import RunningAccount
 from local.lambda_runtime.testing import Functions
 
 DEADLINE_SECONDS = 20.0
+QUIET_SECONDS = 0.3
 READING = [
     "dynamodb:DescribeStream",
     "dynamodb:GetRecords",
@@ -125,8 +126,8 @@ class StreamLab:
 
     def nothing_more(self, url: str) -> bool:
         """Whether a queue is empty, and stays so for a moment."""
-        answer = self.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=1)
-        return not answer.get("Messages")
+        time.sleep(QUIET_SECONDS)
+        return not self.client("sqs").receive_message(QueueUrl=url).get("Messages")
 
 
 def eventually(condition: Callable[[], Any], seconds: float = DEADLINE_SECONDS) -> Any:

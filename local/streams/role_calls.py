@@ -80,6 +80,16 @@ class RoleCalls:
                 f"{self.role_arn} is not authorized to perform: {action} on resource: {resource}",
             )
 
+    def require_trust(self, source_arn: str) -> None:
+        """Raise CallFailed unless the role lets the service assume it for the resource."""
+        if not ministack("ministack.app").AUTH:
+            return
+        self.enter()
+        role = ministack("ministack.services.iam")._roles.get(self.role_arn.rpartition("/")[2]) or {}
+        trust = role.get("AssumeRolePolicyDocument")
+        if not service_allowed(trust, self.service, "sts:AssumeRole", self.role_arn, source_arn):
+            raise CallFailed("AccessDeniedException", f"{self.service} may not assume {self.role_arn}.")
+
     def require_all(self, actions: Iterable[str], resource: str) -> None:
         """Raise CallFailed for the first of the actions that the role may not do."""
         for action in actions:
@@ -145,6 +155,23 @@ class RoleCalls:
     def _access_key(self) -> str:
         session = role_session(self.service, self.role_arn, self.region, self.account_id)
         return session["AWS_ACCESS_KEY_ID"]
+
+
+def service_allowed(policy: Any, service: str, action: str, resource_arn: str, source_arn: str) -> bool:
+    """Whether a policy of a resource lets a service act for a source in the source's account and region."""
+    evaluator = ministack("ministack.core.iam_evaluator")
+    region, account = source_arn.split(":")[3:5]
+    context = evaluator.EvalContext(
+        principal_arn=f"arn:aws:iam::{account}:root",
+        principal_type="Service",
+        principal_account=account,
+        action=action,
+        resource_arn=resource_arn,
+        region=region,
+        service_context={"aws:sourcearn": source_arn, "aws:sourceaccount": account},
+    )
+    result = evaluator.evaluate_resource_policy(policy, context, service=f"{service}.amazonaws.com")
+    return bool(result.decision == "Allow")
 
 
 def enter_account(account_id: str, region: str) -> None:

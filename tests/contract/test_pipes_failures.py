@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -48,9 +48,10 @@ def role(lab: StreamLab) -> str:
     return lab.role("everything", ("*", "*"))
 
 
-def _pipe(lab: StreamLab, name: str, role: str, target: str, **more: Any) -> str:
-    """A pipe that reads a new table's stream; returns the stream's ARN."""
+def _pipe(lab: StreamLab, name: str, role: str, target: str, written: Sequence[str] = (), **more: Any) -> str:
+    """A pipe that reads a new table's stream, in which something is written already; returns its ARN."""
     stream = lab.table(name)
+    lab.put(name, written)
     source = {"StartingPosition": "TRIM_HORIZON", "BatchSize": 10, **more.pop("source", {})}
     lab.client("pipes").create_pipe(
         Name=name,
@@ -72,12 +73,10 @@ def test_a_poison_record_is_isolated_told_and_counted_and_everything_else_arrive
 ) -> None:
     (bus, url), (dead_url, dead) = lab.bus("poison"), lab.queue("poison-dead")
     source = {
-        "MaximumBatchingWindowInSeconds": 1,
         "OnPartialBatchItemFailure": "AUTOMATIC_BISECT",
         "MaximumRetryAttempts": 1,
         "DeadLetterConfig": {"Arn": dead},
     }
-    stream = _pipe(lab, "poison", role, bus, Enrichment=enriches, source=source)
     lab.client("cloudwatch").put_metric_alarm(
         AlarmName="failed",
         Namespace="AWS/EventBridge/Pipes",
@@ -92,7 +91,8 @@ def test_a_poison_record_is_isolated_told_and_counted_and_everything_else_arrive
     )
     assert evaluate_alarms(lab.account)["failed"] == "OK"
 
-    lab.put("poison", ["a", "poison", "b", "c"])
+    written = ["a", "poison", "b", "c"]
+    stream = _pipe(lab, "poison", role, bus, written, Enrichment=enriches, source=source)
     (told,) = lab.messages(dead_url, 1)
     arrived = lab.messages(url, 3)
     record = read_record(told, PositionRecord)
@@ -111,12 +111,10 @@ def test_entries_that_a_bus_does_not_take_are_tried_again_alone(
 ) -> None:
     (bus, url), (dead_url, dead) = lab.bus("partly"), lab.queue("partly-dead")
     source = {
-        "MaximumBatchingWindowInSeconds": 1,
         "MaximumRetryAttempts": 1,
         "DeadLetterConfig": {"Arn": dead},
     }
-    _pipe(lab, "partly", role, bus, Enrichment=enriches, source=source)
-    lab.put("partly", ["a", "no-detail", "b"])
+    _pipe(lab, "partly", role, bus, ["a", "no-detail", "b"], Enrichment=enriches, source=source)
 
     (told,) = lab.messages(dead_url, 1)
 
@@ -165,6 +163,15 @@ def test_every_right_that_the_role_lacks_fails_its_call(lab: StreamLab, enriches
 
     assert _ids(lab.messages(url, 1)) == ["put"]
     assert (len(without_enrichment), len(without_target)) == (1, 1)
+
+
+def test_a_role_that_trusts_another_service_reads_nothing(lab: StreamLab) -> None:
+    (bus, _), described = lab.bus("untrusted"), lab.client("pipes").describe_pipe
+    role = lab.functions.role("trusts-functions", ({"Effect": "Allow", "Action": "*", "Resource": "*"},))
+    _pipe(lab, "untrusted", role, bus)
+    lab.put("untrusted", ["a"])
+
+    assert eventually(lambda: "may not assume" in described(Name="untrusted").get("StateReason", ""))
 
 
 def test_a_slow_enrichment_holds_no_other_pipe_up_and_a_write_is_read_at_once(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +19,17 @@ from botocore.exceptions import ClientError
 from dlq_redrive.pipe_targets import PipeTarget, read_pipe
 from local.account.testing import running_account
 from local.pipes.testing import READING, StreamLab, eventually
+
+NAMES_CHANGES = """
+def handler(records, context):
+    def named(record):
+        change = record["dynamodb"]
+        meta = {"change": record["eventName"].title(), "time": "2026-11-20T10:00:00Z",
+                "id": change["Keys"]["id"]["S"]}
+        return {"meta": meta, "source": record["eventSourceARN"],
+                "exact": [12345678901234567890123, 1.5, 1e-7], "text": "straße ✓"}
+    return [named(one) for one in records if not one["dynamodb"]["Keys"]["id"]["S"].startswith("skip")]
+"""
 
 TAKES = """
 import json, os
@@ -37,9 +49,18 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StreamLab]:
         yield StreamLab(account)
 
 
-def _pipe(lab: StreamLab, name: str, target: str, right: str, **more: Any) -> str:
-    """A pipe whose role has the one right on its target; returns the stream's ARN."""
+@pytest.fixture(scope="module")
+def names_changes(lab: StreamLab) -> str:
+    return lab.function("names-changes", NAMES_CHANGES)
+
+
+def _pipe(
+    lab: StreamLab, name: str, target: str, right: str, written: Sequence[str] = (), **more: Any
+) -> str:
+    """A pipe whose role has the one right on its target, from a new table in which something is written
+    already; returns its stream's ARN."""
     stream = lab.table(name)
+    lab.put(name, written)
     role = lab.role(name, (READING, stream), (right, target), ("sqs:SendMessage", "*"))
     source = {"StartingPosition": "TRIM_HORIZON", "BatchSize": 10, **more.pop("source", {})}
     lab.client("pipes").create_pipe(
@@ -53,13 +74,85 @@ def _pipe(lab: StreamLab, name: str, target: str, right: str, **more: Any) -> st
     return stream
 
 
-def _fault(lab: StreamLab, path: str, asked: dict[str, Any]) -> Any:
+def _fault(lab: StreamLab, path: str, asked: dict[str, Any], method: str = "POST") -> Any:
     connection = http.client.HTTPConnection("127.0.0.1", int(lab.account.endpoint.rpartition(":")[2]))
     try:
-        connection.request("POST", f"/_local/streams/{path}", json.dumps(asked))
+        connection.request(method, f"/_local/streams/{path}", json.dumps(asked))
         return json.load(connection.getresponse())
     finally:
         connection.close()
+
+
+def test_a_write_comes_out_at_the_bus_as_its_enrichment_answered_it(
+    lab: StreamLab, names_changes: str
+) -> None:
+    stream, (bus, url) = lab.table("to-bus"), lab.bus("to-bus")
+    role = lab.role(
+        "to-bus", (READING, stream), ("lambda:InvokeFunction", names_changes), ("events:PutEvents", bus)
+    )
+    internal = {"dynamodb": {"Keys": {"id": {"S": [{"anything-but": {"prefix": "#"}}]}}}}
+    lab.client("pipes").create_pipe(
+        Name="to-bus",
+        RoleArn=role,
+        Source=stream,
+        SourceParameters={
+            "FilterCriteria": {"Filters": [{"Pattern": json.dumps(internal)}]},
+            "DynamoDBStreamParameters": {"StartingPosition": "LATEST", "BatchSize": 10},
+        },
+        Enrichment=names_changes,
+        Target=bus,
+        TargetParameters={
+            "EventBridgeEventBusParameters": {
+                "Source": "records",
+                "DetailType": "$.meta.change",
+                "Resources": ["$.source"],
+                "Time": "$.meta.time",
+            }
+        },
+    )
+
+    lab.put("to-bus", ["a", "#internal", "skip-this", "b"])
+    told = [json.loads(body) for body in lab.messages(url, 2)]
+
+    assert [event["detail"]["meta"]["id"] for event in told] == ["a", "b"]
+    assert {(event["source"], event["detail-type"], event["resources"][0]) for event in told} == {
+        ("records", "Insert", stream)
+    }
+    assert told[0]["detail"]["exact"] == [12345678901234567890123, 1.5, 1e-7]
+    assert lab.nothing_more(url)
+
+
+def test_a_write_comes_out_of_firehose(lab: StreamLab, names_changes: str) -> None:
+    stream = lab.table("to-firehose")
+    lab.client("s3").create_bucket(Bucket="lake")
+    delivery = lab.client("firehose").create_delivery_stream(
+        DeliveryStreamName="to-firehose",
+        ExtendedS3DestinationConfiguration={
+            "RoleARN": lab.role("delivery", ("s3:*", "*")),
+            "BucketARN": "arn:aws:s3:::lake",
+        },
+    )["DeliveryStreamARN"]
+    role = lab.role(
+        "to-firehose",
+        (READING, stream),
+        ("lambda:InvokeFunction", names_changes),
+        ("firehose:PutRecordBatch", delivery),
+    )
+    lab.client("pipes").create_pipe(
+        Name="to-firehose",
+        RoleArn=role,
+        Source=stream,
+        SourceParameters={"DynamoDBStreamParameters": {"StartingPosition": "TRIM_HORIZON", "BatchSize": 100}},
+        Enrichment=names_changes,
+        Target=delivery,
+    )
+
+    lab.put("to-firehose", ["a"])
+    listed = eventually(lambda: lab.client("s3").list_objects_v2(Bucket="lake").get("Contents"))
+    body = lab.client("s3").get_object(Bucket="lake", Key=listed[0]["Key"])["Body"].read()
+
+    assert json.loads(body)["meta"]["id"] == "a"
+    assert b"12345678901234567890123, 1.5, 1e-07" in body
 
 
 def test_a_fifo_queue_gets_templated_messages_by_group_with_their_digits(lab: StreamLab) -> None:
@@ -92,13 +185,8 @@ def test_a_function_says_which_records_it_did_not_take(
     lab.functions.create("takes", role, TAKES, Environment={"Variables": {"SEEN": str(seen)}})
     arn = "arn:aws:lambda:us-east-1:000000000000:function:takes"
     dead_url, dead = lab.queue("to-function-dead")
-    source = {
-        "MaximumRetryAttempts": 1,
-        "MaximumBatchingWindowInSeconds": 1,
-        "DeadLetterConfig": {"Arn": dead},
-    }
-    _pipe(lab, "to-function", arn, "lambda:InvokeFunction", source=source)
-    lab.put("to-function", ["a", "refused", "b"])
+    source = {"MaximumRetryAttempts": 1, "DeadLetterConfig": {"Arn": dead}}
+    _pipe(lab, "to-function", arn, "lambda:InvokeFunction", ["a", "refused", "b"], source=source)
 
     (told,) = lab.messages(dead_url, 1)
 
@@ -191,10 +279,9 @@ def test_a_batch_that_is_too_large_for_its_target_is_refused(lab: StreamLab) -> 
 
 def test_deliveries_are_shuffled_repeated_and_held_when_asked_for_and_never_lost(lab: StreamLab) -> None:
     bus, url = lab.bus("faulty")
-    _pipe(lab, "faulty", bus, "events:PutEvents", source={"MaximumBatchingWindowInSeconds": 1})
     _fault(lab, "faults", {"shuffle": 1, "repeat": 0.5, "late": 1})
     written = [f"{number:02}" for number in range(30)]
-    lab.put("faulty", written)
+    _pipe(lab, "faulty", bus, "events:PutEvents", written)
 
     first = _until_all(lab, url, written)
     lab.client("sqs").purge_queue(QueueUrl=url)
@@ -218,6 +305,19 @@ def _until_all(lab: StreamLab, url: str, written: list[str]) -> list[str]:
 
 def _ids(bodies: list[str]) -> list[str]:
     return [json.loads(body)["detail"]["dynamodb"]["Keys"]["id"]["S"] for body in bodies]
+
+
+def test_a_fifo_queue_has_forgotten_what_comes_again_after_five_minutes(lab: StreamLab) -> None:
+    url, _ = lab.queue("forgets.fifo", FifoQueue="true")
+    message = {"QueueUrl": url, "MessageBody": "a", "MessageGroupId": "g", "MessageDeduplicationId": "a"}
+    sqs = lab.client("sqs")
+    sqs.send_message(**message)
+    sqs.send_message(**message)
+    recognised = lab.messages(url, 1)
+    _fault(lab, "release", {"afterSeconds": 301})
+    sqs.send_message(**message)
+
+    assert (len(recognised), len(lab.messages(url, 1))) == (1, 1)
 
 
 def test_a_fault_that_there_is_not_is_refused(lab: StreamLab) -> None:
@@ -278,3 +378,28 @@ def test_entries_that_are_no_events_are_refused_one_by_one(lab: StreamLab) -> No
         "MalformedDetail",
     ]
     assert len(lab.messages(url, 1)) == 1
+
+
+def test_a_reset_ends_pipes_and_faults_and_a_pipe_of_the_same_name_works_after_it(lab: StreamLab) -> None:
+    bus, _ = lab.bus("before-reset")
+    _pipe(lab, "again", bus, "events:PutEvents")
+    _fault(lab, "faults", {"shuffle": 1, "repeat": 1, "late": 1})
+    connection = http.client.HTTPConnection("127.0.0.1", int(lab.account.endpoint.rpartition(":")[2]))
+    connection.request("POST", "/_ministack/reset")
+    assert connection.getresponse().status == 200
+    connection.close()
+    root = StreamLab(replace(lab.account, access_key_id="test", secret_access_key="test"))
+
+    bus, url = root.bus("after-reset")
+    _pipe(root, "again", bus, "events:PutEvents")
+    root.put("again", ["a"])
+
+    assert _ids(root.messages(url, 1)) == ["a"]
+    assert root.nothing_more(url)
+    assert _fault(root, "faults", {}, "GET") == {
+        "shuffle": None,
+        "repeat": 0,
+        "late": 0,
+        "lateSeconds": None,
+        "held": 0,
+    }

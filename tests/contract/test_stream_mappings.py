@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +59,18 @@ def _batches(seen: Path, table: str) -> list[list[str]]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def _map(lab: StreamLab, table: str, function: str = "reads", **options: Any) -> str:
-    """Let the function read a new table's stream from its beginning; returns the mapping's id."""
+def _map(
+    lab: StreamLab, table: str, written: Sequence[str] = (), function: str = "reads", **options: Any
+) -> str:
+    """Let the function read a new table's stream, in which something is written already, from its beginning;
+    returns the mapping's id."""
     stream = lab.table(table)
+    lab.put(table, written)
     mapping: str = lab.client("lambda").create_event_source_mapping(
         EventSourceArn=stream,
         FunctionName=function,
         StartingPosition="TRIM_HORIZON",
-        **{"BatchSize": 100, "MaximumBatchingWindowInSeconds": 1, **options},
+        **{"BatchSize": 100, **options},
     )["UUID"]
     return mapping
 
@@ -78,13 +82,12 @@ def test_a_poison_record_is_isolated_and_told_with_its_neighbours_and_followers_
     _map(
         lab,
         "isolated",
+        ["a", "b", "poison", "c", "behind"],
         BatchSize=4,
         BisectBatchOnFunctionError=True,
         MaximumRetryAttempts=1,
         DestinationConfig={"OnFailure": {"Destination": dead}},
     )
-    lab.put("isolated", ["a", "b", "poison", "c", "behind"])
-
     (told,) = lab.messages(url, 1)
     processed = eventually(
         lambda: (
@@ -116,13 +119,13 @@ def test_a_reported_failure_is_read_again_from_there_and_what_is_before_it_is_no
     _map(
         lab,
         "reported",
+        ["a", "report", "b", "c"],
         BatchSize=4,
         BisectBatchOnFunctionError=True,
         MaximumRetryAttempts=0,
         FunctionResponseTypes=["ReportBatchItemFailures"],
         DestinationConfig={"OnFailure": {"Destination": topic}},
     )
-    lab.put("reported", ["a", "report", "b", "c"])
 
     told = json.loads(json.loads(lab.messages(url, 1)[0])["Message"])
     eventually(lambda: any("c" in batch and "report" not in batch for batch in _batches(seen, "reported")))
@@ -136,7 +139,8 @@ def test_a_reported_failure_is_read_again_from_there_and_what_is_before_it_is_no
 def test_a_bucket_gets_the_records_whole_at_the_key_that_aws_gives_them(lab: StreamLab, seen: Path) -> None:
     lab.client("s3").create_bucket(Bucket="kept-whole")
     destination = {"OnFailure": {"Destination": "arn:aws:s3:::kept-whole"}}
-    mapping = _map(lab, "whole", MaximumRetryAttempts=0, DestinationConfig=destination)
+    options: dict[str, Any] = {"MaximumRetryAttempts": 0, "DestinationConfig": destination}
+    mapping = _map(lab, "whole", MaximumBatchingWindowInSeconds=1, **options)
     large = "ß" * 190_000
     lab.put("whole", ["poison"], text={"S": large})
     lab.put("whole", ["poison"], text={"S": large + "!"}, number={"N": str(10**37 + 1)})
@@ -157,8 +161,7 @@ def test_a_bucket_gets_the_records_whole_at_the_key_that_aws_gives_them(lab: Str
 def test_without_a_limit_a_poison_record_holds_its_shard_up_until_the_mapping_gets_one(
     lab: StreamLab, seen: Path
 ) -> None:
-    mapping = _map(lab, "stalled", BatchSize=1, MaximumBatchingWindowInSeconds=0)
-    lab.put("stalled", ["poison", "behind"])
+    mapping = _map(lab, "stalled", ["poison", "behind"], BatchSize=1)
 
     eventually(lambda: len(_batches(seen, "stalled")) >= 3)
     stalled = _batches(seen, "stalled")
@@ -170,8 +173,7 @@ def test_without_a_limit_a_poison_record_holds_its_shard_up_until_the_mapping_ge
 
 def test_a_role_without_rights_on_the_stream_reads_nothing_until_it_has_them(lab: StreamLab) -> None:
     lab.function("may-not-read", "def handler(event, context): pass")
-    mapping = _map(lab, "unread", "may-not-read", MaximumBatchingWindowInSeconds=0)
-    lab.put("unread", ["a"])
+    mapping = _map(lab, "unread", ["a"], "may-not-read")
     get = lab.client("lambda").get_event_source_mapping
 
     eventually(lambda: "cannot read the stream" in get(UUID=mapping)["LastProcessingResult"])
@@ -181,7 +183,7 @@ def test_a_role_without_rights_on_the_stream_reads_nothing_until_it_has_them(lab
 
 
 def test_the_age_of_what_is_read_sets_off_an_alarm(lab: StreamLab, seen: Path) -> None:
-    _map(lab, "aged", MaximumBatchingWindowInSeconds=0)
+    _map(lab, "aged")
     lab.client("cloudwatch").put_metric_alarm(
         AlarmName="aged",
         Namespace="AWS/Lambda",
