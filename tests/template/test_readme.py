@@ -12,6 +12,7 @@ from samcli.commands.deploy.deploy_context import DeployContext
 
 from dlq_redrive import redrive_request
 from dlq_redrive.dead_letter import KINDS
+from hub_worker.metrics import UNITS as WORKER_METRICS
 from local.testing.metric_reader import metrics_of_alarm, sent_by
 from local.testing.state_machine_reader import states
 from local.testing.template_reader import Expanded
@@ -41,6 +42,8 @@ def test_the_schedule_is_turned_on_by_name() -> None:
 
 
 def test_what_is_paid_for_by_the_month_is_counted_right(expanded: Expanded) -> None:
+    fleet = {name for name, one in expanded.resources.items() if one.get("Condition") == "WorkersOn"}
+    expanded = Expanded({name: one for name, one in expanded.resources.items() if name not in fleet})
     alarms = expanded.of_type("AWS::CloudWatch::Alarm").values()
     told = re.search(r"(\d+) alarms \((\d+) metrics\), (\d+) metrics, (\d+) keys, (\d+) dashboard", README)
     assert told is not None
@@ -56,6 +59,17 @@ def test_what_is_paid_for_by_the_month_is_counted_right(expanded: Expanded) -> N
         for (what, count), said in zip(counted.items(), told.groups(), strict=True)
         if count != int(said)
     ] == []
+
+
+def test_what_the_fleet_adds_is_counted_right(expanded: Expanded) -> None:
+    alarms = [
+        alarm
+        for name, alarm in expanded.of_type("AWS::CloudWatch::Alarm").items()
+        if expanded.resources[name].get("Condition") == "WorkersOn"
+    ]
+    metrics = sum(len(metrics_of_alarm(alarm)) for alarm in alarms)
+    assert f"{len(alarms)} alarms ({metrics} metrics), 1 dashboard; no instance" in README
+    assert f"{len(WORKER_METRICS)} metrics while it works" in README
 
 
 def _transitions(machine: dict[str, Any], *, exported: bool) -> int:
