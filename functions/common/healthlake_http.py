@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from mypy_boto3_healthlake import HealthLakeClient
 
 SERVICE = "healthlake"
-TIMEOUT_SECONDS = 20
+CONNECT_SECONDS = 5
+READ_SECONDS = 15
+TIMEOUT_SECONDS = CONNECT_SECONDS + READ_SECONDS
+"""How long an answer is waited for at most."""
 
 _NOT_SENT = (ConnectTimeoutError, EndpointConnectionError, SSLError)
 
@@ -64,7 +67,7 @@ class HealthLakeHttp:
         self._session = session
         self._client = client
         self._datastore_id = datastore_id
-        self._http = URLLib3Session(timeout=TIMEOUT_SECONDS)
+        self._http = URLLib3Session(timeout=(CONNECT_SECONDS, READ_SECONDS))
 
     def exchange(
         self, method: str, path: str, content: bytes = b"", headers: Mapping[str, str] = _NO_HEADERS

@@ -20,7 +20,7 @@ from fhir_writer.settings import writer_settings
 from fhir_writer.write_batch import answer_fifo_batch
 from fhir_writer.writer_state import WriterState
 
-_LAST_SECONDS = 30.0
+_LAST_SECONDS = 25.0
 """What a request may still take, and what comes after it."""
 
 

@@ -41,7 +41,7 @@ class _Context:
         return int(self._seconds_left * 1000)
 
 
-def context(seconds_left: float = 120.0) -> Any:
+def context(seconds_left: float = 60.0) -> Any:
     """What Lambda tells a function of its call."""
     return _Context(seconds_left)
 
@@ -67,7 +67,7 @@ class WriterHub:
         boto3.client("dynamodb", REGION).delete_item(TableName=RECORDS, Key=key)
         return self._changed(item_type, sk, resource)
 
-    def write(self, *changes: FhirWrite, seconds_left: float = 120.0) -> list[int]:
+    def write(self, *changes: FhirWrite, seconds_left: float = 60.0) -> list[int]:
         """Give changes to the writer as one batch; returns the places of those that are left in the queue."""
         records = [fifo_record(str(place), change) for place, change in enumerate(changes)]
         answer = write_fhir.lambda_handler({"Records": records}, context(seconds_left))
@@ -141,7 +141,7 @@ def writer_hub(server: HealthLakeServer) -> Iterator[WriterHub]:
     datastore = server.create_datastore()
     variables = {
         "RECORDS_TABLE": RECORDS,
-        "CLAIM_SECONDS": "150",
+        "CLAIM_SECONDS": "90",
         "FHIR_WRITES": "on",
         "FHIR_WRITES_QUEUE_URL": queue_url,
         "DATASTORE_ID": datastore.datastore_id,

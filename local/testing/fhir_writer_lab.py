@@ -23,9 +23,9 @@ from fhir_writer.write_batch import answer_fifo_batch
 from fhir_writer.write_messages import FhirWrite, ResourceName
 from fhir_writer.writer_state import Held
 
-LIFE_SECONDS = 120
-CLAIM_SECONDS = 150
-VISIBILITY_SECONDS = 720
+LIFE_SECONDS = 60
+CLAIM_SECONDS = 90
+VISIBILITY_SECONDS = 360
 LATEST_ARRIVAL_SECONDS = 20
 
 

@@ -92,7 +92,7 @@ def test_a_parameter_says_how_many_workers_write_at_once(expanded: Expanded) -> 
 
 def test_the_functions_read_the_settings_that_the_template_sets(expanded: Expanded) -> None:
     writer = {**variables_of(expanded, "WriteFhirFunction"), **HUB}
-    assert WriterSettings.read(writer).claim_seconds == 150
+    assert WriterSettings.read(writer).claim_seconds == 90
     assert RedriveSettings.read(writer)  # what is inherited is whole
     for name in consumers():
         own = variables_of(expanded, name).items() - variables_of(expanded, "PlanRangesFunction").items()
@@ -127,7 +127,7 @@ def test_a_malformed_setting_of_a_consumer_is_named(name: str, value: str) -> No
     "name", ["RECORDS_TABLE", "CLAIM_SECONDS", "HUB_TABLE", "HUB_BUCKET", "DATASTORE_ID"]
 )
 def test_a_missing_setting_of_the_writer_is_named(name: str) -> None:
-    sound = {**HUB, "RECORDS_TABLE": "records", "CLAIM_SECONDS": "150"}
+    sound = {**HUB, "RECORDS_TABLE": "records", "CLAIM_SECONDS": "90"}
     assert WriterSettings.read(sound)
     with pytest.raises(InvalidSetting, match=name):
         WriterSettings.read({one: value for one, value in sound.items() if one != name})
