@@ -46,6 +46,7 @@ def run(settings: AccountSettings) -> None:
 def register_parts(settings: AccountSettings) -> None:
     """Join the parts to ministack: each registers itself, in the process that will serve it."""
     arguments: dict[str, tuple[object, ...]] = {
+        "iam": (),
         "lambda_runtime": (),
         "healthlake": (settings.port, settings.data_dir),
         "stepfunctions": (settings.port,),

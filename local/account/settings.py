@@ -9,6 +9,7 @@ DEFAULT_REGION = "us-east-1"
 DEFAULT_PORT = 4566
 HOST = "127.0.0.1"
 PARTS = (
+    "iam",
     "lambda_runtime",
     "healthlake",
     "stepfunctions",
