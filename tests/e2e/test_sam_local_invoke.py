@@ -348,7 +348,7 @@ def test_the_template_for_containers_finds_its_sources_and_takes_the_endpoint() 
 
     assert template["Globals"]["Function"]["Environment"]["Variables"]["AWS_ENDPOINT_URL"] == ""
     sources = [one["Properties"].get("ContentUri") for one in template["Resources"].values()]
-    layers = {str(project.root / "layers" / name) for name in ("parquet", "tracing")}
+    layers = {str(project.root / name) for name in ("layers/parquet", "layers/tracing", "workers")}
     assert {source for source in sources if source} == layers
 
 

@@ -88,7 +88,7 @@ def machine(request: pytest.FixtureRequest, template: dict[str, Any]) -> Deploye
 def sam_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with the application in it and nothing else: what SAM writes stays below it."""
     folder = tmp_path_factory.mktemp("application")
-    for part in ("functions", "layers", "statemachines"):
+    for part in ("functions", "layers", "statemachines", "workers"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "template.yaml", folder)
     yield folder
