@@ -62,11 +62,13 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "_event_invoke_config",
         "_execute_function",
         "_execute_function_warm",
+        "_execution_record_for_config",
         "_get_func_record_for_qualifier",
         "_get_func_record_for_ref",
         "_poll_dynamodb_streams",
         "_resolve_layer_zip",
         "function_policy_for_arn",
+        "invoke_async_with_retry",
         "reset",
     ),
     "ministack.services.cloudwatch_logs": ("_append_log_events",),
@@ -139,7 +141,7 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "_record_id",
         "_streams",
     ),
-    "ministack.services.sns": ("_deliver_to_sqs",),
+    "ministack.services.sns": ("_deliver_to_lambda", "_deliver_to_sqs"),
     # streams of tables, and pipes that read them: the store stays ministack's, reading and delivery do not
     "ministack.services.dynamodb": (
         "_emit_stream_event",

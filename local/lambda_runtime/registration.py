@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from local.account.ministack_names import ministack
-from local.lambda_runtime import deaths
+from local.lambda_runtime import deaths, notifications
 from local.lambda_runtime.compiled_archives import compiled
 from local.lambda_runtime.deaths import dying
 from local.lambda_runtime.error_payloads import Payload, exited, timed_out
@@ -38,6 +38,7 @@ def register() -> None:
     actions = ministack("ministack.core.iam_actions")
     actions.extract_iam_action = with_actions_of_invoke_configs(actions.extract_iam_action)
     deaths.register()
+    notifications.register()
     resolve_layer = service._resolve_layer_zip
     service._resolve_layer_zip = lambda layer: _compiled_or_none(resolve_layer(layer))
 
