@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from change_stream.errors import Malformed, Unmapped
 from change_stream.settings import ChangeStreamSettings
 from local.testing.template_reader import Expanded
 
@@ -57,5 +63,15 @@ def test_both_enrichments_find_their_settings(template: dict[str, Any]) -> None:
     shared = template["Globals"]["Function"]["Environment"]["Variables"]
     for name in ("EnrichChangesFunction", "PrepareLakeRowsFunction"):
         own = template["Resources"][name]["Properties"]["Environment"]["Variables"]
-        variables = {key: "given" for key in {**shared, **own}} | {"MAX_INLINE_BYTES": "204800"}
+        variables = dict.fromkeys({**shared, **own}, "given") | {"MAX_INLINE_BYTES": "204800"}
         assert ChangeStreamSettings.read(variables).max_inline_bytes == 204_800
+
+
+@pytest.mark.parametrize(
+    ("alarm", "reasons"), [("records-quarantined", Malformed), ("records-not-mapped", Unmapped)]
+)
+def test_the_runbook_has_every_reason_once(root: Path, alarm: str, reasons: type[StrEnum]) -> None:
+    runbook = (root / "docs" / "runbook.md").read_text(encoding="utf-8")
+    section = runbook.split(f"\n### {alarm}\n", 1)[1].split("\n### ", 1)[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    assert sorted(re.findall(r"`([A-Z0-9_]+)`", "".join(rows))) == sorted(reasons)

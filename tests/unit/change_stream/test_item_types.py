@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -13,6 +14,10 @@ import pytest
 from change_stream.fhir_mapping import FhirMappings
 from change_stream.fhir_values import PRIMITIVES
 from change_stream.item_types import DECLARATION, SCHEMA, item_types, read_item_types
+from local.testing.change_records import item, text
+from local.testing.fhir_definitions import faults
+
+ROOT = Path(__file__).parents[3]
 
 Declared = list[dict[str, Any]]
 
@@ -78,6 +83,18 @@ def test_a_type_needs_no_mapping(declared: Declared, schema: Any) -> None:
     types = read_item_types(json.dumps([*declared, note]).encode())
     assert types["Note"].fhir is None
     assert FhirMappings(types).key_of("Note", "n1", "NOTE") is None
+
+
+def test_the_type_that_the_documentation_adds_works(declared: Declared, schema: Any) -> None:
+    told = (ROOT / "docs" / "records.md").read_text(encoding="utf-8")
+    added = json.loads(told.split("```json\n", 1)[1].split("```", 1)[0])
+    assert [error.message for error in schema.iter_errors([*declared, added])] == []
+    visit = item("p1", "VISIT#1", added["name"], state=text("done"), begun=text("2026-11-20"))
+    mappings = FhirMappings(read_item_types(json.dumps([*declared, added]).encode()))
+    resource = mappings.build("Encounter", [visit])
+    assert resource is not None
+    assert faults(resource) == []
+    assert json.loads(resource)["status"] == "finished"
 
 
 def test_the_schema_knows_the_types_that_there_are(schema: Any) -> None:
