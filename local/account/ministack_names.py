@@ -32,7 +32,7 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "set_request_region",
     ),
     # identity: sessions of roles, actions of requests
-    "ministack.core.iam_actions": ("extract_iam_action", "extract_resource_arn"),
+    "ministack.core.iam_actions": ("extract_iam_action", "extract_resource_arn", "s3_service_context"),
     "ministack.core.iam_evaluator": (
         "EvalContext",
         "_first_match",

@@ -1,1 +1,1 @@
-"""What the local account's IAM lacks: variables in policies."""
+"""What the local account's IAM lacks: variables in policies, condition keys."""

@@ -69,9 +69,12 @@ class RoleCalls:
         if not ministack("ministack.app").AUTH:
             return
         key = self._access_key()
-        ministack("ministack.core.iam_evaluator")._verified_key.set(key)
+        evaluator = ministack("ministack.core.iam_evaluator")
+        evaluator._verified_key.set(key)
+        # Policies of buckets that ask for secure transport are asked too.
+        evaluator.pin_request_origin(_LOOPBACK, True)
         service = action.split(":")[0]
-        denied = ministack("ministack.core.iam_evaluator").enforce(
+        denied = evaluator.enforce(
             key, action, service, self.region, resource_arn=resource
         )
         if denied is not None:
