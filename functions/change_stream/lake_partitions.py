@@ -17,9 +17,10 @@ from typing import Literal
 
 import msgspec
 
-_is_event_id = re.compile(r"[0-9a-f]{32}", re.ASCII).fullmatch
-_is_sequence_number = re.compile(r"[0-9]{1,40}", re.ASCII).fullmatch
 _is_event_time = re.compile(r"\d{4}-\d\d-\d\d (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}", re.ASCII).fullmatch
+_HEX = "0123456789abcdef"
+_IMAGES = {"INSERT": (True, False), "MODIFY": (True, True), "REMOVE": (False, True)}
+"""Which images a change has: the item after it, and before."""
 
 
 class RowRefusal(StrEnum):
@@ -77,7 +78,10 @@ class _Other(msgspec.Struct, frozen=True):
 
 _read_row = msgspec.json.Decoder(LakeRow).decode
 _read_other = msgspec.json.Decoder(_Other).decode
-_skim = msgspec.json.Decoder(msgspec.Raw).decode
+_read_json = msgspec.json.Decoder(msgspec.Raw).decode
+
+Found = LakeRow | RowReference | RefusedRow
+"""What a record carries: a row, where one lies, or why it is none."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +102,16 @@ class Partitions:
 
     def keys_of(self, row: LakeRow, arrival_milliseconds: int) -> Mapping[str, str]:
         """The row's partition: the hour of its change, or outside of the range the hour of its arrival."""
-        time = row.event_time
-        hour = f"{time[:10]}-{time[11:13]}"
-        if not self.first <= hour <= self.last:
-            hour = hour_of(datetime.fromtimestamp(arrival_milliseconds / 1000, UTC))
-        return {"item_type": row.item_type, "dt": hour}
+        hour = _hour_in(row.event_time)
+        if self.first <= hour <= self.last:
+            return _keys(row.item_type, hour)
+        return _keys(row.item_type, hour_of(datetime.fromtimestamp(arrival_milliseconds / 1000, UTC)))
+
+
+@lru_cache(maxsize=4096)
+def _keys(item_type: str, hour: str) -> Mapping[str, str]:
+    """Shared by the rows of a partition: a batch has few, and thousands of rows."""
+    return {"item_type": item_type, "dt": hour}
 
 
 def hour_of(instant: datetime) -> str:
@@ -110,59 +119,66 @@ def hour_of(instant: datetime) -> str:
     return instant.strftime("%Y-%m-%d-%H")
 
 
-def row_in(data: bytes, declared: Container[str]) -> LakeRow | RowReference:
+def find(text: bytes, declared: Container[str]) -> Found:
+    """What a record carries."""
+    try:
+        row = _read_row(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _reference_in(text)
+    reason = _refusal_of(row, declared)
+    return row if reason is None else RefusedRow(reason)
+
+
+def row_in(text: bytes, declared: Container[str]) -> LakeRow | RowReference:
     """The row that a record carries, or where it lies. Raises `RefusedRow`."""
-    try:
-        row = _read_row(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _reference_in(data)
-    check(row, declared)
-    return row
+    found = find(text, declared)
+    if isinstance(found, RefusedRow):
+        raise found
+    return found
 
 
-def check(row: LakeRow, declared: Container[str]) -> None:
-    """Raise `RefusedRow` for a row that no query would find, or that says what cannot be."""
-    if not _is_event_id(row.event_id):
-        raise RefusedRow(RowRefusal.EVENT_ID)
+def _refusal_of(row: LakeRow, declared: Container[str]) -> RowRefusal | None:
+    """Why no query would find the row, or what it says that cannot be."""
+    if len(row.event_id) != 32 or row.event_id.strip(_HEX):
+        return RowRefusal.EVENT_ID
     if row.item_type not in declared:
-        raise RefusedRow(RowRefusal.ITEM_TYPE)
-    if not _is_sequence_number(row.sequence_number):
-        raise RefusedRow(RowRefusal.SEQUENCE_NUMBER)
-    if not (_is_event_time(row.event_time) and _is_day(row.event_time[:10])):
-        raise RefusedRow(RowRefusal.TIME)
-    if (row.item is None) != (row.change == "REMOVE") or (row.old_item is None) != (row.change == "INSERT"):
-        raise RefusedRow(RowRefusal.IMAGES)
-    for image in (row.item, row.old_item):
-        if image is not None and not _is_object(image):
-            raise RefusedRow(RowRefusal.ITEM)
-
-
-def _reference_in(data: bytes) -> RowReference:
+        return RowRefusal.ITEM_TYPE
+    number = row.sequence_number
+    if not (number.isdecimal() and number.isascii() and len(number) <= 40):
+        return RowRefusal.SEQUENCE_NUMBER
+    if not _hour_in(row.event_time):
+        return RowRefusal.TIME
+    item, old_item = row.item, row.old_item
+    if _IMAGES[row.change] != (item is not None, old_item is not None):
+        return RowRefusal.IMAGES
     try:
-        other = _read_other(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise RefusedRow(RowRefusal.NOT_A_ROW) from None
-    if other.malformed is not None:
-        raise RefusedRow(RowRefusal.MALFORMED)
-    if other.reference is None:
-        raise RefusedRow(RowRefusal.NOT_A_ROW)
-    return other.reference
-
-
-def _is_object(text: str) -> bool:
-    if not text.startswith("{"):
-        return False
-    try:
-        _skim(text)
+        # read to its end and not kept: the text is what is stored
+        if item is not None and not (_read_json(item) and item.startswith("{")):
+            return RowRefusal.ITEM
+        if old_item is not None and not (_read_json(old_item) and old_item.startswith("{")):
+            return RowRefusal.ITEM
     except (msgspec.DecodeError, RecursionError):
-        return False
-    return True
+        return RowRefusal.ITEM
+    return None
+
+
+def _reference_in(text: bytes) -> RowReference | RefusedRow:
+    try:
+        other = _read_other(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return RefusedRow(RowRefusal.NOT_A_ROW)
+    if other.malformed is not None:
+        return RefusedRow(RowRefusal.MALFORMED)
+    return RefusedRow(RowRefusal.NOT_A_ROW) if other.reference is None else other.reference
 
 
 @lru_cache(maxsize=4096)
-def _is_day(text: str) -> bool:
+def _hour_in(event_time: str) -> str:
+    """The hour of a time as the table writes hours; empty for what is no time."""
+    if not _is_event_time(event_time):
+        return ""
     try:
-        date.fromisoformat(text)
+        date.fromisoformat(event_time[:10])
     except ValueError:
-        return False
-    return True
+        return ""
+    return f"{event_time[:10]}-{event_time[11:13]}"

@@ -8,11 +8,13 @@ brought into the answer while it has room; the others go back into the stream, f
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from binascii import Error as NotBase64
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
+
+import msgspec
 
 from change_stream.lake_partitions import (
     LakeRow,
@@ -20,6 +22,7 @@ from change_stream.lake_partitions import (
     RefusedRow,
     RowReference,
     RowRefusal,
+    find,
     row_in,
 )
 
@@ -73,37 +76,24 @@ class RowBatch:
         Firehose puts it below its error prefix; one that is sent back is Dropped.
         """
         done = Transformed()
-        left = ANSWER_BYTES
+        answers = done.records
         waiting: list[tuple[int, Record, RowReference]] = []
-        for record in records:
-            try:
-                found = self._row(record["data"])
-                if isinstance(found, RowReference):
-                    # rows that came themselves are in the answer first
-                    waiting.append((len(done.records), record, found))
-                    done.records.append({})
-                    continue
-                row, data = found
-            except RefusedRow as refusal:
-                done.records.append(_failed(record, refusal, done))
-                left -= RECORD_BYTES
-                continue
-            done.records.append(self._ok(record, row, data))
-            left -= len(data) + RECORD_BYTES
-            done.rows += 1
-        self._bring(waiting, done, left)
+        declared = self.partitions.declared
+        for record, text in zip(records, _decoded([record["data"] for record in records]), strict=True):
+            found = find(text, declared)
+            if isinstance(found, LakeRow):
+                answers.append(self._ok(record, found, _with_newline(record["data"], text)))
+            elif isinstance(found, RefusedRow):
+                answers.append(_failed(record, found, done))
+            else:
+                # rows that came themselves are in the answer first
+                waiting.append((len(answers), record, found))
+                answers.append({})
+        done.rows = len(answers) - len(waiting) - done.refused.total()
+        if waiting:
+            taken = sum(len(answer["data"]) + RECORD_BYTES for answer in answers if answer)
+            self._bring(waiting, done, ANSWER_BYTES - taken)
         return done
-
-    def _row(self, data: str) -> tuple[LakeRow, str] | RowReference:
-        """The row and its text in base64, or where it lies; raises `RefusedRow`."""
-        try:
-            decoded = b64decode(data)
-        except (NotBase64, TypeError, ValueError):
-            raise RefusedRow(RowRefusal.NOT_A_ROW) from None
-        found = row_in(decoded, self.partitions.declared)
-        if isinstance(found, RowReference):
-            return found
-        return found, data if decoded.endswith(b"\n") else b64encode(decoded + b"\n").decode()
 
     def _ok(self, record: Record, row: LakeRow, data: str) -> Answer:
         keys = self.partitions.keys_of(row, record["approximateArrivalTimestamp"])
@@ -149,6 +139,36 @@ class RowBatch:
         done.rows += 1
         done.by_reference += 1
         return self._ok(record, row, b64encode(text + b"\n").decode())
+
+
+def _decoded(data: Sequence[str]) -> list[bytes]:
+    """The data of records; nothing, which is no row, for what is no base64. msgspec decodes it four times as
+    fast as the standard library."""
+    try:
+        return msgspec.convert(data, list[bytes])
+    except msgspec.ValidationError:
+        return [_decoded_alone(one) for one in data]
+
+
+def _decoded_alone(data: Any) -> bytes:
+    try:
+        return msgspec.convert(data, bytes)
+    except msgspec.ValidationError:
+        return b""
+
+
+def _with_newline(data: str, text: bytes) -> str:
+    """The base64 of a row and the newline that ends it, by writing nothing but the end again."""
+    if text.endswith(b"\n"):
+        return data
+    rest = len(text) % 3
+    return data[:-4] + _ending(text[-rest:]) if rest else data + "Cg=="
+
+
+@lru_cache(maxsize=256)
+def _ending(rest: bytes) -> str:
+    """The bytes after the last three whole ones, and a newline; rows end in few ways."""
+    return b64encode(rest + b"\n").decode()
 
 
 def _failed(record: Record, refusal: RefusedRow, done: Transformed) -> Answer:

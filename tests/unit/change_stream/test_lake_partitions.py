@@ -78,6 +78,23 @@ def test_a_row_is_stored_as_it_came_with_a_newline_and_its_partition() -> None:
     assert answer["metadata"]["partitionKeys"] == {"item_type": "Patient", "dt": "2026-11-20-23"}
 
 
+@pytest.mark.parametrize("length", range(6))
+def test_a_row_is_stored_whole_whatever_its_length_is(length: int) -> None:
+    text = json.dumps(row(sk="x" * (length + 1))).encode()
+
+    (answer,) = transform(record(text))
+
+    assert stored(answer) == text + b"\n"
+    assert base64.b64encode(stored(answer)).decode() == answer["data"]
+
+
+@pytest.mark.parametrize("data", ["", "%%%", "QQ", "eyJ9 ", None])
+def test_what_is_no_base64_fails_alone(data: str | None) -> None:
+    answers = transform(record(row(), "1"), {**record(row(), "2"), "data": data})
+
+    assert [answer["result"] for answer in answers] == ["Ok", "ProcessingFailed"]
+
+
 def test_a_newline_that_is_there_is_not_doubled() -> None:
     (answer,) = transform(record(json.dumps(row()).encode() + b"\n"))
 
