@@ -35,11 +35,12 @@ class ResourceUnmappable(HubError):
 
 
 class ResourceRefused(HubError):
-    """HealthLake refuses this resource as it is, and says why in `answer`, which may quote the resource and
-    is therefore no part of the message."""
+    """HealthLake refuses this resource as it is, and says why in `answer`, which may quote the resource;
+    neither that nor the `resource` is part of the message."""
 
-    def __init__(self, operation: str, status: int, answer: bytes) -> None:
+    def __init__(self, operation: str, status: int, answer: bytes, resource: bytes) -> None:
         super().__init__(f"HealthLake refused {operation} with {status}.")
         self.operation = operation
         self.status = status
         self.answer = answer
+        self.resource = resource

@@ -2,12 +2,12 @@
 
 `quarantine/fhir-writes/<eventId>.json`:
 
-    {"reason": "REFUSED_BY_HEALTHLAKE", "message": {...}, "operation": "PUT", "status": 400,
-     "operationOutcome": {...}, "at": "2026-11-20T12:00:00.000Z"}
+    {"reason": "REFUSED_BY_HEALTHLAKE", "reference": "Patient/p1", "message": {...}, "operation": "PUT",
+     "status": 400, "resource": "...", "operationOutcome": {...}, "at": "2026-11-20T12:00:00.000Z"}
 
-`reason` is `UNMAPPABLE` where the items make no resource; then `explanation` stands in place of what
-HealthLake answered. The resource itself is not kept: it is made from the records again. A message that comes
-again overwrites its object.
+`resource` is the text that was refused. `reason` is `UNMAPPABLE` where the items make no resource; then
+`explanation` stands in place of what was sent and answered. A message that comes again overwrites its
+object. By `reference` and `resource` an erasure finds what concerns a patient.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class FailedWrites:
     def keep(self, write: FhirWrite, failure: ResourceRefused | ResourceUnmappable) -> None:
         """Write the record of a failed write; it is safe once this has returned."""
         record = {
+            "reference": f"{write.resource_type}/{write.resource_id}",
             "message": json.loads(write.body()),
             "at": format_instant(self._now()),
             **_explained(failure),
@@ -57,5 +58,6 @@ def _explained(failure: ResourceRefused | ResourceUnmappable) -> dict[str, Any]:
         "reason": "REFUSED_BY_HEALTHLAKE",
         "operation": failure.operation,
         "status": failure.status,
+        "resource": failure.resource.decode(),
         "operationOutcome": json.loads(failure.answer),
     }

@@ -70,7 +70,7 @@ class FhirStore:
         answer = self._send("PUT", resource, content, condition)
         if answer.status == _OTHER_VERSION:
             raise OtherVersionError
-        self._check("PUT", answer)
+        self._check("PUT", answer, content)
         return _etag(answer)
 
     def delete(self, resource: ResourceName, condition: Mapping[str, str]) -> None:
@@ -99,7 +99,7 @@ class FhirStore:
             ) from None
         raise FhirWriteBusy(f"HealthLake could not be reached: {reason}.", ended=not sent)
 
-    def _check(self, method: str, answer: HttpAnswer) -> None:
+    def _check(self, method: str, answer: HttpAnswer, content: bytes = b"") -> None:
         if answer.status in _OK:
             return
         sentence = f"HealthLake answered {method} with {answer.status}."
@@ -110,7 +110,7 @@ class FhirStore:
             named = naming_the_action(sentence, answer.content.decode(errors="replace"))
             raise FhirWriteDenied(f"{sentence} It needs {_ACTIONS[method]}." if named == sentence else named)
         if _is_outcome(answer.content):
-            raise ResourceRefused(method, answer.status, answer.content)
+            raise ResourceRefused(method, answer.status, answer.content, content)
         # AWS's front door refuses in other words, and then it is not about the resource.
         raise FhirWriteDenied(sentence)
 

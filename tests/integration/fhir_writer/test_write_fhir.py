@@ -12,6 +12,7 @@ import pytest
 from change_stream.fhir_mapping import fhir_mappings
 from common import aws_clients
 from fhir_writer.write_messages import FhirWrite
+from local.erasure.matching import Matcher
 from local.testing.fhir_writer_hub import WriterHub
 from local.testing.mocked_hub import REGION
 
@@ -174,6 +175,8 @@ def test_a_refused_resource_lies_in_quarantine_with_healthlakes_words(
     assert record["reason"] == "REFUSED_BY_HEALTHLAKE"
     assert (record["operation"], record["status"]) == ("PUT", 400)
     assert record["operationOutcome"] == outcome
+    assert json.loads(record["resource"])["name"][0]["family"] == "Marker-Müller"
+    assert Matcher("p1").of_text(json.dumps(record).encode()) is not None
     assert FhirWrite.from_meta(record["message"]) == change
     said = capsys.readouterr().out + logged(caplog)
     assert "FhirWritesQuarantined" in said
