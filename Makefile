@@ -35,7 +35,7 @@ $(INSTALLED): requirements/bootstrap.txt requirements/dev.txt
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/bootstrap.txt requirements/dev.txt
 	@touch $@
 
-demo: $(INSTALLED) ## deploy into a local AWS account, export in full and the changes, redrive dead letters (DATA=<folder>)
+demo: $(INSTALLED) ## deploy into a local AWS account, export in full and the changes, follow change streams, redrive dead letters (DATA=<folder>)
 	@$(BIN)/python -m local demo $(if $(DATA),--data "$(DATA)")
 
 up: $(INSTALLED) ## start the local AWS account with the application deployed
@@ -50,7 +50,7 @@ WORKERS ?= 2
 test: check $(CHECKOV)/.installed $(BENCH)/.installed ## run every check and test (WORKERS=<processes>)
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
-soak: $(INSTALLED) ## take every permission away; 200 runs of each workflow with random faults (PART= SEED= RUNS= JSON=1)
+soak: $(INSTALLED) ## take every permission away; 200 runs of each workflow and 10,000 writes with random faults (PART= SEED= RUNS= JSON=1)
 	@PYTHONPATH=functions $(BIN)/python -m local.soak $(PART) $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(JSON),--json)
 
 bench: $(INSTALLED) $(BENCH)/.installed ## measure speed and cost; a quiet machine and half an hour (NAME= SAMPLES= DATA=)

@@ -1,8 +1,8 @@
 """`python -m local.soak`: what takes too long for `make test`.
 
 `permissions` takes every permission of the deployed stack away, one at a time. `faults` lets hundreds of runs
-of the export workflow meet faults drawn at random from a seed, `redrive` as many of the redrive workflow. The
-functions have to be importable: PYTHONPATH=functions.
+of the export workflow meet faults drawn at random from a seed, `redrive` as many of the redrive workflow;
+`streams` follows thousands of writes to tables. The functions have to be importable: PYTHONPATH=functions.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from local.cli.errors import CommandError
 from local.cli.output import Output
 
 LARGEST_SEED = 1_000_000
+RUNS = 200
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,11 +44,15 @@ def _soak(options: argparse.Namespace, output: Output) -> dict[str, Any]:
     if options.part in ("all", "faults"):
         from local.soak.faults.command import exports
 
-        document["faults"] = exports().run(output, options.runs, seed)
+        document["faults"] = exports().run(output, options.runs or RUNS, seed)
     if options.part in ("all", "redrive"):
         from local.soak.redrive.command import redrives
 
-        document["redrive"] = redrives().run(output, options.runs, seed)
+        document["redrive"] = redrives().run(output, options.runs or RUNS, seed)
+    if options.part in ("all", "streams"):
+        from local.soak.streams.command import WRITES, follow_writes
+
+        document["streams"] = follow_writes(output, options.runs or WRITES, seed)
     if options.part in ("all", "permissions"):
         from local.soak.permissions import command as permissions
 
@@ -58,8 +63,13 @@ def _soak(options: argparse.Namespace, output: Output) -> dict[str, Any]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local.soak", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=["all", "permissions", "faults", "redrive"], default="all")
-    parser.add_argument("--runs", type=int, default=200, help="runs of each workflow (%(default)s)")
+    parts = ["all", "permissions", "faults", "redrive", "streams"]
+    parser.add_argument("part", nargs="?", choices=parts, default="all")
+    parser.add_argument(
+        "--runs",
+        type=int,
+        help=f"runs of each workflow ({RUNS} if not given), or writes of `streams` (10,000)",
+    )
     parser.add_argument("--seed", type=int, help="what the faults are drawn from; drawn itself if not given")
     parser.add_argument(
         "--only", default="", help="only permissions that this regular expression is found in"

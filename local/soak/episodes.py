@@ -27,8 +27,8 @@ Ended = TypeVar("Ended", bound=Outcome)
 @dataclass(frozen=True)
 class Soak(Generic[Ended]):
     """What `make soak PART=<part>` lives through: so many of `what` in an episode, which `live` draws from a
-    seed and tells the progress of. `ends` are what a table calls those that ended; of an outcome `told` says
-    the numbers in words, and `numbers` are the names of those that are added up."""
+    seed and tells the progress of. `ends` are what a table calls those that ended, and each is an `ended`; of
+    an outcome `told` says the numbers in words, and `numbers` are the names of those that are added up."""
 
     part: str
     what: str
@@ -37,6 +37,7 @@ class Soak(Generic[Ended]):
     live: Callable[[int, int, Callable[[str], None]], Ended]
     told: Callable[[Ended], str]
     numbers: Sequence[str]
+    ended: str = "execution"
 
     def run(self, output: Output, runs: int, seed: int) -> dict[str, Any]:
         """So many, from a seed that is shown, as far as the first episode that finds something wrong; shows
@@ -57,7 +58,7 @@ class Soak(Generic[Ended]):
             step.failed = bool(outcome.problems)
             settings = ", ".join(f"{name} {value}" for name, value in vars(outcome.settings).items())
             step.result = (
-                f"{counted(outcome.ends.total(), 'execution')}, {counted(outcome.deaths, 'death')}, "
+                f"{counted(outcome.ends.total(), self.ended)}, {counted(outcome.deaths, 'death')}, "
                 f"{self.told(outcome)}; {settings}"
             )
         return outcome
@@ -65,7 +66,7 @@ class Soak(Generic[Ended]):
     def _report(self, outcomes: Sequence[Ended], runs: int, output: Output) -> dict[str, Any]:
         ends: Counter[str] = sum((outcome.ends for outcome in outcomes), Counter())
         output.table(
-            f"How {self.ends} ended", ["end", "executions"], [(end, n) for end, n in ends.most_common()]
+            f"How {self.ends} ended", ["end", f"{self.ended}s"], [(end, n) for end, n in ends.most_common()]
         )
         bad = [outcome for outcome in outcomes if outcome.problems]
         again = min(runs, self.runs_of_an_episode)
@@ -73,7 +74,7 @@ class Soak(Generic[Ended]):
             for problem in outcome.problems:
                 output.bad(problem)
             output.line(f"Again: make soak PART={self.part} SEED={outcome.seed} RUNS={again}")
-        totals = {"executions": ends.total()}
+        totals = {f"{self.ended}s": ends.total()}
         totals |= {name: sum(getattr(outcome, name) for outcome in outcomes) for name in self.numbers}
         output.fields(totals)
         documents = [{**asdict(outcome), "ends": dict(outcome.ends)} for outcome in outcomes]

@@ -37,7 +37,7 @@ class Chain:
     def __init__(
         self, account: RunningAccount, hub: DeployedHub, plan: Plan, work: WorkPlan, patience: float
     ) -> None:
-        self.events = ChangeEvents()
+        self.events = ChangeEvents(plan.prefix)
         self._account = account
         self._hub = hub
         self._plan = plan

@@ -19,16 +19,18 @@ Stored = Callable[[str, str], bytes]
 
 
 class ChangeEvents:
-    """Events seen so far by their ids; what was told twice counts once."""
+    """Events seen so far by their ids, of items whose id begins so; what was told twice counts once."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix
         self._lock = threading.Lock()
         self._details: dict[str, str] = {}
         self.deliveries = 0
 
     def add(self, bodies: Sequence[str]) -> None:
         """Keep events as they stand in messages."""
-        events = [(parsed(body)["detail"]["meta"]["eventId"], body) for body in bodies]
+        metas = [(parsed(body)["detail"]["meta"], body) for body in bodies]
+        events = [(meta["eventId"], body) for meta, body in metas if meta["id"].startswith(self._prefix)]
         with self._lock:
             self.deliveries += len(events)
             for identity, body in events:
