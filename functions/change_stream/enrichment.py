@@ -71,20 +71,18 @@ class Enrichment:
     def enrich(self, records: Sequence[Any]) -> Enriched:
         """The details of a batch. The same records give the same ids and the same object keys."""
         enriched = Enriched()
-        changes = [self._read(record, enriched) for record in records]
-        first = min((change.time for change in changes if change), default=None)
-        if first:
-            enriched.age_seconds = max(0, round((self.arrived - parse_instant(first)).total_seconds()))
-        collections = self._read_collections(change for change in changes if change)
+        read = [one for record in records if (one := self._read(record, enriched))]
+        if read:
+            first = parse_instant(min(one.change.time for one in read))
+            enriched.age_seconds = max(0, round((self.arrived - first).total_seconds()))
+        collections = self._read_collections(read)
         left = MAX_ANSWER_BYTES
-        for record, change in zip(records, changes, strict=True):
-            if change is None:
-                continue
-            detail = self._write(record, change, collections, enriched)
+        for one in read:
+            detail = self._write(one, collections, enriched)
             if detail is None:
                 continue
             if detail.doubtful or len(detail.text) > min(self.max_inline_bytes, left):
-                reference = self.objects.put_detail(change.event_id, detail.text)
+                reference = self.objects.put_detail(one.change.event_id, detail.text)
                 meta = {**detail.meta, "inline": False}
                 enriched.details.append({"meta": meta, "reference": reference.to_json()})
                 enriched.by_reference += 1
@@ -93,49 +91,46 @@ class Enrichment:
                 enriched.details.append(msgspec.json.decode(detail.text))
         return enriched
 
-    def _read(self, record: Any, enriched: Enriched) -> Change | None:
+    def _read(self, record: Any, enriched: Enriched) -> _Read | None:
         """The change that a record tells of, or None once the record is in quarantine."""
         try:
-            return read_change(record, self.arrived, self.types)
+            change = read_change(record, self.arrived, self.types)
         except MalformedRecord as error:
             self._quarantine(record, error.reason, enriched)
             return None
+        return _Read(record, change, self.mappings.key_of(change.item_type, change.id, change.sk))
 
-    def _write(
-        self, record: Any, change: Change, collections: Collections, enriched: Enriched
-    ) -> _Detail | None:
+    def _write(self, read: _Read, collections: Collections, enriched: Enriched) -> _Detail | None:
         """The detail of a change, or None once its record is in quarantine."""
         try:
-            return self._detail(change, collections, enriched)
+            return self._detail(read.change, read.key, collections, enriched)
         except MalformedRecord as error:
             reason = error.reason
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
             # DynamoDB writes no record that raises these; whoever else does must not stop the stream.
             reason = Malformed.RECORD
-        self._quarantine(record, reason, enriched)
+        self._quarantine(read.record, reason, enriched)
         return None
 
     def _quarantine(self, record: Any, reason: Malformed, enriched: Enriched) -> None:
         self.objects.quarantine(record, reason)
         enriched.quarantined[reason.value] += 1
 
-    def _read_collections(self, changes: Iterable[Change]) -> Collections:
+    def _read_collections(self, read: Iterable[_Read]) -> Collections:
         """The items of every resource that is made of several, read once for the batch."""
         collections: Collections = {}
-        for change in changes:
-            key = self._key(change)
-            if key is None or key in collections:
+        for one in read:
+            if one.key is None or one.key in collections:
                 continue
-            aggregate = self.mappings.aggregate(key.resource_type)
+            change, aggregate = one.change, self.mappings.aggregate(one.key.resource_type)
             gone = change.new_image is None and change.item_type == aggregate.base.name
             if aggregate.parts and not gone:
-                collections[key] = self.read_collection(aggregate, change.id, change.sk)
+                collections[one.key] = self.read_collection(aggregate, change.id, change.sk)
         return collections
 
-    def _key(self, change: Change) -> ResourceKey | None:
-        return self.mappings.key_of(change.item_type, change.id, change.sk)
-
-    def _detail(self, change: Change, collections: Collections, enriched: Enriched) -> _Detail:
+    def _detail(
+        self, change: Change, key: ResourceKey | None, collections: Collections, enriched: Enriched
+    ) -> _Detail:
         doubtful: Doubtful = []
         meta: dict[str, Any] = {
             "eventId": change.event_id,
@@ -148,7 +143,7 @@ class Enrichment:
             "table": change.table,
         }
         parts = change.plain(doubtful)
-        if key := self._key(change):
+        if key:
             meta |= {"resourceType": key.resource_type, "resourceId": key.resource_id}
             try:
                 resource = self._resource(change, key, collections, doubtful)
@@ -172,8 +167,15 @@ class Enrichment:
         return self.mappings.plain(key.resource_type, items, doubtful)
 
 
-@dataclass(frozen=True)
-class _Detail:
+class _Read(msgspec.Struct):
+    """A record, the change that it tells of, and the resource that its item belongs to."""
+
+    record: Any
+    change: Change
+    key: ResourceKey | None
+
+
+class _Detail(msgspec.Struct):
     """A detail as text, with its `meta`, and whether it has a number that a double does not carry."""
 
     meta: dict[str, Any]

@@ -10,7 +10,8 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from change_stream.errors import Malformed, MalformedRecord, MappingError, Unmap
 from change_stream.fhir_templates import Compiler, Fill, Scope
 from change_stream.item_types import ItemType, item_types
 
+_first = itemgetter(0)
 _is_fhir_id = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII).fullmatch
 
 
@@ -31,9 +33,13 @@ class Aggregate:
     parts: tuple[ItemType, ...]
     fill: Fill
 
+    @cached_property
+    def types(self) -> tuple[ItemType, ...]:
+        """All of them."""
+        return (self.base, *self.parts)
 
-@dataclass(frozen=True)
-class ResourceKey:
+
+class ResourceKey(msgspec.Struct, frozen=True):
     """Which resource an item belongs to."""
 
     resource_type: str
@@ -75,8 +81,8 @@ class FhirMappings:
         fhir = self._types[item_type].fhir
         if fhir is None:
             return None
-        values = {"id": item_id, "sk": sk}
-        return ResourceKey(fhir.resource, resource_id([values[name] for name in fhir.identified_by]))
+        named = [item_id if name == "id" else sk for name in fhir.identified_by]
+        return ResourceKey(fhir.resource, resource_id(named))
 
     def build(self, resource_type: str, items: Iterable[Image]) -> bytes | None:
         """The resource as JSON text, or None without its base item; raises `MappingError` where a value does
@@ -106,9 +112,9 @@ class FhirMappings:
         """The items of a resource by type. One that lies where those of another type are looked for is an
         error: left out, it would make a resource without what belongs to it, or none."""
         by_type: dict[str, list[Image]] = {}
-        for item in sorted(items, key=lambda one: _text(one, "sk")):
-            name, sk = item.get("itemType", {}).get("S", ""), _text(item, "sk")
-            for one in (aggregate.base, *aggregate.parts):
+        for sk, item in sorted(((_text(one, "sk"), one) for one in items), key=_first):
+            name = item.get("itemType", {}).get("S", "")
+            for one in aggregate.types:
                 if one.fhir and one.fhir.takes(sk) != (one.name == name):
                     raise MappingError(_place(one), Unmapped.KEY)
             by_type.setdefault(name, []).append(item)

@@ -21,15 +21,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from change_stream.attribute_values import Doubtful, Image
 from change_stream.errors import MappingError, Unmapped
 from change_stream.fhir_values import PRIMITIVES, Primitive, Unfit, Value, coded
 
-NULL = {"NULL": True}
 
-
-@dataclass(frozen=True)
-class Scope:
+class Scope(msgspec.Struct):
     """What a template is filled from: an item, the items that are its parts by the names of their types, and
     where doubtful numbers are noted."""
 
@@ -99,17 +98,23 @@ class Compiler:
         return fill
 
     def _value(self, template: Mapping[str, Any], element: str) -> Fill:
-        path = _path(template["$from"])
+        *above, last = _path(template["$from"])
         read = self._primitive(template)
         default, required = template.get("default"), template.get("required", False)
 
         def fill(scope: Scope) -> Any:
-            value = _found(scope.item, path)
-            filled = None if value is None else _read(read, value, scope, element)
+            item = _inside(scope.item, above) if above else scope.item
+            value = item.get(last)
+            filled = None
+            if value is not None and "NULL" not in value:
+                try:
+                    filled = read(value, scope.doubtful)
+                except Unfit as unfit:
+                    raise MappingError(element, unfit.reason) from None
             if filled is None:
                 filled = default
-            if filled is None and required:
-                raise MappingError(element, Unmapped.MISSING)
+                if filled is None and required:
+                    raise MappingError(element, Unmapped.MISSING)
             return filled
 
         return fill
@@ -123,7 +128,7 @@ class Compiler:
         def fill(scope: Scope) -> list[Any] | None:
             value = _found(scope.item, path)
             members = [] if value is None else _members(value, element)
-            filled = (_read(read, member, scope, element) for member in members if member != NULL)
+            filled = (_read(read, member, scope, element) for member in members if "NULL" not in member)
             return [one for one in filled if one is not None] or None
 
         return fill
@@ -135,7 +140,7 @@ class Compiler:
             value = _found(scope.item, path)
             filled = []
             for member in [] if value is None else _members(value, element):
-                if not isinstance(member.get("M"), Mapping):
+                if not isinstance(member.get("M"), dict):
                     raise MappingError(element, Unmapped.WRONG_TYPE)
                 filled.append(fill_one(Scope(member["M"], {}, scope.doubtful)))
             return [one for one in filled if one is not None] or None
@@ -162,15 +167,17 @@ def _path(names: str | Sequence[str]) -> Sequence[str]:
 
 def _found(item: Image, path: Sequence[str]) -> Value | None:
     """The value at a path of names through maps, unless it is null."""
-    inside: Any = item
-    value: Any = None
+    *above, last = path
+    value = _inside(item, above).get(last)
+    return None if value is None or "NULL" in value else value
+
+
+def _inside(item: Image, path: Sequence[str]) -> Image:
+    """The map at a path of names through maps, an empty one where there is none."""
     for name in path:
-        value = inside.get(name) if isinstance(inside, Mapping) else None
-        if value is None or value == NULL:
-            return None
-        inside = value.get("M")
-    found: Value | None = value
-    return found
+        inside = item.get(name, {}).get("M")
+        item = inside if isinstance(inside, dict) else {}
+    return item
 
 
 def _members(value: Value, element: str) -> Sequence[Value]:

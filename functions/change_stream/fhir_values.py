@@ -45,7 +45,7 @@ Primitive = Callable[[Value, Doubtful], Any]
 
 def _text(value: Value) -> str:
     """The text of a value, stripped of blanks around it; of a number its digits."""
-    text = value.get("S", value.get("N"))
+    text = value["S"] if "S" in value else value.get("N")
     if type(text) is not str:
         raise Unfit(Unmapped.WRONG_TYPE)
     return text.strip()

@@ -22,6 +22,11 @@ MAX_ANSWER_BYTES = 3_500_000
 """What the rows of a batch come to that travel themselves: Firehose takes 4 MiB a call, Lambda 6 MB."""
 
 
+_FLAT_BYTES = 400
+"""What a row has beside its items and its key, generously."""
+_LONGEST_ESCAPE = 12
+
+
 class Objects(Protocol):
     """Where what does not travel itself is put before the row is answered."""
 
@@ -101,5 +106,17 @@ class LakeRows:
 
 
 def _written_length(row: dict[str, Any]) -> int:
-    """How long the row is as ASCII, the longest that any program on its way writes it."""
-    return len(json.dumps(row, separators=(",", ":")))
+    """How long the row is at most as ASCII, the longest that any program on its way writes it. The items are
+    nearly all of it, and JSON already: of what stands there, quotes and backslashes are escaped once more."""
+    if "event_id" not in row:
+        return len(json.dumps(row, separators=(",", ":")))
+    names = len(row["item_id"]) + len(row["sk"])
+    return _FLAT_BYTES + _LONGEST_ESCAPE * names + _escaped(row["item"]) + _escaped(row["old_item"])
+
+
+def _escaped(text: str | None) -> int:
+    if text is None:
+        return len("null")
+    if not text.isascii():
+        return len(json.dumps(text))
+    return len(text) + text.count('"') + text.count("\\") + len('""')

@@ -11,9 +11,8 @@ import hashlib
 import json
 import re
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -39,8 +38,7 @@ _FIRST_MILLISECONDS = 100_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """A change of one item: `name` is INSERT, MODIFY or REMOVE, `time` an instant in UTC to the millisecond,
     `new_image` and `old_image` the item as attribute values after and before it."""
 
@@ -60,12 +58,12 @@ class Change:
         """What has happened to what, such as `PatientModify`."""
         return self.item_type + _NAMES[self.name]
 
-    @cached_property
+    @property
     def new(self) -> bytes | None:
         """The item after the change as exact JSON; raises `MalformedRecord`."""
         return None if self.new_image is None else text_of(self.new_image)
 
-    @cached_property
+    @property
     def old(self) -> bytes | None:
         """The item before the change as exact JSON; raises `MalformedRecord`."""
         return None if self.old_image is None else text_of(self.old_image)
@@ -160,7 +158,12 @@ def _read(record: Any, arrived: datetime) -> Change:
 
 
 def _table_name(record: Mapping[str, Any]) -> str:
-    found = _table_of(record.get("eventSourceARN", ""))
+    return _name_of_table(record.get("eventSourceARN", ""))
+
+
+@lru_cache(maxsize=64)
+def _name_of_table(arn: str) -> str:
+    found = _table_of(arn)
     if not found:
         raise MalformedRecord(Malformed.SOURCE)
     return found[1]
@@ -193,9 +196,13 @@ def _time(given: Any, arrived: datetime) -> str:
     if given is None:
         return format_instant(arrived)
     try:
-        if isinstance(given, str):
-            return format_instant(parse_instant(given))
-        milliseconds = given if given >= _FIRST_MILLISECONDS else given * 1000
-        return format_instant(_EPOCH + timedelta(milliseconds=round(milliseconds)))
+        return format_instant(parse_instant(given)) if isinstance(given, str) else _since_1970(given)
     except (OverflowError, TypeError, ValueError):
         raise MalformedRecord(Malformed.TIME) from None
+
+
+@lru_cache(maxsize=1024)
+def _since_1970(given: float) -> str:
+    """Records of a batch have few different times."""
+    milliseconds = given if given >= _FIRST_MILLISECONDS else given * 1000
+    return format_instant(_EPOCH + timedelta(milliseconds=round(milliseconds)))
