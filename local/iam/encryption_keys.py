@@ -1,7 +1,7 @@
 """Condition keys of a write to S3 that say with which key it is encrypted.
 
 AWS documentation: «Actions, resources, and condition keys for Amazon S3» (Service Authorization Reference),
-`s3:x-amz-server-side-encryption-aws-kms-key-id` and `s3:x-amz-server-side-encryption-customer-algorithm`. Both
+`s3:x-amz-server-side-encryption-aws-kms-key-id`, `s3:x-amz-server-side-encryption-customer-algorithm`. Both
 are what the request's header says, and absent where it has none.
 """
 

@@ -48,6 +48,11 @@ _FHIR_WRITER: Mapping[str, tuple[str, ...]] = {
     "WriteFhirFunction": ("writes_were_queued",),
 }
 
+_UPLOADS: Mapping[str, tuple[str, ...]] = {
+    "RecordUploadFunction": ("object_was_uploaded", "object_was_deleted", "notifications_were_turned_on"),
+}
+_TRANSITIONS: Mapping[str, tuple[str, ...]] = {"DetectTransitionsFunction": ("jobs_were_changed",)}
+
 SAMPLES: Mapping[str, tuple[str, ...]] = {
     function: tuple(f"{folder}/{name}" for name in names)
     for folder, functions in (
@@ -55,6 +60,8 @@ SAMPLES: Mapping[str, tuple[str, ...]] = {
         ("dlq_redrive", _REDRIVE),
         ("change_stream", _CHANGES),
         ("fhir_writer", _FHIR_WRITER),
+        ("uploads", _UPLOADS),
+        ("transitions", _TRANSITIONS),
     )
     for function, names in functions.items()
 }
@@ -73,9 +80,12 @@ BETWEEN: tuple[str, ...] = (
     "change_stream/stream_was_read",
     "change_stream/changes_were_enriched",
     "change_stream/change_reached_the_bus",
+    "transitions/transition_was_received",
+    "transitions/records_were_given_up",
 )
 """What goes from one service to the next and to no function: a record as the stream gives it, what the
-enrichment of `records_were_written` answers, and what the bus makes of it."""
+enrichment of `records_were_written` answers, and what the bus makes of it; a transition as a worker receives
+it, and records that Lambda has given up as it keeps them."""
 
 SAMPLE_QUEUE = "healthlake-hub-StartExportDeadLetterQueue-1A2B3C4D5E6F"
 """The name of the dead-letter queue that samples are about."""

@@ -17,6 +17,8 @@ from dlq_redrive.redrive_request import parse_redrive_request
 from local.testing.sample_events import BETWEEN, EVENTS, INPUTS, SAMPLE_QUEUE, SAMPLES, sample
 from local.testing.state_machine_reader import placeholders, states
 from local.testing.template_reader import Expanded, references
+from transitions.detection import detect, read
+from transitions.rules import load_rules
 
 # AWS Lambda Developer Guide, "Using Lambda with Amazon SQS": an example message of a standard queue.
 SQS_RECORD = {
@@ -35,6 +37,52 @@ SQS_ATTRIBUTES = {
     "SentTimestamp",
     "SenderId",
     "ApproximateFirstReceiveTimestamp",
+}
+
+# AWS Lambda Developer Guide, "Invoking Lambda functions with Amazon SNS notifications".
+SNS_MESSAGE = {
+    "Type",
+    "MessageId",
+    "TopicArn",
+    "Subject",
+    "Message",
+    "Timestamp",
+    "SignatureVersion",
+    "Signature",
+    "SigningCertUrl",
+    "UnsubscribeUrl",
+    "MessageAttributes",
+}
+
+# Amazon S3 User Guide, "Event message structure".
+S3_RECORD = {
+    "eventVersion",
+    "eventSource",
+    "awsRegion",
+    "eventTime",
+    "eventName",
+    "userIdentity",
+    "requestParameters",
+    "responseElements",
+    "s3",
+}
+
+# AWS Lambda Developer Guide, "Using Lambda with DynamoDB": an example event.
+STREAM_RECORD = {
+    "eventID",
+    "eventName",
+    "eventVersion",
+    "eventSource",
+    "awsRegion",
+    "dynamodb",
+    "eventSourceARN",
+}
+STREAM_CHANGE = {
+    "ApproximateCreationDateTime",
+    "Keys",
+    "SequenceNumber",
+    "SizeBytes",
+    "StreamViewType",
 }
 
 # Amazon EventBridge User Guide, "AWS service event metadata".
@@ -100,6 +148,18 @@ def _messages() -> list[tuple[str, dict[str, Any]]]:
         for name, event in _samples()
         if isinstance(event, dict)
         for record in event.get("Records", [])
+        if record.get("eventSource") == "aws:sqs"
+    ]
+
+
+def _records_of(source: str) -> list[tuple[str, dict[str, Any]]]:
+    """Records of another service, which each name it in their own way."""
+    return [
+        (name, record)
+        for name, event in _samples()
+        if isinstance(event, dict)
+        for record in event.get("Records", [])
+        if source in (record.get("eventSource"), record.get("EventSource"))
     ]
 
 
@@ -132,13 +192,15 @@ def test_every_sample_is_named_for_what_happened() -> None:
         assert re.fullmatch(r"[a-z_]+/[a-z]+(_[a-z]+)+\.json", name), name
 
 
-def test_functions_behind_a_queue_have_samples_in_the_shape_of_sqs(expanded: Expanded) -> None:
-    polling = {
-        function
-        for mapping in expanded.of_type("AWS::Lambda::EventSourceMapping").values()
-        for function in references(mapping["FunctionName"])
-    }
-    assert polling == {name for name, files in SAMPLES.items() if "Records" in sample(files[0])}
+def test_functions_behind_a_queue_or_stream_have_samples_of_what_lambda_reads_there(
+    expanded: Expanded,
+) -> None:
+    reads = {"AWS::SQS::Queue": "aws:sqs", "AWS::DynamoDB::Table": "aws:dynamodb"}
+    for mapping in expanded.of_type("AWS::Lambda::EventSourceMapping").values():
+        (function,), (source,) = references(mapping["FunctionName"]), references(mapping["EventSourceArn"])
+        wanted = reads[expanded.resources[source]["Type"]]
+        for name in SAMPLES[function]:
+            assert {one["eventSource"] for one in sample(name)["Records"]} == {wanted}, name
 
 
 def test_functions_behind_a_rule_have_a_sample_in_the_shape_of_eventbridge(expanded: Expanded) -> None:
@@ -147,8 +209,21 @@ def test_functions_behind_a_rule_have_a_sample_in_the_shape_of_eventbridge(expan
         for permission in expanded.of_type("AWS::Lambda::Permission").values()
         for function in references(permission["FunctionName"])
     }
-    for function in ruled:
+    for function in ruled - _subscribed(expanded):
         assert any("detail-type" in sample(name) for name in SAMPLES[function]), function
+
+
+def _subscribed(expanded: Expanded) -> set[str]:
+    subscriptions = expanded.of_type("AWS::SNS::Subscription").values()
+    return {name for one in subscriptions for name in references(one["Endpoint"])}
+
+
+def test_functions_behind_a_topic_have_samples_in_the_shape_of_sns(expanded: Expanded) -> None:
+    functions = _subscribed(expanded) & SAMPLES.keys()
+    assert functions == {"RecordUploadFunction"}
+    for function in functions:
+        for name in SAMPLES[function]:
+            assert {one["EventSource"] for one in sample(name)["Records"]} == {"aws:sns"}, name
 
 
 def test_functions_of_the_workflow_have_a_sample_with_the_payload_of_their_state(machine: Any) -> None:
@@ -168,6 +243,47 @@ def test_a_message_has_what_lambda_gives_for_sqs(name: str, record: dict[str, An
     assert record["attributes"].keys() >= SQS_ATTRIBUTES
     assert record["eventSource"] == "aws:sqs"
     assert record["md5OfBody"] == hashlib.md5(record["body"].encode(), usedforsecurity=False).hexdigest()
+
+
+@pytest.mark.parametrize(("name", "record"), _records_of("aws:sns"))
+def test_a_notification_has_what_sns_gives_a_function(name: str, record: dict[str, Any]) -> None:
+    assert record.keys() == {"EventSource", "EventVersion", "EventSubscriptionArn", "Sns"}
+    assert record["Sns"].keys() == SNS_MESSAGE
+    message = json.loads(record["Sns"]["Message"])
+    assert message.get("Event") == "s3:TestEvent" or all(
+        one.keys() == S3_RECORD for one in message["Records"]
+    )
+
+
+@pytest.mark.parametrize(("name", "record"), _records_of("aws:dynamodb"))
+def test_a_record_has_what_lambda_gives_for_a_stream(name: str, record: dict[str, Any]) -> None:
+    assert record.keys() == STREAM_RECORD
+    assert record["dynamodb"].keys() - {"OldImage", "NewImage"} == STREAM_CHANGE
+    images = {"INSERT": {"NewImage"}, "MODIFY": {"OldImage", "NewImage"}, "REMOVE": {"OldImage"}}
+    assert record["dynamodb"].keys() & {"OldImage", "NewImage"} == images[record["eventName"]]
+
+
+def test_the_sample_transition_is_what_the_sample_record_leads_to() -> None:
+    first, *_ = sample("transitions/jobs_were_changed")["Records"]
+    (transition,) = detect(read(first), load_rules())
+    (received,) = sample("transitions/transition_was_received")["Messages"]
+    assert received["Body"] == transition.message().decode()
+    assert received["Attributes"]["MessageGroupId"] == transition.group
+    assert received["Attributes"]["MessageDeduplicationId"] == transition.transition_id
+
+
+def test_the_sample_records_lead_to_every_shipped_rule() -> None:
+    rules = load_rules()
+    records = sample("transitions/jobs_were_changed")["Records"]
+    met = {one.rule.name for record in records for one in detect(read(record), rules)}
+    assert met == {one.name for ones in rules.values() for one in ones}
+
+
+def test_records_that_were_given_up_are_kept_as_the_call_that_failed() -> None:
+    given_up = sample("transitions/records_were_given_up")
+    (record,) = json.loads(given_up["payload"])["Records"]
+    assert record in sample("transitions/jobs_were_changed")["Records"]
+    assert given_up["DDBStreamBatchInfo"]["startSequenceNumber"] == record["dynamodb"]["SequenceNumber"]
 
 
 @pytest.mark.parametrize(("name", "event"), _bus_events())
