@@ -2,7 +2,8 @@
 
 POST /_local/lambda/deaths {"chance": 0.1, "seed": "7", "functions": ["WriteFhir"], "midst": 0.2} lets a part
 of the invocations of functions with one of these words in their name die (of all functions, if none is
-named), a part of those in the midst: their process is killed, and the next finds a cold environment.
+named), a part of those in the midst: their process is killed, and the next finds a cold environment. With
+"poison": "text" every invocation dies before it has begun whose event has the text, and a part of the others.
 GET tells how many have died of each function, DELETE lets them live.
 """
 
@@ -30,10 +31,11 @@ LATEST_SECONDS = 0.3
 class Order:
     """Which invocations die."""
 
-    chance: float
+    chance: float = 0.0
     seed: str = ""
     functions: Sequence[str] = ()
     midst: float = 0.0
+    poison: str = ""
 
     def names(self, function: str) -> bool:
         return not self.functions or any(word in function for word in self.functions)
@@ -61,12 +63,15 @@ class Deaths:
         with self._lock:
             return {"order": asdict(self._order) if self._order else None, "died": dict(self._died)}
 
-    def draw(self, function: str) -> tuple[str | None, float]:
+    def draw(self, function: str, event: object) -> tuple[str | None, float]:
         """When this invocation dies, None if it lives, and after how many seconds if in the midst."""
         with self._lock:
             order = self._order
             if order is None or not order.names(function):
                 return None, 0.0
+            if order.poison and order.poison in json.dumps(event, ensure_ascii=False):
+                self._died[function] += 1
+                return BEFORE, 0.0
             self._called[function] += 1
             draw = Random(f"{order.seed}/{function}/{self._called[function]}")  # noqa: S311
             if draw.random() >= order.chance:
@@ -83,13 +88,14 @@ deaths = Deaths()
 
 def dying(
     function: str,
+    event: object,
     request_id: str,
     invoke: Callable[[], dict[str, Any]],
     kill: Callable[[], None],
     of: Deaths = deaths,
 ) -> dict[str, Any]:
     """The worker's answer to an invocation, or that of one whose process was killed if it is its turn."""
-    moment, seconds = of.draw(function)
+    moment, seconds = of.draw(function, event)
     if moment is None:
         return invoke()
     if moment == BEFORE:

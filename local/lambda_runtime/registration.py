@@ -63,6 +63,7 @@ def worker_with_failures(base: type[Any]) -> type[Any]:
             try:
                 answer: dict[str, Any] = dying(
                     self.func_name,
+                    event,
                     request_id,
                     lambda: invoke(event, request_id, **context),
                     lambda: kill(self._proc),

@@ -73,6 +73,16 @@ def test_a_function_that_dies_in_the_midst_begins_anew(account: RunningAccount, 
     assert "signal: killed" in answer.payload["errorMessage"]
 
 
+def test_an_invocation_with_poison_dies_each_time_and_no_other_does(
+    account: RunningAccount, functions: Functions
+) -> None:
+    _ask(account, "POST", {"poison": "büse"})
+
+    answers = [functions.invoke("counts", event) for event in ({"a": ["büse"]}, "sound", "das büse")]
+
+    assert [bool(answer.function_error) for answer in answers] == [True, False, True]
+
+
 def test_an_order_that_says_something_else_is_refused(account: RunningAccount) -> None:
     with pytest.raises(urllib.error.HTTPError, match="400"):
         _ask(account, "POST", {"often": True})
