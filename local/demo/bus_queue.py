@@ -55,6 +55,13 @@ class BusQueue:
         for thread in self._threads:
             thread.join(timeout=LONG_POLL_SECONDS + 5)
 
+    def remove(self) -> None:
+        """Take away the rule and the queue, with what it may still hold."""
+        events = client(self._account, "events")
+        events.remove_targets(Rule=self._name, EventBusName=self._bus_name, Ids=[self._name])
+        events.delete_rule(Name=self._name, EventBusName=self._bus_name)
+        self._sqs.delete_queue(QueueUrl=self._queue_url)
+
     def wait_while(self, count: Callable[[], int], expected: int, deadline_seconds: float) -> int:
         """Wait until so many have come, or none for the deadline; returns how many."""
         last, changed = -1, time.monotonic()

@@ -45,7 +45,11 @@ class Chain:
         self._patience = patience
         self._fhir = FhirClient(account, hub.outputs["DatastoreEndpoint"])
         self._bus = BusQueue(
-            account, hub.outputs["EventBusName"], SUBSCRIBER, {"source": [SOURCE]}, self.events.add
+            account,
+            hub.outputs["EventBusName"],
+            f"{plan.prefix}{SUBSCRIBER}",
+            {"source": [SOURCE]},
+            self.events.add,
         )
 
     def __enter__(self) -> Self:
@@ -54,6 +58,8 @@ class Chain:
 
     def __exit__(self, *exception: object) -> None:
         self._bus.__exit__(*exception)
+        if not any(exception):
+            self._bus.remove()
 
     def write(self, told: Callable[[int], None] = lambda _made: None) -> None:
         """Make the writes to the records table."""
