@@ -20,7 +20,11 @@ ROOT = Path(__file__).parents[1]
 RECORDS = 10_000
 WARM_UP = 2 * BATCH
 REFERENCE = "deserialise"
-FUNCTIONS: Mapping[str, str] = {"enrich": "enrichment for the bus", "rows": "rows of the lake"}
+FUNCTIONS: Mapping[str, str] = {
+    "enrich": "enrichment for the bus",
+    "rows": "rows of the lake",
+    "partition": "partitions of rows",
+}
 AT_LEAST = 2.0
 """So many times as fast as the reference each function is to be."""
 

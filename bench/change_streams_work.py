@@ -7,8 +7,10 @@ services behind them are in the process: what they are given is kept or dropped 
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -27,10 +29,13 @@ _CONTEXT = SimpleNamespace(
     memory_limit_in_mb=512,
     invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:bench",
 )
+_STREAM = "arn:aws:firehose:us-east-1:123456789012:deliverystream/lake-rows"
+_ROWS_OF_A_BATCH = 1_200
 _VARIABLES = {
     "RECORDS_TABLE": "records",
     "HUB_BUCKET": "hub",
     "MAX_INLINE_BYTES": "204800",
+    "LAKE_FIRST_DAY": "2026-11-01",
     "POWERTOOLS_SERVICE_NAME": "bench",
     "POWERTOOLS_METRICS_NAMESPACE": "bench",
     "POWERTOOLS_TRACE_DISABLED": "true",
@@ -72,6 +77,30 @@ def prepare_rows(given: Path, _folder: Path) -> Work:
     read = list(batches(given))
     _serve(read)
     return _calling(prepare_lake_rows.lambda_handler, read)
+
+
+def partition_rows(given: Path, _folder: Path) -> Work:
+    """The transformation of Firehose; batches of a megabyte, as its buffer has, of rows of the records."""
+    from change_stream import partition_lake_rows, prepare_lake_rows
+
+    read = list(batches(given))
+    _serve(read)
+    with redirect_stdout(io.StringIO()):
+        prepare: Callable[[Any, Any], Any] = prepare_lake_rows.lambda_handler
+        rows = [row for batch in read for row in prepare(batch, _CONTEXT)]
+    records = [
+        {"recordId": f"{number:056}", "approximateArrivalTimestamp": 1_795_000_100_000, "data": _base64(row)}
+        for number, row in enumerate(rows)
+    ]
+    events = [
+        {"deliveryStreamArn": _STREAM, "records": records[first : first + _ROWS_OF_A_BATCH]}
+        for first in range(0, len(records), _ROWS_OF_A_BATCH)
+    ]
+    return _calling(partition_lake_rows.lambda_handler, events)
+
+
+def _base64(row: Any) -> str:
+    return b64encode(json.dumps(row).encode()).decode()
 
 
 class _Table:
@@ -120,7 +149,12 @@ def _calling(handler: Callable[[Any, Any], Any], read: Sequence[Any]) -> Work:
     return work
 
 
-WORKS: dict[str, Prepare] = {"deserialise": deserialise, "enrich": enrich, "rows": prepare_rows}
+WORKS: dict[str, Prepare] = {
+    "deserialise": deserialise,
+    "enrich": enrich,
+    "rows": prepare_rows,
+    "partition": partition_rows,
+}
 
 if __name__ == "__main__":
     main(WORKS, sys.argv[1:])

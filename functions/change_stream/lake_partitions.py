@@ -80,6 +80,9 @@ _read_row = msgspec.json.Decoder(LakeRow).decode
 _read_other = msgspec.json.Decoder(_Other).decode
 _read_json = msgspec.json.Decoder(msgspec.Raw).decode
 
+Metadata = Mapping[str, Mapping[str, str]]
+"""What Firehose is told of a row: its partition keys."""
+
 Found = LakeRow | RowReference | RefusedRow
 """What a record carries: a row, where one lies, or why it is none."""
 
@@ -100,18 +103,18 @@ class Partitions:
         """The partitions that there are now; `first_day` as yyyy-MM-dd."""
         return cls(declared, f"{first_day}-00", hour_of(now))
 
-    def keys_of(self, row: LakeRow, arrival_milliseconds: int) -> Mapping[str, str]:
+    def metadata_of(self, row: LakeRow, arrival_milliseconds: int) -> Metadata:
         """The row's partition: the hour of its change, or outside of the range the hour of its arrival."""
         hour = _hour_in(row.event_time)
         if self.first <= hour <= self.last:
-            return _keys(row.item_type, hour)
-        return _keys(row.item_type, hour_of(datetime.fromtimestamp(arrival_milliseconds / 1000, UTC)))
+            return _metadata(row.item_type, hour)
+        return _metadata(row.item_type, hour_of(datetime.fromtimestamp(arrival_milliseconds / 1000, UTC)))
 
 
 @lru_cache(maxsize=4096)
-def _keys(item_type: str, hour: str) -> Mapping[str, str]:
+def _metadata(item_type: str, hour: str) -> Metadata:
     """Shared by the rows of a partition: a batch has few, and thousands of rows."""
-    return {"item_type": item_type, "dt": hour}
+    return {"partitionKeys": {"item_type": item_type, "dt": hour}}
 
 
 def hour_of(instant: datetime) -> str:

@@ -96,12 +96,11 @@ class RowBatch:
         return done
 
     def _ok(self, record: Record, row: LakeRow, data: str) -> Answer:
-        keys = self.partitions.keys_of(row, record["approximateArrivalTimestamp"])
         return {
             "recordId": record["recordId"],
             "result": "Ok",
             "data": data,
-            "metadata": {"partitionKeys": keys},
+            "metadata": self.partitions.metadata_of(row, record["approximateArrivalTimestamp"]),
         }
 
     def _bring(
