@@ -52,7 +52,7 @@ SERVICES: Mapping[str, tuple[set[str], tuple[str, ...], str]] = {
         "AWS::StepFunctions::StateMachine",
     ),
     "AWS/Lambda": (
-        {"Errors", "Throttles", "Duration", "Invocations", "ConcurrentExecutions"},
+        {"Errors", "Throttles", "Duration", "Invocations", "ConcurrentExecutions", "IteratorAge"},
         ("FunctionName",),
         "AWS::Lambda::Function",
     ),

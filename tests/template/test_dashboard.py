@@ -39,6 +39,12 @@ def consumers_body(expanded: Expanded) -> dict[str, Any]:
     return dashboard_body(expanded, "RecordConsumersDashboard", {})
 
 
+@pytest.fixture
+def uploads_body(expanded: Expanded) -> dict[str, Any]:
+    """The dashboard of uploads and transitions."""
+    return dashboard_body(expanded, "UploadsDashboard", {})
+
+
 def test_both_outcomes_of_the_condition_are_those_that_the_tests_put_in(expanded: Expanded) -> None:
     _, variables = expanded.properties("Dashboard")["DashboardBody"]["Fn::Sub"]
     condition, scheduled, by_hand = variables["StaleAlarm"]["Fn::If"]
@@ -53,11 +59,12 @@ def test_every_metric_that_is_drawn_is_sent(
     body: dict[str, Any],
     workers_body: dict[str, Any],
     consumers_body: dict[str, Any],
+    uploads_body: dict[str, Any],
     expanded: Expanded,
     root: Path,
 ) -> None:
     own = sent_by(root / "functions") | set(WORKER_METRICS)
-    bodies = (body, workers_body, consumers_body)
+    bodies = (body, workers_body, consumers_body, uploads_body)
     drawn = [metric for one in bodies for metric in metrics_of_dashboard(one)]
     assert [fault for metric in drawn if (fault := nobody_sends(metric, expanded, own))] == []
 
@@ -66,10 +73,11 @@ def test_every_metric_of_the_functions_and_of_an_alarm_is_drawn(
     body: dict[str, Any],
     workers_body: dict[str, Any],
     consumers_body: dict[str, Any],
+    uploads_body: dict[str, Any],
     expanded: Expanded,
     root: Path,
 ) -> None:
-    bodies = (body, workers_body, consumers_body)
+    bodies = (body, workers_body, consumers_body, uploads_body)
     drawn = {metric for one in bodies for metric in metrics_of_dashboard(one)}
     watched = {
         metric
@@ -88,14 +96,20 @@ def test_every_alarm_is_on_it(expanded: Expanded) -> None:
     ] == []
 
 
-@pytest.mark.parametrize("dashboard", ["body", "workers_body", "consumers_body"])
+@pytest.mark.parametrize("dashboard", ["body", "workers_body", "consumers_body", "uploads_body"])
 def test_no_widget_lies_on_another_or_beyond_the_grid(
     dashboard: str,
     body: dict[str, Any],
     workers_body: dict[str, Any],
     consumers_body: dict[str, Any],
+    uploads_body: dict[str, Any],
 ) -> None:
-    bodies = {"body": body, "workers_body": workers_body, "consumers_body": consumers_body}
+    bodies = {
+        "body": body,
+        "workers_body": workers_body,
+        "consumers_body": consumers_body,
+        "uploads_body": uploads_body,
+    }
     widgets = bodies[dashboard]["widgets"]
     areas = [(one["x"], one["y"], one["width"], one["height"]) for one in widgets]
     assert all(x + width <= GRID for x, _, width, _ in areas)
