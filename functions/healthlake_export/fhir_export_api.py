@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from botocore.httpsession import URLLib3Session
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from common import aws_clients
+from common.healthlake_http import HealthLakeHttp, NoCredentials, Unreachable
 from common.observability import count
 from common.refusals import naming_the_action, refused_action
 from healthlake_export.errors import HealthLakeBusy, HealthLakeRefused
@@ -33,8 +31,6 @@ if TYPE_CHECKING:
         ListFHIRExportJobsResponseTypeDef,
     )
 
-_SERVICE = "healthlake"
-_TIMEOUT_SECONDS = 20
 _NOT_NOW = frozenset({408, 409, 423, 425, 429})
 _OK = frozenset({200, 202})
 _NOT_ALLOWED = 403
@@ -101,10 +97,9 @@ class FhirExportApi:
     """
 
     def __init__(self, session: Session, client: HealthLakeClient, datastore_id: str) -> None:
-        self._session = session
         self._client = client
         self._datastore_id = datastore_id
-        self._http = URLLib3Session(timeout=_TIMEOUT_SECONDS)
+        self._http = HealthLakeHttp(session, client, datastore_id)
 
     def start(self, request: ExportRequest) -> str:
         """Start an export job and return its id."""
@@ -167,9 +162,8 @@ class FhirExportApi:
     def _send(
         self, method: str, operation: str, query: str = "", body: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        base = self._client.meta.endpoint_url.rstrip("/")
-        url = f"{base}/datastore/{quote(self._datastore_id)}/r4/{operation}" + (f"?{query}" if query else "")
-        status, content = self._exchange(method, url, json.dumps(body).encode() if body else b"")
+        path = operation + (f"?{query}" if query else "")
+        status, content = self._exchange(method, path, json.dumps(body).encode() if body else b"")
         name = f"{method} {operation.split('/')[0]}"
         if status in _NOT_NOW or status >= 500:
             raise _busy(f"HealthLake answered {name} with {status}.")
@@ -177,19 +171,16 @@ class FhirExportApi:
             raise HealthLakeRefused(_refusal(method, name, status, content))
         return _json_object(content, name)
 
-    def _exchange(self, method: str, url: str, content: bytes) -> tuple[int, bytes]:
-        headers = {"Content-Type": "application/fhir+json", "Prefer": "respond-async"}
-        request = AWSRequest(method=method, url=url, data=content, headers=headers)
-        credentials = self._session.get_credentials()
-        if credentials is None:
-            raise HealthLakeRefused("There are no AWS credentials to sign requests to HealthLake with.")
-        SigV4Auth(credentials, _SERVICE, self._client.meta.region_name).add_auth(request)
+    def _exchange(self, method: str, path: str, content: bytes) -> tuple[int, bytes]:
         try:
-            answer = self._http.send(request.prepare())
-        except (HTTPClientError, BotoCoreError) as error:
-            reason = type(error).__name__
+            answer = self._http.exchange(method, path, content, {"Prefer": "respond-async"})
+        except NoCredentials:
+            missing = "There are no AWS credentials to sign requests to HealthLake with."
+            raise HealthLakeRefused(missing) from None
+        except Unreachable as error:
+            reason = str(error)
         else:
-            return answer.status_code, answer.content
+            return answer.status, answer.content
         raise _busy(f"HealthLake could not be reached: {reason}.")
 
 

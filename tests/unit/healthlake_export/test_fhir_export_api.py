@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
 from botocore.parsers import ResponseParserError
 
-from healthlake_export import fhir_export_api
+from common import healthlake_http
 from healthlake_export.errors import HealthLakeBusy, HealthLakeRefused
 from healthlake_export.fhir_export_api import ExportJob, ExportRequest, FhirExportApi
 
@@ -44,7 +44,7 @@ class Answers:
         answer = self.next.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return SimpleNamespace(status_code=answer[0], content=answer[1])
+        return SimpleNamespace(status_code=answer[0], content=answer[1], headers={})
 
     def give(self, status: int, content: Any = None) -> None:
         text = content if isinstance(content, bytes) else json.dumps(content or {}).encode()
@@ -71,7 +71,7 @@ class Jobs:
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
     session = Answers()
-    monkeypatch.setattr(fhir_export_api, "URLLib3Session", lambda **_: session)
+    monkeypatch.setattr(healthlake_http, "URLLib3Session", lambda **_: session)
     return session
 
 
