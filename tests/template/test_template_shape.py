@@ -138,7 +138,11 @@ def test_every_domain_has_a_banner(template_file: Path) -> None:
         "Redrive workflow",
         "Redrive workflow",
         "Records",
+        "Records lake",
+        "Record consumers",
+        "FHIR writer",
         "Uploads and jobs",
+        "Workers",
         "Workers",
         "Operations",
     ]
