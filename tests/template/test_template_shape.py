@@ -143,7 +143,6 @@ def test_every_domain_has_a_banner(template_file: Path) -> None:
         "FHIR writer",
         "Uploads and jobs",
         "Workers",
-        "Workers",
         "Operations",
     ]
 
