@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from healthlake_export import erasures
 from healthlake_export.resource_keys import is_utf8
-from local.erasure import dead_letters, ndjson_objects, parquet_objects, quarantine_objects
+from local.erasure import dead_letters, failed_rows, ndjson_objects, parquet_objects, quarantine_objects
 from local.erasure.findings import Findings
 from local.erasure.matching import Concern, Match, Matcher
 from local.erasure.object_versions import Version, VersionBytes
@@ -55,6 +55,8 @@ class Examiner:
                 return self._records(content, matcher)
             case Treatment.WHOLE:
                 return self._whole(content)
+            case Treatment.FAILED_ROWS:
+                return self._failed_rows(content, matcher)
             case Treatment.LETTERS:
                 return self._letter(content, matcher)
             case Treatment.LAKE if parquet_objects.is_parquet(content):
@@ -106,6 +108,11 @@ class Examiner:
     def _records(self, content: VersionBytes, matcher: Matcher) -> Examined:
         before = b"".join(content.chunks())
         findings, after = quarantine_objects.find_records(before, matcher, self._of_raw_object)
+        write = (lambda sink: sink.write(after)) if after else None
+        return Examined(content.version, findings, findings.erased > 0, write)
+
+    def _failed_rows(self, content: VersionBytes, matcher: Matcher) -> Examined:
+        findings, after = failed_rows.find_failed_rows(b"".join(content.chunks()), matcher)
         write = (lambda sink: sink.write(after)) if after else None
         return Examined(content.version, findings, findings.erased > 0, write)
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from lake.parquet_files import ROW_GROUP_BYTES, open_writer
 from local.erasure.findings import Findings
-from local.erasure.matching import Match, Matcher
+from local.erasure.matching import Concern, Match, Matcher
 from local.erasure.object_versions import CHUNK_BYTES, VersionBytes, VersionFile
 
 MAGIC = b"PAR1"
@@ -23,10 +23,12 @@ _ROWS_AT_ONCE = 512
 _LARGEST_GROUP_BYTES = 2 * ROW_GROUP_BYTES
 _TEXT = "resource"
 _PATIENTS = "patient_ids"
+_RECORD = ("item_id", "item", "old_item")
+"""Columns of a change of a record: who it is about, and the item after and before it."""
 
 
 class NoResources(Exception):
-    """The file has no column of resources: what it holds is not known here."""
+    """The file has no column of resources or items: what it holds is not known here."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def find_rows(content: VersionBytes, matcher: Matcher) -> FoundRows:
     """What a file has of the patient. Raises `NoResources`."""
     findings = Findings()
     file = _open(content)
-    columns = [name for name in (_PATIENTS, _TEXT) if name in file.schema_arrow.names]
+    columns = [name for name in (_PATIENTS, _TEXT, *_RECORD) if name in file.schema_arrow.names]
     for group in range(file.num_row_groups):
         for table in _tables(file, group, columns):
             for _, match in _matches(table, matcher):
@@ -105,13 +107,17 @@ def _write(writer: pq.ParquetWriter, held: list[pa.Table]) -> None:
 
 def _open(content: VersionBytes) -> pq.ParquetFile:
     file = pq.ParquetFile(VersionFile(content), buffer_size=CHUNK_BYTES)
-    if _TEXT not in file.schema_arrow.names:
+    names = file.schema_arrow.names
+    if _TEXT not in names and not set(_RECORD) <= set(names):
         raise NoResources
     return file
 
 
 def _matches(table: pa.Table, matcher: Matcher) -> Iterator[tuple[int, Match]]:
     """Index and match of each row that concerns the patient."""
+    if _TEXT not in table.schema.names:
+        yield from _matches_of_records(table, matcher)
+        return
     texts = table[_TEXT].combine_chunks()
     patients = table[_PATIENTS].combine_chunks() if _PATIENTS in table.schema.names else None
     suspects = pc.or_(
@@ -124,5 +130,18 @@ def _matches(table: pa.Table, matcher: Matcher) -> Iterator[tuple[int, Match]]:
     for index in sorted(indices):
         named = (patients[index].as_py() if patients is not None else None) or ()
         match = matcher.of_row(named, (texts[index].as_py() or "").encode())
+        if match is not None:
+            yield index, match
+
+
+def _matches_of_records(table: pa.Table, matcher: Matcher) -> Iterator[tuple[int, Match]]:
+    """As `_matches`, of changes of records: those of the patient's items, and those that name the patient."""
+    item_ids, *images = (table[name].to_pylist() for name in _RECORD)
+    for index, item_id in enumerate(item_ids):
+        if item_id == matcher.patient_id:
+            yield index, Match(Concern.COMPARTMENT)
+            continue
+        text = "\n".join(image[index] or "" for image in images).encode()
+        match = matcher.of_text(text) if matcher.suspects(text) else None
         if match is not None:
             yield index, match

@@ -13,6 +13,7 @@ class Treatment(Enum):
     WHOLE = "it is deleted"
     LETTERS = "it is deleted, wherever in a message the patient is named"
     LAKE = "it is written again without the rows"
+    FAILED_ROWS = "it is written again without the lines"
     RESULTS = "it is deleted, whatever it holds"
     SEARCHED = "it is only searched: nothing of a patient belongs there"
 
@@ -54,11 +55,12 @@ class StackBuckets:
 _TREATMENTS: dict[str, dict[str, Treatment]] = {
     "HubBucket": {
         "exports/": Treatment.LINES,
+        "changes/": Treatment.WHOLE,
         "quarantine/": Treatment.RECORDS,
         "dead-letters/": Treatment.LETTERS,
         "": Treatment.SEARCHED,
     },
-    "LakeBucket": {"": Treatment.LAKE},
+    "LakeBucket": {"records-errors/": Treatment.FAILED_ROWS, "": Treatment.LAKE},
     RESULTS_BUCKET: {"": Treatment.RESULTS},
 }
 # CloudTrail's records name keys and callers.

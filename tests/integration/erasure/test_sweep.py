@@ -441,3 +441,60 @@ def test_keys_are_listed_whole_however_the_pages_cut_them(buckets: Any) -> None:
     assert [one.key for one in listed] == [f"runs/{number}" for number in range(7)]
     assert [len(one.versions) for one in listed] == [3, 3, 3, 4, 3, 3, 3]
     assert listed[3].latest.is_marker
+
+
+def _change(item_id: str, item: str | None, old_item: str | None) -> dict[str, str | None]:
+    return {"event_id": "e", "item_id": item_id, "item": item, "old_item": old_item}
+
+
+CHANGES = "records/item_type=Patient/dt=2026-03-01-12/rows.parquet"
+FAILED = "records-errors/processing-failed/dt=2026-03-01-12/rows"
+
+
+def test_changes_of_the_patients_records_leave_the_lake_and_others_stay(buckets: Any) -> None:
+    rows = [
+        _change("p-1", '{"id":"p-1","n":1.10}', None),
+        _change("p-2", '{"id":"p-2","n":1.10}', '{"id":"p-2"}'),
+        _change("p-1", None, '{"id":"p-1"}'),
+        _change("p-3", '{"id":"p-3"}', '{"id":"p-3","contact":"Patient/p-1"}'),
+        _change("p-4", '{"id":"p-4"}', '{"id":"p-12"}'),
+    ]
+    written = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(rows), written)
+    buckets.put(LAKE_BUCKET, CHANGES, written.getvalue().to_pybytes())
+
+    found = buckets.sweep()
+
+    assert buckets.rows(CHANGES).to_pylist() == [rows[1], rows[4]]
+    assert found.area("LakeBucket", "records/").erased == 3
+    assert len(buckets.versioned_keys()) == 1, "the version before is gone"
+
+
+def test_changes_that_became_no_row_lose_the_lines_that_name_the_patient(buckets: Any) -> None:
+    def failed(content: Any) -> bytes:
+        data = base64.b64encode(json.dumps(content).encode()).decode()
+        return json.dumps({"errorCode": "Lambda.ProcessingFailedStatus", "rawData": data}).encode() + b"\n"
+
+    image = {"id": {"S": "p-1"}, "sk": {"S": "PATIENT"}}
+    other = failed({"malformed": "IMAGE_MISSING", "record": {"dynamodb": {"Keys": {"id": {"S": "p-2"}}}}})
+    lines = [
+        failed({"malformed": "IMAGE_MISSING", "record": {"dynamodb": {"Keys": image}}}),
+        other,
+        failed({"item_id": "x", "item": json.dumps({"id": "p-1"})}),
+    ]
+    buckets.put(LAKE_BUCKET, FAILED, b"".join(lines))
+
+    buckets.sweep()
+
+    assert buckets.read(LAKE_BUCKET, FAILED) == other
+    assert len(buckets.versioned_keys()) == 1
+
+
+def test_details_of_a_change_that_name_the_patient_are_deleted(buckets: Any) -> None:
+    buckets.put(BUCKET, "changes/a.json", b'{"new":{"id":"p-1"}}')
+    buckets.put(BUCKET, "changes/rows/b.json", json.dumps({"item": '{"id":"p-1"}'}).encode())
+    buckets.put(BUCKET, "changes/c.json", b'{"new":{"id":"p-2"}}')
+
+    buckets.sweep()
+
+    assert buckets.versioned_keys() == [(BUCKET, "changes/c.json")]
