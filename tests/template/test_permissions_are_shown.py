@@ -199,15 +199,26 @@ def test_every_traced_function_may_send_traces(expanded: Expanded) -> None:
 
 
 def test_every_function_may_take_from_its_queues(expanded: Expanded) -> None:
-    roles = function_roles(expanded)
-    polling = {
-        roles[function]
-        for mapping in expanded.of_type("AWS::Lambda::EventSourceMapping").values()
-        for function in references(mapping["FunctionName"])
-    }
     assert {
         role for role, policy in attached(expanded) if policy == "AWSLambdaSQSQueueExecutionRole"
-    } == polling
+    } == _readers_of("AWS::SQS::Queue", expanded)
+
+
+def test_every_function_may_read_its_stream(expanded: Expanded) -> None:
+    assert {
+        role for role, policy in attached(expanded) if policy == "AWSLambdaDynamoDBExecutionRole"
+    } == _readers_of("AWS::DynamoDB::Table", expanded)
+
+
+def _readers_of(kind: str, expanded: Expanded) -> set[str]:
+    """Roles of the functions that Lambda reads resources of a type for."""
+    roles = function_roles(expanded)
+    return {
+        roles[function]
+        for mapping in expanded.of_type("AWS::Lambda::EventSourceMapping").values()
+        if references(mapping["EventSourceArn"]) & expanded.of_type(kind).keys()
+        for function in references(mapping["FunctionName"])
+    }
 
 
 def _is_of_another_machine(grant: Grant, machine: Any) -> bool:

@@ -29,6 +29,8 @@ _KEY_USERS = (
     "RecordsPipeRole",
     "EnrichChangesFunctionRole",
     "PrepareLakeRowsFunctionRole",
+    "RecordUploadFunctionRole",
+    "DetectTransitionsFunctionRole",
 )
 _CONSUMERS = tuple(
     f"{one.name}ChangesFunctionRole"
@@ -40,6 +42,8 @@ _TAKERS = ("PlanRedriveFunctionRole", "RedriveMessagesFunctionRole")
 _WORKERS = "tests/template/test_workers.py"
 _FHIR_WRITER = "tests/template/test_fhir_writer.py"
 _RECORDS_LAKE = "tests/template/test_records_lake_rights.py"
+_UPLOADS = "tests/template/test_uploads.py"
+_TRANSITIONS = "tests/template/test_transition_rules.py"
 _RECORDS = "tests/template/test_record_rights.py"
 _MACHINES = "tests/template/test_state_machine_permissions.py"
 _MACHINE_ROLES = ("ExportStateMachineRole", "RedriveStateMachineRole")
@@ -127,6 +131,26 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
         "PartitionLakeRowsFunctionRole s3:ListBucket",
         "PartitionLakeRowsFunctionRole firehose:PutRecordBatch",
     ),
+    # Runs of exports and redrives upload nothing: the contract tests of uploads run with these rights.
+    f"{_UPLOADS}::test_who_uploads_writes_below_its_own_prefix_over_tls_and_does_nothing_else": (
+        "UploaderRole s3:PutObject",
+        "UploaderRole s3:AbortMultipartUpload",
+    ),
+    f"{_UPLOADS}::test_who_uploads_uses_the_key_through_s3_and_for_the_bucket_alone": (
+        "UploaderRole kms:Decrypt",
+        "UploaderRole kms:GenerateDataKey",
+    ),
+    f"{_UPLOADS}::test_the_function_writes_items_of_uploads_and_no_others": (
+        "RecordUploadFunctionRole dynamodb:UpdateItem",
+    ),
+    f"{_TRANSITIONS}::test_the_function_may_write_where_rules_write_and_send_what_they_send": (
+        "DetectTransitionsFunctionRole sqs:SendMessage",
+        "DetectTransitionsFunctionRole s3:PutObject on /transitions/",
+    ),
+    f"{_TRANSITIONS}::test_lambda_may_keep_what_the_function_failed_on": (
+        "DetectTransitionsFunctionRole s3:PutObject on /aws/lambda/",
+        "DetectTransitionsFunctionRole s3:ListBucket",
+    ),
     # The local account encrypts nothing, so that no run misses the key.
     f"{_ENCRYPTION}::test_everything_is_encrypted_and_whoever_needs_the_key_may_use_it": (
         *(f"{role} kms:Decrypt" for role in (*_KEY_USERS, *_WRITERS)),
@@ -173,6 +197,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     # The local Lambda sends to failure destinations without asking IAM.
     f"{_PERMISSIONS}::test_a_function_may_send_to_its_failure_destination": (
         "CleanUpFailedRunFunctionRole sqs:SendMessage",
+        "RecordUploadFunctionRole sqs:SendMessage",
     ),
     # An upload is aborted only after S3 has broken off in the midst of it.
     f"{_PERMISSIONS}::test_whoever_uploads_in_parts_may_abort": (
@@ -203,5 +228,6 @@ REQUIRED_POLICIES: Mapping[str, str] = {
     "AWSLambdaBasicExecutionRole": f"{_PERMISSIONS}::test_every_function_may_write_its_log",
     "AWSXrayWriteOnlyAccess": f"{_PERMISSIONS}::test_every_traced_function_may_send_traces",
     "AWSLambdaSQSQueueExecutionRole": f"{_PERMISSIONS}::test_every_function_may_take_from_its_queues",
+    "AWSLambdaDynamoDBExecutionRole": f"{_PERMISSIONS}::test_every_function_may_read_its_stream",
 }
 """Managed policies, which SAM attaches and the local account does not ask for, by the test of each."""
