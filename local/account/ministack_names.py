@@ -61,6 +61,7 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "_esms",
         "_event_invoke_config",
         "_execute_function",
+        "_execute_function_dispatch",
         "_execute_function_warm",
         "_execution_record_for_config",
         "_get_func_record_for_qualifier",
@@ -145,6 +146,7 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
     # streams of tables, and pipes that read them: the store stays ministack's, reading and delivery do not
     "ministack.services.dynamodb": (
         "_emit_stream_event",
+        "_item_size_bytes",
         "_tables",
         "stream_end_position",
         "stream_records_since",

@@ -10,6 +10,7 @@ from typing import Any
 
 from local.account.ministack_names import ministack
 from local.lambda_runtime import deaths, notifications
+from local.lambda_runtime.call_metrics import counting, of_throttled_calls
 from local.lambda_runtime.compiled_archives import compiled
 from local.lambda_runtime.deaths import dying
 from local.lambda_runtime.error_payloads import Payload, exited, timed_out
@@ -32,6 +33,10 @@ def register() -> None:
     runtime._PYTHON_WORKER_SCRIPT = with_aws_error_types(runtime._PYTHON_WORKER_SCRIPT)
     runtime.Worker = worker_with_failures(worker_with_log_ends(runtime.Worker))
     service._execute_function_warm = answering_with_failures(service._execute_function_warm)
+    service._execute_function_dispatch = counting(
+        service._execute_function_dispatch, service._emit_lambda_metrics
+    )
+    service._emit_lambda_metrics = of_throttled_calls(service._emit_lambda_metrics)
     logs = ministack("ministack.services.cloudwatch_logs")
     logs._append_log_events = with_event_ids(logs._append_log_events)
     service._event_invoke_config = of_the_latest_version(service._event_invoke_config)

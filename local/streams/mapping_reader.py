@@ -88,18 +88,11 @@ class MappingReader:
         self.enter()
         self._put_iterator_age(records)
         service = ministack("ministack.services.lambda_svc")
-        started = time.monotonic()
         event = {"Records": [record.record for record in records]}
         answer = service._execute_function(function, event)
-        error, throttled = bool(answer.get("error")), bool(answer.get("throttle"))
-        service._emit_lambda_metrics(
-            self._mapping["FunctionName"],
-            duration_ms=(time.monotonic() - started) * 1000,
-            error=error and not throttled,
-            throttle=throttled,
-        )
-        if throttled:
+        if answer.get("throttle"):
             return Attempt(records, counted=False)
+        error = bool(answer.get("error"))
         left = records if error else self._reported(answer.get("body"), records)
         self._function_error = str(answer.get("function_error") or "Unhandled") if error else ""
         self._mapping["LastProcessingResult"] = "PROBLEM: Function call failed" if left else "OK"

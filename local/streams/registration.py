@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from local.account.ministack_names import ministack
-from local.streams import fault_requests
+from local.streams import fault_requests, write_metrics
 from local.streams.arrivals import ARRIVALS, Arrivals
 from local.streams.faults import FAULTS
 from local.streams.mapping_reader import MappingReader
@@ -24,11 +24,21 @@ def register() -> None:
 
 
 def watch_writes() -> Arrivals:
-    """What happens in the account's streams; every write is announced in it from now on."""
+    """What happens in the account's streams; every write is announced in it, and counted, from now on."""
     dynamodb = ministack("ministack.services.dynamodb")
     if not getattr(dynamodb._emit_stream_event, "announces", False):
-        dynamodb._emit_stream_event = _announcing(dynamodb._emit_stream_event)
+        dynamodb._emit_stream_event = _announcing(_counting(dynamodb._emit_stream_event))
     return ARRIVALS
+
+
+def _counting(shipped: Callable[..., Any]) -> Callable[..., Any]:
+    """ministack's function that every write of an item calls, whether its table has a stream or not."""
+
+    def emit_stream_event(table_name: str, name: str, old: Any, new: Any, *more: Any, **named: Any) -> Any:
+        write_metrics.put(table_name, (old, new))
+        return shipped(table_name, name, old, new, *more, **named)
+
+    return emit_stream_event
 
 
 def _reading(shipped: Callable[[], None], readers: Readers) -> Callable[[], None]:

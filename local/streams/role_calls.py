@@ -74,9 +74,7 @@ class RoleCalls:
         # Policies of buckets that ask for secure transport are asked too.
         evaluator.pin_request_origin(_LOOPBACK, True)
         service = action.split(":")[0]
-        denied = evaluator.enforce(
-            key, action, service, self.region, resource_arn=resource
-        )
+        denied = evaluator.enforce(key, action, service, self.region, resource_arn=resource)
         if denied is not None:
             raise CallFailed(
                 "AccessDeniedException",

@@ -182,20 +182,37 @@ def test_a_role_without_rights_on_the_stream_reads_nothing_until_it_has_them(lab
     assert eventually(lambda: get(UUID=mapping)["LastProcessingResult"] == "OK")
 
 
-def test_the_age_of_what_is_read_sets_off_an_alarm(lab: StreamLab, seen: Path) -> None:
-    _map(lab, "aged")
+@pytest.mark.parametrize(
+    ("namespace", "metric", "dimension"),
+    [
+        ("AWS/Lambda", "IteratorAge", ("FunctionName", "reads")),
+        ("AWS/Lambda", "Errors", ("FunctionName", "reads")),
+        ("AWS/DynamoDB", "ConsumedWriteCapacityUnits", ("TableName", "measured")),
+    ],
+)
+def test_what_alarms_are_set_on_is_measured(
+    lab: StreamLab, seen: Path, measured: str, namespace: str, metric: str, dimension: tuple[str, str]
+) -> None:
+    name, value = dimension
     lab.client("cloudwatch").put_metric_alarm(
-        AlarmName="aged",
-        Namespace="AWS/Lambda",
-        MetricName="IteratorAge",
-        Dimensions=[{"Name": "FunctionName", "Value": "reads"}],
+        AlarmName=metric,
+        Namespace=namespace,
+        MetricName=metric,
+        Dimensions=[{"Name": name, "Value": value}],
         Statistic="Maximum",
         Period=60,
         EvaluationPeriods=1,
-        Threshold=0,
+        Threshold={"IteratorAge": 0, "Errors": 1, "ConsumedWriteCapacityUnits": 2}[metric],
         ComparisonOperator="GreaterThanOrEqualToThreshold",
+        TreatMissingData="notBreaching",
     )
-    lab.put("aged", ["a"])
-    eventually(lambda: _batches(seen, "aged"))
+    assert evaluate_alarms(lab.account)[metric] == "ALARM"
 
-    assert evaluate_alarms(lab.account)["aged"] == "ALARM"
+
+@pytest.fixture(scope="module")
+def measured(lab: StreamLab, seen: Path) -> str:
+    """A table with an item of more than 1 KB that its function has failed on."""
+    _map(lab, "measured", MaximumRetryAttempts=0)
+    lab.put("measured", ["poison"], text={"S": "x" * 1024})
+    eventually(lambda: _batches(seen, "measured"))
+    return "measured"
