@@ -4,6 +4,7 @@ A record's line is PHI. What is decoded here leaves it out; only `quarantine sho
 take it out of the bucket.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +13,11 @@ from typing import Any
 import msgspec
 
 PREFIX = "quarantine/"
-RECORDS = ".ndjson"
+RECORDS = (".ndjson", ".json")
+"""Objects of many records, and those that are one: a change of a record, or a write to HealthLake, whole."""
+
+_BEGINNING = "bytes=0-8191"
+_is_reason = re.compile(rb'"reason": ?"([A-Z0-9_]{1,60})"').search
 
 
 @dataclass(frozen=True)
@@ -94,9 +99,21 @@ def read_lines(s3: Any, bucket: str, key: str) -> list[bytes]:
 
 def read_records(s3: Any, bucket: str, key: str) -> Iterator[QuarantineRecord]:
     """What the records of an object say, without their content."""
+    if key.endswith(".json"):
+        yield _single(s3, bucket, key)
+        return
     for number, line in enumerate(read_lines(s3, bucket, key), start=1):
         record = _decode(line)
         source = record.source
         yield QuarantineRecord(
             key, number, record.reason, source.key, source.offset, source.length, record.raw_key
         )
+
+
+def _single(s3: Any, bucket: str, key: str) -> QuarantineRecord:
+    """An object that is one record: its reason stands near its beginning, and the rest is not read."""
+    answer = s3.get_object(Bucket=bucket, Key=key, Range=_BEGINNING)
+    found = _is_reason(answer["Body"].read())
+    length = int(answer["ContentRange"].rpartition("/")[2])
+    reason = found[1].decode() if found else "UNKNOWN"
+    return QuarantineRecord(key, 1, reason, key.rpartition("/")[2], 0, length, None)

@@ -50,6 +50,26 @@ def test_records_are_counted_by_run_and_reason(quarantined: DeployedHub) -> None
     assert runs == {"run": {"NOT_JSON": 2, "TOO_LONG": 1}, "other": {"EXPORT_ERROR": 1}}
 
 
+def test_changes_of_records_are_counted_and_told_by_their_reasons_too(written: Written) -> None:
+    key = "quarantine/records/0123456789abcdef0123456789abcdef.json"
+    kept = {"reason": "ITEM_TYPE_NOT_DECLARED", "record": {"note": SECRET * 2000}}
+    written.object(key, json.dumps(kept, separators=(",", ":")).encode())
+    written.object("quarantine/fhir-writes/ab.json", b'{"message": {}, "reason": "UNMAPPABLE"}')
+    written.object("quarantine/fhir-writes/cd.json", b"{}")
+    counted, listed = io.StringIO(), io.StringIO()
+
+    overview(written.hub, Output(counted, as_json=True), 10)
+    of_run(written.hub, Output(listed, as_json=True), "records")
+
+    assert {one["runId"]: one["reasons"] for one in json.loads(counted.getvalue())["runs"]} == {
+        "records": {"ITEM_TYPE_NOT_DECLARED": 1},
+        "fhir-writes": {"UNKNOWN": 1, "UNMAPPABLE": 1},
+    }
+    (told,) = json.loads(listed.getvalue())["records"]
+    assert (told["key"], told["reason"]) == (key, "ITEM_TYPE_NOT_DECLARED")
+    assert SECRET not in counted.getvalue() + listed.getvalue()
+
+
 def test_runs_past_the_limit_are_said_to_be_left_out(quarantined: DeployedHub) -> None:
     shown = io.StringIO()
 
