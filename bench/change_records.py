@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from local.demo.streams.items import ADDRESS, MEASUREMENT, PATIENT, Image
-from local.demo.streams.plan import Change, draw
+from local.demo.streams.items import ADDRESS, MEASUREMENT, PATIENT, Image, Key
+from local.demo.streams.plan import INSERT, MODIFY, Change, draw
 
 KINDS: Mapping[str, frozenset[str]] = {
     "patients": frozenset({PATIENT, ADDRESS}),
     "measurements": frozenset({MEASUREMENT}),
 }
+UPLOADS = "uploads"
+"""Records of the table of jobs: each upload as it comes, and when a worker has done with it."""
+
 BATCH = 100
 _SEED = "bench"
 _NUMBER = re.compile(r'"N": "[^"]{16,}"')
@@ -28,11 +31,7 @@ _WRITES_PER_RECORD = 3
 
 def write_batches(kind: str, records: int, path: Path) -> None:
     """Write so many records of a kind. Numbers have the digits that measured values have."""
-    changes = (
-        change
-        for change in draw(_SEED, records * _WRITES_PER_RECORD).changes
-        if change.key.item_type in KINDS[kind]
-    )
+    changes = _uploads(records) if kind == UPLOADS else _changes(kind, records)
     chosen = [_record(number, change) for number, change in zip(range(records), changes, strict=False)]
     if len(chosen) < records:
         raise RuntimeError("too few writes were drawn")
@@ -40,6 +39,32 @@ def write_batches(kind: str, records: int, path: Path) -> None:
         for first in range(0, records, BATCH):
             batch = json.dumps(chosen[first : first + BATCH])
             file.write(_NUMBER.sub('"N": "71.25"', batch) + "\n")
+
+
+def _changes(kind: str, records: int) -> list[Change]:
+    drawn = draw(_SEED, records * _WRITES_PER_RECORD).changes
+    return [change for change in drawn if change.key.item_type in KINDS[kind]]
+
+
+def _uploads(records: int) -> Sequence[Change]:
+    changes: list[Change] = []
+    for number in range(records // 2):
+        key = Key(f"UPLOAD#{number:064x}", "", "Upload")
+        arrived: Image = {
+            "id": {"S": key.id},
+            "itemType": {"S": "Upload"},
+            "phase": {"S": "UPLOADED"},
+            "bucket": {"S": "uploads-123456789012"},
+            "key": {"S": f"uploads/bench/{number}/results.ndjson"},
+            "size": {"N": str(1000 + number)},
+            "etag": {"S": f"{number:032x}"},
+            "versionId": {"S": f"version-{number}"},
+            "sequencer": {"S": f"{number:018X}"},
+            "identity": {"S": "bench"},
+        }
+        done = {**arrived, "phase": {"S": "PROCESSED"}, "processedBy": {"S": f"JOB#{number:064x}"}}
+        changes += [Change(key, INSERT, None, arrived), Change(key, MODIFY, arrived, done)]
+    return changes
 
 
 def batches(path: Path) -> Iterator[list[dict[str, Any]]]:
@@ -53,7 +78,7 @@ def _record(number: int, change: Change) -> dict[str, Any]:
     """As Pipes hands a record on: Amazon EventBridge User Guide, «Amazon DynamoDB stream as a source»."""
     stream: dict[str, Any] = {
         "ApproximateCreationDateTime": _BEGIN + number // 50,
-        "Keys": change.key.image,
+        "Keys": {name: value for name, value in change.key.image.items() if value["S"]},
         "SequenceNumber": str(40_000_000_000_000_000_000 + number),
         "SizeBytes": 600,
         "StreamViewType": "NEW_AND_OLD_IMAGES",

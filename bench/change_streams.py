@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.change_records import BATCH, KINDS, write_batches
+from bench.change_records import BATCH, KINDS, UPLOADS, write_batches
 from bench.range_function_report import Verdict, geometric_mean
 from bench.work_processes import Progress, WorkCase, WorkMeasured, measure
 
@@ -24,7 +24,9 @@ FUNCTIONS: Mapping[str, str] = {
     "enrich": "enrichment for the bus",
     "rows": "rows of the lake",
     "partition": "partitions of rows",
+    "transitions": "detection of transitions",
 }
+ALL_KINDS = (*KINDS, UPLOADS)
 AT_LEAST = 2.0
 """So many times as fast as the reference each function is to be."""
 
@@ -48,7 +50,7 @@ class StreamReport:
 
     def ratio(self, work: str) -> float:
         """How many times as fast as the reference, the geometric mean over the kinds."""
-        return geometric_mean(self.rate(work, kind) / self.rate(REFERENCE, kind) for kind in KINDS)
+        return geometric_mean(self.rate(work, kind) / self.rate(REFERENCE, kind) for kind in kinds_of(work))
 
     def verdicts(self) -> list[Verdict]:
         """What is asked."""
@@ -61,9 +63,12 @@ class StreamReport:
         """For people."""
         works = {REFERENCE: "boto3's TypeDeserializer alone", **FUNCTIONS}
         width = max(map(len, works.values()))
-        lines = [self.title, f"{'':{width}}" + "".join(f"{kind:>14}" for kind in KINDS) + f"{'ratio':>8}"]
+        lines = [self.title, f"{'':{width}}" + "".join(f"{kind:>14}" for kind in ALL_KINDS) + f"{'ratio':>8}"]
         for work, label in works.items():
-            rates = "".join(f"{self.rate(work, kind):14,.0f}" for kind in KINDS)
+            rates = "".join(
+                f"{self.rate(work, kind):14,.0f}" if kind in kinds_of(work) else " " * 14
+                for kind in ALL_KINDS
+            )
             lines.append(f"{label:{width}}{rates}{self.ratio(work):8.2f}")
         return "\n".join([*lines, "", *(verdict.line() for verdict in self.verdicts())])
 
@@ -74,7 +79,7 @@ class StreamReport:
             "recordsOfABatch": BATCH,
             "cases": [one.document() for one in self.measured],
             "recordsPerCpuSecond": {
-                work: {kind: round(self.rate(work, kind)) for kind in KINDS}
+                work: {kind: round(self.rate(work, kind)) for kind in kinds_of(work)}
                 for work in (REFERENCE, *FUNCTIONS)
             },
             "verdicts": [
@@ -84,11 +89,20 @@ class StreamReport:
         }
 
 
+def kinds_of(work: str) -> Sequence[str]:
+    """The kinds of records that the work is for."""
+    if work == REFERENCE:
+        return ALL_KINDS
+    return (UPLOADS,) if work == "transitions" else tuple(KINDS)
+
+
 def run(samples: int, progress: Progress) -> StreamReport:
     """Measure every function and the reference on every kind of records."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        cases = [_case(folder, work, kind, RECORDS) for kind in KINDS for work in (REFERENCE, *FUNCTIONS)]
+        cases = [
+            _case(folder, work, kind, RECORDS) for work in (REFERENCE, *FUNCTIONS) for kind in kinds_of(work)
+        ]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "functions")))}
         return StreamReport(measure(cases, samples, environment, folder, progress))
 

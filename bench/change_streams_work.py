@@ -34,6 +34,7 @@ _ROWS_OF_A_BATCH = 1_200
 _VARIABLES = {
     "RECORDS_TABLE": "records",
     "HUB_BUCKET": "hub",
+    "JOBS_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/jobs.fifo",
     "MAX_INLINE_BYTES": "204800",
     "LAKE_FIRST_DAY": "2026-11-01",
     "POWERTOOLS_SERVICE_NAME": "bench",
@@ -103,6 +104,19 @@ def _base64(row: Any) -> str:
     return b64encode(json.dumps(row).encode()).decode()
 
 
+def transitions(given: Path, _folder: Path) -> Work:
+    """The function that detects transitions; half of the records are one."""
+    from transitions import detect_transitions
+
+    read = list(batches(given))
+    _serve(read)
+    return _calling(
+        detect_transitions.lambda_handler,
+        [{"Records": batch} for batch in read],
+        expected={"batchItemFailures": []},
+    )
+
+
 class _Table:
     """A table that has what the records last said, by id."""
 
@@ -111,9 +125,10 @@ class _Table:
         for record in (record for batch in read for record in batch):
             keys, new = record["dynamodb"]["Keys"], record["dynamodb"].get("NewImage")
             below = self._items.setdefault(keys["id"]["S"], {})
-            below.pop(keys["sk"]["S"], None)
+            sk = keys.get("sk", {"S": ""})["S"]
+            below.pop(sk, None)
             if new is not None:
-                below[keys["sk"]["S"]] = new
+                below[sk] = new
 
     def get_paginator(self, _operation: str) -> _Table:
         return self
@@ -122,6 +137,13 @@ class _Table:
         values = request["ExpressionAttributeValues"]
         below, sk = self._items[values[":id"]["S"]], values[":sk"]["S"]
         yield {"Items": [item for key, item in below.items() if key.startswith(sk)]}
+
+
+class _Queue:
+    """Takes messages and drops them."""
+
+    def send_message_batch(self, **request: Any) -> dict[str, Any]:
+        return {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]], "Failed": []}
 
 
 class _Objects:
@@ -133,18 +155,22 @@ class _Objects:
 
 def _serve(read: Sequence[Sequence[Mapping[str, Any]]]) -> None:
     os.environ.update(_VARIABLES)
-    table, objects = _Table(read), _Objects()
-    vars(aws_clients).update(dynamodb=lambda: table, s3=lambda: objects)
+    table, objects, queue = _Table(read), _Objects(), _Queue()
+    vars(aws_clients).update(
+        dynamodb=lambda: table, s3=lambda: objects, sqs=lambda: queue, firehose=lambda: objects
+    )
 
 
-def _calling(handler: Callable[[Any, Any], Any], read: Sequence[Any]) -> Work:
-    """Calls with one batch after the other; what is logged and counted goes nowhere."""
+def _calling(handler: Callable[[Any, Any], Any], read: Sequence[Any], expected: Any = None) -> Work:
+    """Calls with one batch after the other; what is logged and counted goes nowhere. Each answers something,
+    or what is expected."""
 
     def work() -> None:
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             for batch in read:
-                if not handler(batch, _CONTEXT):
-                    raise ValueError("a batch came to nothing")
+                answer = handler(batch, _CONTEXT)
+                if not answer or (expected is not None and answer != expected):
+                    raise ValueError("a batch came to something else")
 
     return work
 
@@ -154,6 +180,7 @@ WORKS: dict[str, Prepare] = {
     "enrich": enrich,
     "rows": prepare_rows,
     "partition": partition_rows,
+    "transitions": transitions,
 }
 
 if __name__ == "__main__":
