@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from threading import Semaphore, Thread
 from typing import Any
 
 from common.healthlake_http import HttpAnswer, Unreachable
@@ -22,15 +21,12 @@ from fhir_writer.resource_writer import ResourceWriter
 from fhir_writer.write_batch import answer_fifo_batch
 from fhir_writer.write_messages import FhirWrite, ResourceName
 from fhir_writer.writer_state import Held
+from local.testing.stepped_worker import Worker
 
 LIFE_SECONDS = 60
 CLAIM_SECONDS = 90
 VISIBILITY_SECONDS = 360
 LATEST_ARRIVAL_SECONDS = 20
-
-
-class KilledError(BaseException):
-    """The end of a worker, in the midst of whatever it does."""
 
 
 @dataclass(eq=False)
@@ -48,43 +44,6 @@ class Message:
             "body": self.write.body(),
             "attributes": {"MessageGroupId": group},
         }
-
-
-class Worker:
-    """A thread that goes on only when it is let."""
-
-    def __init__(self, work: Callable[[], None], born: float) -> None:
-        self.born = born
-        self.done = False
-        self.dying = False
-        self._go, self._back = Semaphore(0), Semaphore(0)
-        self._thread = Thread(target=self._run, args=(work,), daemon=True)
-        self._thread.start()
-
-    def step(self) -> None:
-        """Let the worker go on to its next call, or to its end."""
-        self._go.release()
-        self._back.acquire()
-        if self.done:
-            self._thread.join()
-
-    def wait(self) -> None:
-        """In the worker's thread: give way to others."""
-        self._back.release()
-        self._go.acquire()
-        if self.dying:
-            raise KilledError
-
-    def _run(self, work: Callable[[], None]) -> None:
-        self._go.acquire()
-        try:
-            if not self.dying:
-                work()
-        except KilledError:
-            pass
-        finally:
-            self.done = True
-            self._back.release()
 
 
 @dataclass
