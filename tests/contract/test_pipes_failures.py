@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from dlq_redrive.failure_records import PositionRecord, read_record
+from dlq_redrive.quarantine_reasons import Reason
+from dlq_redrive.stream_records import read_records
 from local.account.testing import running_account
 from local.cloudwatch.testing import evaluate_alarms
 from local.pipes.testing import READING, StreamLab, eventually
@@ -96,9 +99,12 @@ def test_a_poison_record_is_isolated_told_and_counted_and_everything_else_arrive
     (told,) = lab.messages(dead_url, 1)
     arrived = lab.messages(url, 3)
     record = read_record(told, PositionRecord)
+    assert record is not None
+    read_again = read_records(lab.client("dynamodbstreams"), record.DDBStreamBatchInfo)
 
     assert _ids(arrived) == ["a", "b", "c"]
-    assert record is not None
+    assert not isinstance(read_again, Reason)
+    assert [one["dynamodb"]["Keys"] for one in read_again] == [{"id": {"S": "poison"}}]
     assert record.context.partnerResourceArn.endswith(":pipe/poison")
     assert (record.DDBStreamBatchInfo.streamArn, record.DDBStreamBatchInfo.batchSize) == (stream, 1)
     assert json.loads(told)["context"]["condition"] == "RetryAttemptsExhausted"
@@ -163,6 +169,38 @@ def test_every_right_that_the_role_lacks_fails_its_call(lab: StreamLab, enriches
 
     assert _ids(lab.messages(url, 1)) == ["put"]
     assert (len(without_enrichment), len(without_target)) == (1, 1)
+
+
+def test_an_enrichment_that_has_no_room_is_waited_for_and_costs_no_retry(
+    lab: StreamLab, enriches: str, role: str
+) -> None:
+    (bus, url), (dead_url, dead) = lab.bus("throttled"), lab.queue("throttled-dead")
+    lab.client("lambda").put_function_concurrency(FunctionName="enriches", ReservedConcurrentExecutions=0)
+    source = {"MaximumRetryAttempts": 0, "DeadLetterConfig": {"Arn": dead}}
+    try:
+        _pipe(lab, "throttled", role, bus, ["a"], Enrichment=enriches, source=source)
+        eventually(lambda: _metric(lab, "throttled", "ExecutionThrottled") >= 2)
+    finally:
+        lab.client("lambda").delete_function_concurrency(FunctionName="enriches")
+
+    assert _ids(lab.messages(url, 1)) == ["a"]
+    assert lab.nothing_more(dead_url)
+    assert _metric(lab, "throttled", "ExecutionFailed") == 0
+
+
+def _metric(lab: StreamLab, pipe: str, name: str) -> float:
+    """The sum of a pipe's metric."""
+    now = datetime.now(UTC)
+    points = lab.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/EventBridge/Pipes",
+        MetricName=name,
+        Dimensions=[{"Name": "PipeName", "Value": pipe}],
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(minutes=1),
+        Period=3600,
+        Statistics=["Sum"],
+    )["Datapoints"]
+    return float(sum(point["Sum"] for point in points))
 
 
 def test_a_role_that_trusts_another_service_reads_nothing(lab: StreamLab) -> None:
