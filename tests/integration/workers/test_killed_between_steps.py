@@ -70,8 +70,12 @@ class Bench:
     calls: list[str] = field(default_factory=list)
     written: io.StringIO = field(default_factory=io.StringIO)
 
+    clients: dict[str, Any] = field(default_factory=dict)
+
     def client(self, service: str) -> Any:
-        return boto3.client(service, REGION)  # type: ignore[call-overload]
+        if service not in self.clients:
+            self.clients[service] = boto3.client(service, REGION)  # type: ignore[call-overload]
+        return self.clients[service]
 
     def worker(self, dies: tuple[str, str] | None = None, now: datetime | None = None) -> Worker:
         spied = {name: Spied(self.client(name), self.calls, dies) for name in ("sqs", "s3", "dynamodb")}

@@ -39,7 +39,7 @@ def test_a_job_flows_from_the_queue_to_its_item(account: JobsAccount, start: Sta
     message = account.upload("uploads/clinic/a file+ü.ndjson")
     account.send(message)
 
-    worker = start(account.settings(UNTIL_EMPTY="1"))
+    worker = start(account.settings(UNTIL_EMPTY="1", WAIT_SECONDS="0"))
 
     assert worker.ended() == 0
     (job,) = account.jobs()
@@ -120,10 +120,10 @@ def test_a_job_that_takes_longer_than_a_message_is_hidden_stays_with_its_worker(
     account: JobsAccount, start: Start, s3: HeldS3
 ) -> None:
     account.submit("uploads/clinic/1.ndjson")
-    busy = start(account.settings(AWS_ENDPOINT_URL_S3=s3.endpoint, VISIBILITY_SECONDS="1"))
+    busy = start(account.settings(AWS_ENDPOINT_URL_S3=s3.endpoint, VISIBILITY_SECONDS="2"))
     assert s3.reached.wait(10)
 
-    taken = account.client("sqs").receive_message(QueueUrl=account.queue_url, WaitTimeSeconds=2)
+    taken = account.client("sqs").receive_message(QueueUrl=account.queue_url, WaitTimeSeconds=3)
     s3.go_on.set()
 
     assert "Messages" not in taken
@@ -144,9 +144,9 @@ def test_a_poison_message_ends_among_the_dead_letters_and_stops_nobody_behind_it
 
 
 def test_two_workers_share_the_jobs_and_each_job_is_done_once(account: JobsAccount, start: Start) -> None:
-    jobs = {account.submit(f"uploads/clinic/{number}.ndjson") for number in range(6)}
+    jobs = {account.submit(f"uploads/clinic/{number}.ndjson") for number in range(4)}
 
-    started = [start(account.settings(UNTIL_EMPTY="1")) for _ in range(2)]
+    started = [start(account.settings(UNTIL_EMPTY="1", WAIT_SECONDS="0")) for _ in range(2)]
 
     assert [worker.ended() for worker in started] == [0, 0]
     assert {one["id"]["S"] for one in account.jobs()} == jobs
