@@ -3,10 +3,9 @@
 POST /_local/streams/faults {"shuffle": seed or null, "repeat": probability, "late": probability,
 "lateSeconds": seconds}: from now on, what pipes put on a bus or into Firehose and what rules send to queues
 comes in another order, again, and again when it is released (or after so many seconds, if they are given);
-readers of streams are given batches again. POST /_local/streams/release delivers what is held; with
-{"afterSeconds": n} FIFO queues have forgotten by then what they forget within n seconds (the ids of messages
-after 300). GET /_local/streams/faults answers what is asked for and how much is held. A reset of the account
-ends it.
+readers of streams are given batches again. POST /_local/streams/release delivers what is held, whatever is
+asked for by then. GET /_local/streams/faults answers what is asked for and how much is held. A reset of the
+account ends it.
 """
 
 from __future__ import annotations
@@ -36,7 +35,8 @@ def register(faults: DeliveryFaults) -> None:
             case "GET", "/faults":
                 return _told(200, _described(faults))
             case "POST", "/release":
-                return await asyncio.to_thread(_release, faults, body)
+                released = await asyncio.to_thread(faults.release)
+                return _told(200, {"released": released})
         return _told(404, {"message": "There is nothing at this path."})
 
     join_service(SERVICE, handle, (PREFIX,), faults.reset)
@@ -49,19 +49,6 @@ def _ask(faults: DeliveryFaults, body: bytes) -> Answer:
     except (FaultsRefused, ValueError) as refusal:
         return _told(400, {"message": str(refusal)})
     return _told(200, _described(faults))
-
-
-def _release(faults: DeliveryFaults, body: bytes) -> Answer:
-    try:
-        seconds = float(json.loads(body or b"{}").get("afterSeconds", 0))
-    except (ValueError, TypeError, AttributeError):
-        return _told(400, {"message": "afterSeconds is a number of seconds."})
-    sqs = ministack("ministack.services.sqs")
-    with sqs._queues_lock:
-        for queue in list(sqs._queues.values()):
-            for sent in queue.get("dedup_cache", {}).values():
-                sent["expire"] -= seconds
-    return _told(200, {"released": faults.release()})
 
 
 def _described(faults: DeliveryFaults) -> dict[str, Any]:

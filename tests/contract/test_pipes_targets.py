@@ -307,19 +307,6 @@ def _ids(bodies: list[str]) -> list[str]:
     return [json.loads(body)["detail"]["dynamodb"]["Keys"]["id"]["S"] for body in bodies]
 
 
-def test_a_fifo_queue_has_forgotten_what_comes_again_after_five_minutes(lab: StreamLab) -> None:
-    url, _ = lab.queue("forgets.fifo", FifoQueue="true")
-    message = {"QueueUrl": url, "MessageBody": "a", "MessageGroupId": "g", "MessageDeduplicationId": "a"}
-    sqs = lab.client("sqs")
-    sqs.send_message(**message)
-    sqs.send_message(**message)
-    recognised = lab.messages(url, 1)
-    _fault(lab, "release", {"afterSeconds": 301})
-    sqs.send_message(**message)
-
-    assert (len(recognised), len(lab.messages(url, 1))) == (1, 1)
-
-
 def test_a_fault_that_there_is_not_is_refused(lab: StreamLab) -> None:
     assert "probabilities" in _fault(lab, "faults", {"repeat": 2})["message"]
 
