@@ -1,0 +1,55 @@
+"""`python -m local worker` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local.cli.main import main
+from local.workers import command
+
+if TYPE_CHECKING:
+    from tests.integration.workers.conftest import JobsAccount
+
+
+@pytest.fixture
+def deployed(account: JobsAccount, monkeypatch: pytest.MonkeyPatch) -> JobsAccount:
+    outputs = {"JobsQueueUrl": account.queue_url, "JobsTableName": account.name}
+    monkeypatch.setattr(command.lifecycle, "find", lambda _folder: account.running)
+    monkeypatch.setattr(command.stack, "outputs", lambda _account, _stack: outputs)
+    return account
+
+
+def test_the_command_works_on_what_waits_and_tells_each_job(
+    deployed: JobsAccount, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = deployed.submit("uploads/clinic/1.ndjson")
+
+    assert main(["worker", "--until-empty"]) == 0
+
+    shown = capsys.readouterr().out
+    assert f"✓ upload-arrived {job.removeprefix('JOB#')}: DONE in " in shown
+    assert "The worker has ended after 1 job." in shown
+    assert "_aws" not in shown
+
+
+def test_the_command_counts_jobs_by_their_end_for_programs(
+    deployed: JobsAccount, capsys: pytest.CaptureFixture[str]
+) -> None:
+    older = deployed.upload("uploads/clinic/1.ndjson", sequencer="01")
+    deployed.upload("uploads/clinic/1.ndjson", b"newer", sequencer="02")
+    deployed.send(older)
+
+    assert main(["worker", "--until-empty", "--json"]) == 0
+
+    assert json.loads(capsys.readouterr().out) == {"status": 0, "jobs": {"SUPERSEDED": 1}}
+
+
+def test_without_an_account_the_command_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command.lifecycle, "find", lambda _folder: None)
+    assert main(["worker"]) == 1
+    assert "make up" in capsys.readouterr().err
