@@ -32,7 +32,7 @@ from fhir_writer.errors import (
 )
 from fhir_writer.fhir_store import FhirStore, OtherVersionError, Version
 from fhir_writer.same_content import same_content
-from fhir_writer.write_messages import FhirWrite, ResourceName
+from fhir_writer.write_messages import Delivery, FhirWrite, ResourceName
 from fhir_writer.writer_state import DELETED, Held, WriterState
 
 MOST_VERSIONS = 5
@@ -78,9 +78,10 @@ class ResourceWriter:
         self._policy = policy
         self._has_time = has_time
 
-    def apply(self, writes: Sequence[FhirWrite]) -> Outcome:
-        """Bring the resource of `writes`, which all name the same one, to the state of the records."""
-        held = self._state.claim(writes[0].resource)
+    def apply(self, writes: Sequence[FhirWrite], delivery: Delivery) -> Outcome:
+        """Bring the resource of `writes`, which all name the same one, to the state of the records. They came
+        with `delivery`."""
+        held = self._state.claim(writes[0].resource, delivery)
         new = [write for write in writes if held.is_new(write)]
         if not new:
             self._state.release(held, held.etag, held.applied)

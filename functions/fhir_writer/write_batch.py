@@ -15,13 +15,13 @@ from common.errors import InvalidInput
 from common.observability import count, logger, presentable, write_counts
 from fhir_writer.errors import FhirWriteBusy, ResourceRefused, ResourceUnmappable
 from fhir_writer.resource_writer import Outcome
-from fhir_writer.write_messages import FhirWrite
+from fhir_writer.write_messages import Delivery, FhirWrite
 
 
 class Writer(Protocol):
     """Brings a resource up to date."""
 
-    def apply(self, writes: Sequence[FhirWrite]) -> Outcome:
+    def apply(self, writes: Sequence[FhirWrite], delivery: Delivery) -> Outcome:
         """See `ResourceWriter.apply`."""
 
 
@@ -36,6 +36,7 @@ class Failures(Protocol):
 class _Group:
     """The messages of one resource in their order, up to the first that cannot be read; `left` are others."""
 
+    delivery: Delivery
     writes: list[FhirWrite] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
@@ -51,7 +52,7 @@ def answer_fifo_batch(
     returns `batchItemFailures`."""
     left: list[str] = []
     for group in _groups(records).values():
-        if group.writes and not (has_time() and _applied(group.writes, writer, failures)):
+        if group.writes and not (has_time() and _applied(group, writer, failures)):
             left += group.taken
         left += group.left
     for message_id in left:
@@ -62,7 +63,9 @@ def answer_fifo_batch(
 def _groups(records: Sequence[Mapping[str, Any]]) -> dict[str, _Group]:
     groups: dict[str, _Group] = {}
     for record in records:
-        group = groups.setdefault(record["attributes"]["MessageGroupId"], _Group())
+        attributes = record["attributes"]
+        delivery = Delivery(record["messageId"], int(attributes["ApproximateReceiveCount"]))
+        group = groups.setdefault(attributes["MessageGroupId"], _Group(delivery))
         try:
             write = None if group.left else FhirWrite.from_meta(_json(record["body"]))
         except InvalidInput as error:
@@ -83,17 +86,17 @@ def _json(body: str) -> Any:
         raise InvalidInput("A message of the writer's queue is no JSON.") from None
 
 
-def _applied(writes: Sequence[FhirWrite], writer: Writer, failures: Failures) -> bool:
+def _applied(group: _Group, writer: Writer, failures: Failures) -> bool:
     """Whether the messages of a resource are done with. What comes up with one resource, whatever it is,
     leaves the others of the batch alone."""
     try:
         try:
-            _tell(writer.apply(writes))
+            _tell(writer.apply(group.writes, group.delivery))
         except (ResourceRefused, ResourceUnmappable) as refusal:
-            for write in writes:
+            for write in group.writes:
                 failures.keep(write, refusal)
             presentable(refusal)
-            count(FhirWritesQuarantined=len(writes))
+            count(FhirWritesQuarantined=len(group.writes))
     except FhirWriteBusy as error:
         presentable(error)
         count(FhirWritesBusy=1)

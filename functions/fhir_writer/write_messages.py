@@ -37,6 +37,18 @@ class ResourceName:
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """One time that SQS has handed out a message: its id, and the how-manieth time it was.
+
+    A message that comes again has been hidden for longer than its reader before could live (six times the
+    function's timeout), so that reader has ended.
+    """
+
+    message_id: str
+    count: int
+
+
+@dataclass(frozen=True)
 class FhirWrite:
     """A change of an item by which a resource may look different. What the resource looks like is read from
     the records when it is written: changes may arrive out of order, records do not."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from common.conditional_writes import condition_holds
 from common.table_values import text
 from fhir_writer.errors import FhirWriteContended
-from fhir_writer.write_messages import FhirWrite, ResourceName
+from fhir_writer.write_messages import Delivery, FhirWrite, ResourceName
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -60,8 +60,8 @@ class Held:
 class WriterState:
     """Claims resources, so that one worker at a time writes each, and keeps what was written.
 
-    A claim ends by itself after `claim_seconds`, which is longer than a worker can live. `now` is in seconds
-    since 1970.
+    A claim ends by itself after `claim_seconds`, which is longer than a worker can live, and with the next
+    delivery of the message that it was made for. `now` is in seconds since 1970.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class WriterState:
         self._now = now
         self._new_owner = new_owner
 
-    def claim(self, resource: ResourceName) -> Held:
+    def claim(self, resource: ResourceName, delivery: Delivery) -> Held:
         """The resource, for this worker; raises `FhirWriteContended` where another one holds it."""
         owner, now = self._new_owner(), int(self._now())
         found: dict[str, AttributeValueTypeDef] = {}
@@ -89,11 +89,17 @@ class WriterState:
                 Key=_key(resource),
                 # The version goes until the resource is given back: whoever dies may have written another.
                 UpdateExpression=(
-                    "SET claimedBy = :owner, claimedUntil = :until, expiresAt = :expires REMOVE etag"
+                    "SET claimedBy = :owner, claimedUntil = :until, claimedFor = :message,"
+                    " claimedDelivery = :delivery, expiresAt = :expires REMOVE etag"
                 ),
-                ConditionExpression="attribute_not_exists(claimedBy) OR claimedUntil < :now",
+                ConditionExpression=(
+                    "attribute_not_exists(claimedBy) OR claimedUntil < :now"
+                    " OR (claimedFor = :message AND claimedDelivery < :delivery)"
+                ),
                 ExpressionAttributeValues={
                     ":owner": {"S": owner},
+                    ":message": {"S": delivery.message_id},
+                    ":delivery": {"N": str(delivery.count)},
                     ":until": {"N": str(now + self._claim_seconds)},
                     ":expires": {"N": str(now + KEPT_SECONDS)},
                     ":now": {"N": str(now)},
@@ -117,7 +123,8 @@ class WriterState:
                 Key=_key(held.resource),
                 UpdateExpression=(
                     "SET applied = :applied" + (", etag = :etag" if etag else "") + ", expiresAt = :expires"
-                    " REMOVE claimedBy, claimedUntil" + ("" if etag else ", etag")
+                    " REMOVE claimedBy, claimedUntil, claimedFor, claimedDelivery"
+                    + ("" if etag else ", etag")
                 ),
                 ConditionExpression="claimedBy = :owner",
                 ExpressionAttributeValues={

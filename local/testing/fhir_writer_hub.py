@@ -67,9 +67,9 @@ class WriterHub:
         boto3.client("dynamodb", REGION).delete_item(TableName=RECORDS, Key=key)
         return self._changed(item_type, sk, resource)
 
-    def write(self, *changes: FhirWrite, seconds_left: float = 60.0) -> list[int]:
+    def write(self, *changes: FhirWrite, seconds_left: float = 60.0, delivered: int = 1) -> list[int]:
         """Give changes to the writer as one batch; returns the places of those that are left in the queue."""
-        records = [fifo_record(str(place), change) for place, change in enumerate(changes)]
+        records = [fifo_record(str(place), change, delivered) for place, change in enumerate(changes)]
         answer = write_fhir.lambda_handler({"Records": records}, context(seconds_left))
         return [int(one["itemIdentifier"]) for one in answer["batchItemFailures"]]
 
@@ -113,9 +113,13 @@ class WriterHub:
         return FhirWrite(f"event-{sequence}", item_type, "p1", sk, sequence, *resource)
 
 
-def fifo_record(message_id: str, change: FhirWrite) -> dict[str, Any]:
+def fifo_record(message_id: str, change: FhirWrite, delivered: int = 1) -> dict[str, Any]:
     """A message of the writer's queue, as Lambda gets it."""
-    attributes = {"MessageGroupId": change.resource.digest, "MessageDeduplicationId": change.event_id}
+    attributes = {
+        "MessageGroupId": change.resource.digest,
+        "MessageDeduplicationId": change.event_id,
+        "ApproximateReceiveCount": str(delivered),
+    }
     return {"messageId": message_id, "body": change.body(), "attributes": attributes}
 
 

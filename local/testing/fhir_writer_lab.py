@@ -1,6 +1,7 @@
 """Workers of the FHIR writer beside each other, one call at a time, in an order that a seed decides.
 
-The records, the queue, the claims and HealthLake are small fakes in memory. What is real is the writer with
+The records, the queue, the claims and HealthLake are small fakes in memory. The queue keeps no groups apart:
+two workers get messages of one resource. What is real is the writer with
 its conditions. Every call of a worker is a point at which another one may go on, the worker may die, or the
 call may go wrong: refused for now, answered with nothing before or after it had its effect, or arriving late.
 """
@@ -19,30 +20,34 @@ from fhir_writer.errors import FhirWriteContended
 from fhir_writer.fhir_store import FhirStore
 from fhir_writer.resource_writer import ResourceWriter
 from fhir_writer.write_batch import answer_fifo_batch
-from fhir_writer.write_messages import FhirWrite, ResourceName
+from fhir_writer.write_messages import Delivery, FhirWrite, ResourceName
 from fhir_writer.writer_state import Held
 from local.testing.stepped_worker import Worker
 
 LIFE_SECONDS = 60
 CLAIM_SECONDS = 90
-VISIBILITY_SECONDS = 360
+VISIBILITY_SECONDS = 85
 LATEST_ARRIVAL_SECONDS = 20
 
 
 @dataclass(eq=False)
 class Message:
-    """A message in the queue; hidden until `visible_at`."""
+    """A message in the queue; hidden until `visible_at`, delivered so many times."""
 
+    number: int
     write: FhirWrite
     visible_at: float = 0.0
+    delivered: int = 0
 
-    def record(self, number: int) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         """The message as Lambda gets it."""
-        group = self.write.resource.digest
         return {
-            "messageId": str(number),
+            "messageId": str(self.number),
             "body": self.write.body(),
-            "attributes": {"MessageGroupId": group},
+            "attributes": {
+                "MessageGroupId": self.write.resource.digest,
+                "ApproximateReceiveCount": str(self.delivered),
+            },
         }
 
 
@@ -55,14 +60,16 @@ class Claims:
     items: dict[str, dict[str, Any]] = field(default_factory=dict)
     owners: int = 0
 
-    def claim(self, resource: ResourceName) -> Held:
+    def claim(self, resource: ResourceName, delivery: Delivery) -> Held:
         """As `WriterState.claim`."""
         self.lab.pause()
         item = self.items.setdefault(resource.digest, {})
-        if self.held and item.get("until", 0) >= self.lab.now:
+        again = item.get("message") == delivery.message_id and item["delivery"] < delivery.count
+        if self.held and item.get("until", 0) >= self.lab.now and not again:
             raise FhirWriteContended("Another worker is writing the resource.")
         self.owners += 1
         item.update(owner=str(self.owners), until=self.lab.now + CLAIM_SECONDS)
+        item.update(message=delivery.message_id, delivery=delivery.count)
         held = Held(resource, str(self.owners), item.pop("etag", None), dict(item.get("applied", {})))
         self.lab.pause()
         return held
@@ -153,7 +160,7 @@ class Lab:
         self.troubles = troubles
         self._changes = changes
         self._sequence = 10**20
-        self._numbers = 0
+        self._numbers = self._messages = 0
 
     def resource(self, write: FhirWrite) -> bytes | None:
         """The resource as the records are: two reads, between which others go on."""
@@ -228,7 +235,8 @@ class Lab:
             # Rules on a bus keep no order; some messages come more than five minutes late.
             place = self.random.randint(0, len(self.queue))
             delay = self.random.choice((0, 0, 0, 0, 400))
-            self.queue.insert(place, Message(write, self.now + delay))
+            self._messages += 1
+            self.queue.insert(place, Message(self._messages, write, self.now + delay))
 
     def _start_worker(self) -> None:
         visible = [message for message in self.queue if message.visible_at <= self.now]
@@ -236,8 +244,8 @@ class Lab:
         if not batch:
             return
         for message in batch:
-            # Sometimes shorter than a worker lives: then another one gets the message too.
-            message.visible_at = self.now + self.random.choice((10, 60, VISIBILITY_SECONDS))
+            message.visible_at = self.now + VISIBILITY_SECONDS
+            message.delivered += 1
         self._numbers += 1
         self.workers[self._numbers] = Worker(lambda: self._work(batch), self.now)
 
@@ -245,11 +253,11 @@ class Lab:
         policy = RetryPolicy(tries=3, sleep=lambda _: self.pause(), chance=self.random.random)
         store = FhirStore(self.healthlake)  # type: ignore[arg-type]
         writer = ResourceWriter(self.claims, store, self, policy)  # type: ignore[arg-type]
-        records = [message.record(number) for number, message in enumerate(batch)]
+        records = [message.record() for message in batch]
         answer = answer_fifo_batch(records, writer, _NoFailures())
         failed = {int(one["itemIdentifier"]) for one in answer["batchItemFailures"]}
-        for number, message in enumerate(batch):
-            if number not in failed and message in self.queue:
+        for message in batch:
+            if message.number not in failed and message in self.queue:
                 self.queue.remove(message)
 
     def _step_worker(self) -> None:

@@ -131,6 +131,21 @@ def test_while_another_worker_holds_the_resource_the_message_stays(writer: Write
     assert writer.write(base(writer)) == []
 
 
+def test_a_message_that_comes_again_need_not_wait_for_the_claim_of_its_reader_before(
+    writer: WriterHub,
+) -> None:
+    change = base(writer)
+    assert writer.write(change) == []
+    claim = {"claimedBy": {"S": "dead"}, "claimedUntil": {"N": "99999999999"}}
+    earlier = {"claimedFor": {"S": "0"}, "claimedDelivery": {"N": "1"}}
+    item = {**writer.state()[0], **claim, **earlier}
+    boto3.client("dynamodb", REGION).put_item(TableName="hub", Item=item)
+    later = base(writer, gender={"S": "F"})
+    assert writer.write(later) == [0]
+    assert writer.write(later, delivered=2) == []
+    assert (stored(writer) or {})["gender"] == "female"
+
+
 def test_what_is_remembered_expires_long_after_every_message(writer: WriterHub) -> None:
     writer.write(base(writer))
     (item,) = writer.state()

@@ -13,10 +13,11 @@ from common.retry_policy import RetryPolicy
 from fhir_writer.errors import FhirWriteBusy, FhirWriteContended, FhirWriteDenied, ResourceRefused
 from fhir_writer.fhir_store import FhirStore
 from fhir_writer.resource_writer import Outcome, ResourceWriter
-from fhir_writer.write_messages import FhirWrite
+from fhir_writer.write_messages import Delivery, FhirWrite
 from fhir_writer.writer_state import DELETED, Held
 
 OUTCOME = b'{"resourceType": "OperationOutcome", "issue": [{"code": "invalid"}]}'
+FIRST = Delivery("m1", 1)
 LOST = Unreachable("ReadTimeoutError", sent=True)
 NOT_SENT = Unreachable("EndpointConnectionError", sent=False)
 
@@ -49,7 +50,7 @@ class State:
     applied: dict[str, str] = field(default_factory=dict)
     released: bool = False
 
-    def claim(self, resource: Any) -> Held:
+    def claim(self, resource: Any, delivery: Delivery) -> Held:
         self.released = False
         return Held(resource, "me", self.etag, dict(self.applied))
 
@@ -92,28 +93,28 @@ def write(sequence: int = 100, sk: str = "PATIENT") -> FhirWrite:
 
 def test_a_resource_that_is_not_there_is_written_on_condition_that_it_is_not() -> None:
     lab = bench(answer(404), answer(201, 1))
-    assert lab.writer.apply([write()]) == Outcome("written")
+    assert lab.writer.apply([write()], FIRST) == Outcome("written")
     assert lab.asked == [("GET", {}), ("PUT", {"If-None-Match": "*"})]
     assert lab.state.etag == 'W/"1"'
 
 
 def test_the_version_that_was_written_last_is_the_condition_of_the_next_write() -> None:
     lab = bench(answer(200, 4), etag='W/"3"')
-    lab.writer.apply([write()])
+    lab.writer.apply([write()], FIRST)
     assert lab.asked == [("PUT", {"If-Match": 'W/"3"'})]
     assert lab.state.etag == 'W/"4"'
 
 
 def test_the_version_is_taken_from_the_resource_where_no_header_names_it() -> None:
     lab = bench(HttpAnswer(200, b'{"meta": {"versionId": "9"}}'), etag='W/"8"')
-    lab.writer.apply([write()])
+    lab.writer.apply([write()], FIRST)
     assert lab.state.etag == 'W/"9"'
 
 
 def test_after_a_conflict_version_and_records_are_read_again() -> None:
     other = b'{"resourceType": "Patient", "id": "p1", "x": 1.1}'
     lab = bench(answer(412), answer(200, 7, other), answer(200, 8), etag='W/"3"')
-    assert lab.writer.apply([write()]) == Outcome("written")
+    assert lab.writer.apply([write()], FIRST) == Outcome("written")
     assert lab.asked[-1] == ("PUT", {"If-Match": 'W/"7"'})
     assert lab.records.reads == 2
 
@@ -121,32 +122,32 @@ def test_after_a_conflict_version_and_records_are_read_again() -> None:
 def test_what_an_earlier_try_has_written_is_not_written_again() -> None:
     stored = b'{"resourceType":"Patient","id":"p1","x":1.10,"meta":{"versionId":"4"}}'
     lab = bench(answer(412), answer(200, 4, stored), etag='W/"3"')
-    assert lab.writer.apply([write()]) == Outcome("unchanged")
+    assert lab.writer.apply([write()], FIRST) == Outcome("unchanged")
     assert lab.state.etag == 'W/"4"'
 
 
 def test_a_write_whose_answer_was_lost_is_made_again_on_the_same_condition() -> None:
     lab = bench(LOST, answer(200, 4), etag='W/"3"')
-    lab.writer.apply([write()])
+    lab.writer.apply([write()], FIRST)
     assert lab.asked == [("PUT", {"If-Match": 'W/"3"'})] * 2
 
 
 def test_a_creation_whose_answer_was_lost_is_left_until_it_cannot_arrive_any_more() -> None:
     lab = bench(answer(404), LOST)
     with pytest.raises(FhirWriteBusy):
-        lab.writer.apply([write()])
+        lab.writer.apply([write()], FIRST)
     assert len(lab.asked) == 2
     assert not lab.state.released
 
 
 def test_a_creation_that_was_never_sent_is_made_again() -> None:
     lab = bench(answer(404), NOT_SENT, answer(503), answer(201, 1))
-    assert lab.writer.apply([write()]) == Outcome("written")
+    assert lab.writer.apply([write()], FIRST) == Outcome("written")
 
 
 def test_a_resource_without_its_base_item_is_deleted() -> None:
     lab = bench(answer(204), etag='W/"3"', records=Records(None))
-    assert lab.writer.apply([write()]) == Outcome("deleted")
+    assert lab.writer.apply([write()], FIRST) == Outcome("deleted")
     assert lab.asked == [("DELETE", {"If-Match": 'W/"3"'})]
     assert lab.state.etag == DELETED
 
@@ -154,55 +155,57 @@ def test_a_resource_without_its_base_item_is_deleted() -> None:
 @pytest.mark.parametrize("status", [404, 410])
 def test_what_is_not_there_need_not_be_deleted(status: int) -> None:
     lab = bench(answer(status), records=Records(None))
-    assert lab.writer.apply([write()]) == Outcome("unchanged")
+    assert lab.writer.apply([write()], FIRST) == Outcome("unchanged")
     gone = bench(answer(status), etag='W/"3"', records=Records(None))
-    assert gone.writer.apply([write()]) == Outcome("deleted")
+    assert gone.writer.apply([write()], FIRST) == Outcome("deleted")
 
 
 def test_a_deleted_resource_is_created_again() -> None:
     lab = bench(answer(201, 5), etag=DELETED)
-    assert lab.writer.apply([write()]) == Outcome("written")
+    assert lab.writer.apply([write()], FIRST) == Outcome("written")
     assert lab.asked == [("PUT", {"If-None-Match": "*"})]
 
 
 def test_where_deleted_resources_count_as_existing_they_are_created_without_a_condition() -> None:
     lab = bench(answer(412), answer(410), answer(200, 5), etag=DELETED)
-    assert lab.writer.apply([write()]) == Outcome("written")
+    assert lab.writer.apply([write()], FIRST) == Outcome("written")
     assert lab.asked[-1] == ("PUT", {})
 
 
 def test_older_and_repeated_changes_of_an_item_are_dropped() -> None:
     lab = bench(answer(200, 4), etag='W/"3"')
-    lab.writer.apply([write(100)])
-    assert lab.writer.apply([write(99), write(100)]) == Outcome("unchanged", dropped=2)
+    lab.writer.apply([write(100)], FIRST)
+    assert lab.writer.apply([write(99), write(100)], FIRST) == Outcome("unchanged", dropped=2)
     assert len(lab.asked) == 1
     assert lab.state.etag == 'W/"4"'
 
 
 def test_sequence_numbers_of_two_items_are_not_compared() -> None:
     lab = bench(answer(200, 4), answer(200, 5), etag='W/"3"')
-    lab.writer.apply([write(100)])
-    assert lab.writer.apply([write(50, sk="ADDRESS#1")]) == Outcome("written")
+    lab.writer.apply([write(100)], FIRST)
+    assert lab.writer.apply([write(50, sk="ADDRESS#1")], FIRST) == Outcome("written")
 
 
 def test_a_longer_sequence_number_is_a_later_one() -> None:
     lab = bench(answer(200, 4), answer(200, 5), etag='W/"3"')
-    lab.writer.apply([write(99)])
-    assert lab.writer.apply([write(100)]) == Outcome("written")
+    lab.writer.apply([write(99)], FIRST)
+    assert lab.writer.apply([write(100)], FIRST) == Outcome("written")
 
 
 def test_many_changes_of_a_resource_are_one_write() -> None:
     lab = bench(answer(200, 4), etag='W/"3"')
-    assert lab.writer.apply([write(n) for n in range(100, 110)]) == Outcome("written")
+    assert lab.writer.apply([write(n) for n in range(100, 110)], FIRST) == Outcome("written")
     assert len(lab.asked) == 1
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 503])
 def test_a_busy_healthlake_is_asked_again_and_then_left(status: int) -> None:
-    assert bench(answer(status), answer(200, 4), etag='W/"3"').writer.apply([write()]).done == "written"
+    assert (
+        bench(answer(status), answer(200, 4), etag='W/"3"').writer.apply([write()], FIRST).done == "written"
+    )
     lab = bench(*[answer(status)] * 3, etag='W/"3"')
     with pytest.raises(FhirWriteBusy, match=f"PUT with {status}"):
-        lab.writer.apply([write()])
+        lab.writer.apply([write()], FIRST)
     assert lab.state.applied == {}
 
 
@@ -210,7 +213,7 @@ def test_a_busy_healthlake_is_asked_again_and_then_left(status: int) -> None:
 def test_a_resource_that_is_refused_as_it_is_is_given_back(status: int) -> None:
     lab = bench(answer(status, content=OUTCOME), etag='W/"3"')
     with pytest.raises(ResourceRefused) as raised:
-        lab.writer.apply([write()])
+        lab.writer.apply([write()], FIRST)
     assert raised.value.answer == OUTCOME
     assert b"invalid" not in str(raised.value).encode()
     assert (lab.state.released, lab.state.applied, lab.state.etag) == (True, {}, 'W/"3"')
@@ -226,10 +229,10 @@ def test_a_resource_that_is_refused_as_it_is_is_given_back(status: int) -> None:
 )
 def test_what_is_not_about_the_resource_is_no_reason_to_give_it_up(given: HttpAnswer, says: str) -> None:
     with pytest.raises(FhirWriteDenied, match=says):
-        bench(given, etag='W/"3"').writer.apply([write()])
+        bench(given, etag='W/"3"').writer.apply([write()], FIRST)
 
 
 def test_a_resource_that_somebody_else_keeps_changing_is_left_for_later() -> None:
     rivals = [one for n in range(5) for one in (answer(412), answer(200, n, b'{"a": 1}'))]
     with pytest.raises(FhirWriteContended):
-        bench(*rivals, etag='W/"0"').writer.apply([write()])
+        bench(*rivals, etag='W/"0"').writer.apply([write()], FIRST)
