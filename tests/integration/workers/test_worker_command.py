@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from local.account import lifecycle
+from local.cli import stack
 from local.cli.main import main
-from local.workers import command
 
 if TYPE_CHECKING:
     from tests.integration.workers.conftest import JobsAccount
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def deployed(account: JobsAccount, monkeypatch: pytest.MonkeyPatch) -> JobsAccount:
     outputs = {"JobsQueueUrl": account.queue_url, "JobsTableName": account.name}
-    monkeypatch.setattr(command.lifecycle, "find", lambda _folder: account.running)
-    monkeypatch.setattr(command.stack, "outputs", lambda _account, _stack: outputs)
+    monkeypatch.setattr(lifecycle, "find", lambda _folder: account.running)
+    monkeypatch.setattr(stack, "outputs", lambda _account, _stack: outputs)
     return account
 
 
@@ -50,6 +51,6 @@ def test_the_command_counts_jobs_by_their_end_for_programs(
 def test_without_an_account_the_command_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command.lifecycle, "find", lambda _folder: None)
+    monkeypatch.setattr(lifecycle, "find", lambda _folder: None)
     assert main(["worker"]) == 1
     assert "make up" in capsys.readouterr().err

@@ -19,7 +19,7 @@ def _help(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     shown = _help(capsys)
 
-    account = ("up", "down", "status", "load", "export", "invoke", "logs", "demo")
+    account = ("up", "down", "status", "load", "export", "invoke", "logs", "worker", "demo")
     operations = ("runs", "run", "ledger", "quarantine", "state", "resume", "variables", "redrive")
     assert all(f" {name} " in shown for name in (*account, *operations))
 
