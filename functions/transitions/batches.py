@@ -13,7 +13,7 @@ from typing import Any
 
 from common.errors import HubError
 from common.observability import presentable
-from transitions.detection import Transition, detect, group_of, read
+from transitions.detection import Transition, detect, item_of, read
 from transitions.errors import UnreadableRecord
 from transitions.outputs import Outputs
 from transitions.rules import Rule
@@ -23,7 +23,7 @@ from transitions.rules import Rule
 class Outcome:
     """What became of a batch: the places of records that failed, and how many transitions went out."""
 
-    failed: dict[str, int] = field(default_factory=dict)
+    failed: dict[bytes, int] = field(default_factory=dict)
     sent: int = 0
 
 
@@ -39,33 +39,33 @@ class Batch:
         """Send every transition; an item stops at its first record that fails, others go on."""
         waiting = self._detected()
         while waiting:
-            heads = [(group, *one.popleft()) for group, one in waiting.items()]
+            heads = [(item, *one.popleft()) for item, one in waiting.items()]
             refused = outputs.send([transition for _, _, transition in heads])
             self._outcome.sent += len(heads) - len(refused)
             stopped = {heads[place][0] for place in refused}
             for place in refused:
                 self._fail(*heads[place][:2])
-            waiting = {group: one for group, one in waiting.items() if one and group not in stopped}
+            waiting = {item: one for item, one in waiting.items() if one and item not in stopped}
         return self._outcome
 
-    def _fail(self, group: str, at: int) -> None:
-        self._outcome.failed[group] = min(at, self._outcome.failed.get(group, at))
+    def _fail(self, item: bytes, at: int) -> None:
+        self._outcome.failed[item] = min(at, self._outcome.failed.get(item, at))
 
-    def _detected(self) -> dict[str, deque[tuple[int, Transition]]]:
+    def _detected(self) -> dict[bytes, deque[tuple[int, Transition]]]:
         """The transitions of each item in order, with the place of the record that each is of."""
-        waiting: dict[str, deque[tuple[int, Transition]]] = {}
+        waiting: dict[bytes, deque[tuple[int, Transition]]] = {}
         for at, written in enumerate(self._records):
-            group = group_of(written) or f"record {at}"
-            if group in self._outcome.failed:
+            item = item_of(written) or f"record {at}".encode()
+            if item in self._outcome.failed:
                 continue
             try:
                 found = detect(read(written), self._rules)
             except HubError as error:
                 presentable(error)
-                self._fail(group, at)
+                self._fail(item, at)
                 continue
             if found:
-                waiting.setdefault(group, deque()).extend((at, one) for one in found)
+                waiting.setdefault(item, deque()).extend((at, one) for one in found)
         return waiting
 
 

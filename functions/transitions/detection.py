@@ -5,12 +5,13 @@ Follows «Using AWS Lambda with Amazon DynamoDB» of the AWS Lambda Developer Gu
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
+
+import msgspec
 
 from change_stream.attribute_values import encode, plain_value
 from common.instants import format_instant
@@ -25,24 +26,40 @@ _IMAGES = {"INSERT": (False, True), "MODIFY": (True, True), "REMOVE": (True, Fal
 """Whether a change has an old and a new image."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
-    """A change of an item. What is absent of the two images is empty. `group` is a hash of the item's key."""
+    """A change of an item. What is absent of the two images is empty; `written` is the record as it came, of
+    which the rest is read when a rule has met it."""
 
     change: str
     keys: Image = field(repr=False)
     old: Image = field(repr=False)
     new: Image = field(repr=False)
-    group: str
     sequence_number: str
-    time: str
-    table: str
+    written: Mapping[str, Any] = field(repr=False)
 
     @property
     def item_type(self) -> str | None:
         """The item's type as it is now, or as it was before it was removed."""
         value = (self.new or self.old).get("itemType")
-        return value.get("S") if isinstance(value, Mapping) else None
+        return value.get("S") if isinstance(value, dict) else None
+
+    @property
+    def time(self) -> str:
+        """When the item changed, in ISO 8601 and UTC; raises `UnreadableRecord`."""
+        try:
+            seconds = self.written["dynamodb"]["ApproximateCreationDateTime"]
+            return format_instant(datetime.fromtimestamp(seconds, UTC))
+        except (KeyError, TypeError, ValueError, OverflowError, OSError):
+            raise UnreadableRecord("A record does not say when it was made.") from None
+
+    @property
+    def table(self) -> str:
+        """The table's name, out of the ARN of its stream; raises `UnreadableRecord`."""
+        try:
+            return str(self.written["eventSourceARN"].split(":", 5)[5].split("/")[1])
+        except (KeyError, AttributeError, IndexError):
+            raise UnreadableRecord("A record does not say of which table it is.") from None
 
 
 @dataclass(frozen=True)
@@ -99,25 +116,29 @@ def read(record: Any) -> Record:
         change, dynamodb = record["eventName"], record["dynamodb"]
         has_old, has_new = _IMAGES[change]
         return Record(
-            change=change,
-            keys=_image(dynamodb["Keys"]),
-            old=_image(dynamodb["OldImage"]) if has_old else {},
-            new=_image(dynamodb["NewImage"]) if has_new else {},
-            group=group_of(record) or "",
-            sequence_number=_sequence_number(dynamodb["SequenceNumber"]),
-            time=format_instant(datetime.fromtimestamp(dynamodb["ApproximateCreationDateTime"], UTC)),
-            table=_table(record["eventSourceARN"]),
+            change,
+            _image(dynamodb["Keys"]),
+            _image(dynamodb["OldImage"]) if has_old else {},
+            _image(dynamodb["NewImage"]) if has_new else {},
+            _sequence_number(dynamodb["SequenceNumber"]),
+            record,
         )
-    except (KeyError, TypeError, ValueError, OverflowError, OSError, RecursionError):
+    except (KeyError, TypeError):
         raise UnreadableRecord("A record is none of a stream with new and old images.") from None
 
 
-def group_of(record: Any) -> str | None:
-    """A hash of the item's key, also of a record that cannot be read otherwise; None where it has no key."""
+def item_of(record: Any) -> bytes | None:
+    """The item's key in one form only, also of a record that cannot be read otherwise; None where it has no
+    key."""
     try:
-        return sha256(canonical(_image(record["dynamodb"]["Keys"]))).hexdigest()
+        return canonical(_image(record["dynamodb"]["Keys"]))
     except (KeyError, TypeError, ValueError, RecursionError):
         return None
+
+
+def group_of(record: Any) -> str:
+    """The group of a record's messages: a hash of the item's key."""
+    return sha256(canonical(record["dynamodb"]["Keys"])).hexdigest()
 
 
 def detect(record: Record, rules: Mapping[str, Sequence[Rule]]) -> list[Transition]:
@@ -138,9 +159,8 @@ def transition_id(rule: str, keys: Image, sequence_number: str) -> str:
     return sha256(canonical([rule, keys, sequence_number])).hexdigest()
 
 
-def canonical(value: Any) -> bytes:
-    """JSON in one form only, for hashes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+canonical = msgspec.json.Encoder(order="deterministic").encode
+"""JSON in one form only, for hashes."""
 
 
 def _transition(rule: Rule, record: Record) -> Transition:
@@ -153,7 +173,7 @@ def _transition(rule: Rule, record: Record) -> Transition:
             "itemType": rule.item_type,
             "change": record.change,
             "id": identity,
-            "itemHash": record.group,
+            "itemHash": group_of(record.written),
             "sequenceNumber": record.sequence_number,
             "time": record.time,
             "table": record.table,
@@ -183,8 +203,3 @@ def _sequence_number(written: Any) -> str:
     if not isinstance(written, str) or not written.isascii() or not written.isdigit():
         raise TypeError
     return written
-
-
-def _table(stream_arn: str) -> str:
-    """The table's name in the ARN of its stream."""
-    return stream_arn.split(":", 5)[5].split("/")[1]
