@@ -8,9 +8,19 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TextIO
 
 Value = str | int | float | bool | None
+
+
+def where(error: BaseException) -> str:
+    """The line of code that an error comes from, without a value of it: `loop.py:97`, empty where it has
+    none."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else ""
 
 
 @dataclass(frozen=True)

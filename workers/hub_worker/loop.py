@@ -19,7 +19,7 @@ from hub_worker.health import Health
 from hub_worker.jobs import Job, Work
 from hub_worker.jobs_queue import JobsQueue, Received
 from hub_worker.lease import Lease
-from hub_worker.logs import Log
+from hub_worker.logs import Log, where
 from hub_worker.messages import JobMessage, parse_message
 from hub_worker.metrics import Metrics
 from hub_worker.objects import referenced
@@ -154,7 +154,9 @@ class Worker:
         """Let the message come again, later. What it always fails with ends in the dead-letter queue."""
         self.metrics.add("JobsRetried")
         reason = str(error) if isinstance(error, PoisonMessage) else error_code(error)
-        self.log.error("A job is left for another try.", reason=reason, tries=received.tries)
+        self.log.error(
+            "A job is left for another try.", reason=reason, where=where(error), tries=received.tries
+        )
         self._told(lambda: self.queue.try_again_later(received) >= 0)
 
     def _told(self, call: Callable[[], bool]) -> bool:

@@ -11,21 +11,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from hub_worker.commits import Commits
+from hub_worker.commits import Commits, Effect
 from hub_worker.drain import Drain
 from hub_worker.errors import JobTooLong, ReceiptLost
 from hub_worker.health import Health
-from hub_worker.jobs import JOBS
+from hub_worker.jobs import JOBS, Work
 from hub_worker.jobs_queue import JobsQueue, Received
 from hub_worker.lease import Lease
 from hub_worker.logs import Log
 from hub_worker.loop import Worker
+from hub_worker.messages import JobMessage
 from hub_worker.metrics import Metrics
 from local.testing.mocked_hub import CREDENTIALS, REGION
 from local.testing.moto_dynamodb import atomic_writes
@@ -303,6 +305,25 @@ def test_no_content_of_an_upload_is_in_its_job_or_the_log(bench: Bench) -> None:
     assert bench.job()["result"]["M"]["resourceTypes"] == {"M": {"other": {"N": "1"}}}
     assert "Marked" not in json.dumps(bench.job()) + bench.written.getvalue()
     assert KEY not in bench.written.getvalue()
+
+
+def test_an_error_that_nobody_expected_is_told_by_its_place_and_not_by_its_text(bench: Bench) -> None:
+    class Broken:
+        def run(self, work: Work) -> Effect:
+            raise ValueError("Marked content")
+
+        def failed(self, message: JobMessage, reason: str) -> None:
+            return None
+
+    bench.send(bench.upload())
+    worker = bench.worker()
+    worker.jobs = {"upload-arrived": Broken()}
+    worker._take(worker.queue.receive() or pytest.fail("nothing there"), worker.clock())
+
+    line = json.loads(bench.written.getvalue())
+    assert (line["reason"], line["where"].partition(":")[0]) == ("ValueError", Path(__file__).name)
+    assert "Marked" not in bench.written.getvalue()
+    assert bench.left() == 1
 
 
 def lease_at(times: list[float], queue: Any, max_job: float = 100) -> Lease:
