@@ -68,6 +68,7 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "_get_func_record_for_ref",
         "_poll_dynamodb_streams",
         "_resolve_layer_zip",
+        "_sqs_esm_concurrency",
         "function_policy_for_arn",
         "invoke_async_with_retry",
         "reset",

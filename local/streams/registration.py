@@ -10,6 +10,7 @@ from local.streams import fault_requests, write_metrics
 from local.streams.arrivals import ARRIVALS, Arrivals
 from local.streams.faults import FAULTS
 from local.streams.mapping_reader import MappingReader
+from local.streams.queue_mappings import by_group
 from local.streams.reader import Readers
 
 
@@ -18,6 +19,7 @@ def register() -> None:
     service = ministack("ministack.services.lambda_svc")
     readers = Readers(watch_writes())
     service._poll_dynamodb_streams = lambda: False
+    service._sqs_esm_concurrency = by_group(service._sqs_esm_concurrency)
     service._ensure_poller = _reading(service._ensure_poller, readers)
     service.reset = _announcing(service.reset)
     fault_requests.register(FAULTS)

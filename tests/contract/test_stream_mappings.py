@@ -31,6 +31,16 @@ def handler(event, context):
     return {"batchItemFailures": [{"itemIdentifier": one["dynamodb"]["SequenceNumber"]} for one in reported]}
 """
 
+TAKES_MESSAGES = """
+import os, time
+def handler(event, context):
+    for record in event["Records"]:
+        if record["body"] == "slow":
+            time.sleep(1.5)
+        with open(os.environ["SEEN"], "a") as seen:
+            seen.write(record["body"] + "\\n")
+"""
+
 KEEPS = ["s3:PutObject", "s3:ListBucket", "sqs:SendMessage", "sns:Publish"]
 
 
@@ -216,3 +226,26 @@ def measured(lab: StreamLab, seen: Path) -> str:
     lab.put("measured", ["poison"], text={"S": "x" * 1024})
     eventually(lambda: _batches(seen, "measured"))
     return "measured"
+
+
+def test_a_slow_message_holds_up_its_own_group_and_no_other(
+    lab: StreamLab, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    url, queue = lab.queue("groups.fifo", FifoQueue="true", ContentBasedDeduplication="true")
+    taken = tmp_path_factory.mktemp("taken") / "messages"
+    rights = ({"Effect": "Allow", "Action": "sqs:*", "Resource": queue},)
+    role = lab.functions.role("takes-messages", rights)
+    lab.functions.create(
+        "takes-messages", role, TAKES_MESSAGES, Environment={"Variables": {"SEEN": str(taken)}}
+    )
+    for group, body in (("a", "slow"), ("a", "after-slow"), ("b", "first"), ("b", "second")):
+        lab.client("sqs").send_message(QueueUrl=url, MessageBody=body, MessageGroupId=group)
+    lab.client("lambda").create_event_source_mapping(
+        EventSourceArn=queue, FunctionName="takes-messages", BatchSize=1
+    )
+
+    def all_taken() -> list[str]:
+        bodies = taken.read_text().splitlines() if taken.exists() else []
+        return bodies if len(bodies) == 4 else []
+
+    assert eventually(all_taken) == ["first", "second", "slow", "after-slow"]
