@@ -24,6 +24,7 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "_loaded_modules",
         "call_service_handler_sync",
     ),
+    "ministack.core.concurrency": ("run_reentrant",),
     "ministack.core.router": ("SERVICE_PATTERNS", "detect_service"),
     "ministack.core.responses": (
         "get_account_id",

@@ -11,7 +11,6 @@ What waits is lost with the account's process, as everything in it that is not H
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import threading
@@ -114,7 +113,9 @@ def _join_requests(deliveries: Deliveries, faults: Faults) -> None:
     async def handle_request(method: str, path: str, _headers: object, body: bytes, _query: object) -> Answer:
         match method, path.removeprefix(PREFIX):
             case "POST", "/flush":
-                told = await asyncio.to_thread(deliveries.work, True)
+                # a thread of its own: delivery calls this account, whose answers need threads as well
+                run_reentrant = ministack("ministack.core.concurrency").run_reentrant
+                told = await run_reentrant(deliveries.work, True, thread_name="firehose-flush")
             case "POST", "/faults":
                 faults.ask(int(json.loads(body or b"{}").get("failRecords", 0)))
                 told = {"failRecords": faults.records}

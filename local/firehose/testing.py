@@ -33,6 +33,7 @@ class Streams:
         self.firehose = client(account, "firehose")
         self.s3 = client(account, "s3")
         self.glue = client(account, "glue")
+        self.logs = client(account, "logs")
         self._iam = client(account, "iam")
         self._functions = Functions(account)
         self._lambda_role = self._functions.role("transforms")

@@ -266,6 +266,23 @@ def test_without_the_right_to_store_records_wait_until_the_role_has_it(streams: 
     assert statistic(streams, "stuck", "DeliveryToS3.Success", "Sum") == 1
 
 
+def test_what_cannot_be_stored_is_told_in_the_streams_log_and_never_what_it_says(streams: Streams) -> None:
+    streams.logs.create_log_group(logGroupName="told")
+    streams.logs.create_log_stream(logGroupName="told", logStreamName="delivery")
+    options = {"Enabled": True, "LogGroupName": "told", "LogStreamName": "delivery"}
+    streams.create("tells", actions=["logs:PutLogEvents"], CloudWatchLoggingOptions=options)
+    streams.put("tells", [b"marked"])
+    streams.flush()
+
+    events = streams.logs.get_log_events(logGroupName="told", logStreamName="delivery")["events"]
+
+    (line,) = [json.loads(event["message"]) for event in events]
+    assert line["errorCode"] == "S3.AccessDenied"
+    assert "marked" not in json.dumps(line)
+    streams.allow("tells-role", "s3:PutObject")
+    assert streams.flush() == {"objects": 1, "undelivered": 0}
+
+
 def test_a_batch_fails_record_by_record_when_that_is_asked_for(streams: Streams) -> None:
     streams.create("throttles")
     streams.ask("faults", {"failRecords": 1})
