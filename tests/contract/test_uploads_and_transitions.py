@@ -12,6 +12,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -252,7 +253,7 @@ def test_a_record_that_fails_in_every_try_ends_whole_in_the_bucket_and_holds_up_
         phases = {"id": {"S": item}, "itemType": {"S": "Job"}, "phase": {"S": "TESTS_COMPLETE"}}
         dynamodb.put_item(TableName=table, Item={**phases, "note": {"S": "whole"}})
 
-    kept = eventually(lambda: s3.list_objects_v2(Bucket=bucket, Prefix="aws/lambda/").get("Contents"), 15)
+    kept = eventually(lambda: s3.list_objects_v2(Bucket=bucket, Prefix="aws/lambda/").get("Contents"), 60)
     failures = [json.load(s3.get_object(Bucket=bucket, Key=one["Key"])["Body"]) for one in kept]
     records = [record for one in failures for record in _payload(one)["Records"]]
     assert "JOB#poison" in {record["dynamodb"]["Keys"]["id"]["S"] for record in records}
@@ -261,6 +262,8 @@ def test_a_record_that_fails_in_every_try_ends_whole_in_the_bucket_and_holds_up_
         prefix = f"transitions/tests-complete/{_group(item)}/"
         eventually(lambda prefix=prefix: s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents"))  # type: ignore[misc]
 
+    eventually(lambda: _sum(front, "TransitionRecordsFailed"))
+
     # what lies there is what the function is to be called with, once the cause is mended
     s3.put_bucket_policy(Bucket=bucket, Policy=before)
     function = front.names["DetectTransitionsFunction"]
@@ -268,6 +271,21 @@ def test_a_record_that_fails_in_every_try_ends_whole_in_the_bucket_and_holds_up_
         front.client("lambda").invoke(FunctionName=function, Payload=json.dumps(_payload(one)).encode())
     prefix = f"transitions/tests-complete/{poisoned}/"
     assert s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["KeyCount"] == 1
+
+
+def _sum(front: Front, metric: str) -> float:
+    """The sum of a metric of the functions in the last hour, which the alarm on it looks at."""
+    now = datetime.now(UTC)
+    found = front.client("cloudwatch").get_metric_statistics(
+        Namespace="HealthLakeHub",
+        MetricName=metric,
+        Dimensions=[{"Name": "service", "Value": "hub"}],
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(minutes=1),
+        Period=3600,
+        Statistics=["Sum"],
+    )
+    return float(sum(one["Sum"] for one in found["Datapoints"]))
 
 
 def _payload(failure: Mapping[str, Any]) -> dict[str, Any]:
