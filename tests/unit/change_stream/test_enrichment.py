@@ -326,3 +326,14 @@ def test_resources_of_a_batch_are_valid(shelf: Shelf) -> None:
     batch = [record(one) for one in (*shelf.items, measurement(value={"N": "1.5"}))]
     resources = [one["resource"] for one in shelf.enrich(*batch).details]
     assert [faults(json.dumps(one).encode()) for one in resources] == [[], [], []]
+
+
+@pytest.mark.usefixtures("usual_recursion_limit")
+def test_a_record_that_is_nested_too_deep_is_quarantined_too(shelf: Shelf) -> None:
+    deep: dict[str, Any] = text("bottom")
+    for _ in range(400):
+        deep = {"M": {"a": deep}}
+    enriched = shelf.enrich(record(patient(deep=deep)), record(measurement()))
+    assert [one["meta"]["itemType"] for one in enriched.details] == ["Measurement"]
+    assert enriched.quarantined == {"RECORD_NOT_READABLE": 1}
+    assert json.dumps(shelf.quarantined[0][0])
