@@ -54,6 +54,7 @@ class Delivery:
     destination: Callable[[], Destination]
     services: Services
     now: Callable[[], float]
+    is_wanted: Callable[[], bool] = lambda: True
     incoming: Buffer | None = None
     waiting: dict[Key, Buffer] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -212,6 +213,10 @@ class Delivery:
             self._put_back(key, buffer)
             self._count(destination, buffer, success=False)
             return 0
+        except BaseException:
+            # a fault of this code: what it concerns is not lost by it
+            self._put_back(key, buffer)
+            raise
         with self._lock:
             for record, failure in stored.failed:
                 self._fail(destination, record.original, failure)

@@ -11,6 +11,7 @@ What waits is lost with the account's process, as everything in it that is not H
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import threading
@@ -65,6 +66,8 @@ class Deliveries:
     def work(self, everything: bool = False) -> dict[str, int]:
         """Deliver what is due, or everything; returns counts of objects, and of records that wait."""
         with self._lock:
+            # what a stream held goes with it
+            self._of = {key: delivery for key, delivery in self._of.items() if delivery.is_wanted()}
             deliveries = list(self._of.values())
         objects = sum(delivery.work(everything) for delivery in deliveries)
         return {"objects": objects, "undelivered": sum(delivery.undelivered() for delivery in deliveries)}
@@ -88,12 +91,20 @@ class Deliveries:
         key = (stream["arn"], kept["id"])
         with self._lock:
             if key not in self._of:
-                self._of[key] = Delivery(_configured(stream, kept), self._services, time.time)
+                wanted = functools.partial(_is_there, stream)
+                self._of[key] = Delivery(_configured(stream, kept), self._services, time.time, wanted)
             return self._of[key]
 
 
 def _configured(stream: Mapping[str, Any], kept: Mapping[str, Any]) -> Callable[[], Destination]:
     return lambda: destination_of(stream, kept)
+
+
+def _is_there(stream: Mapping[str, Any]) -> bool:
+    """Whether the account still has the stream."""
+    region, account = stream["arn"].split(":")[3:5]
+    streams = ministack("ministack.services.firehose")._streams
+    return streams.get_scoped(account, region, stream["name"]) is stream
 
 
 def _role_credentials(role_arn: str, region: str) -> Mapping[str, str]:

@@ -62,7 +62,10 @@ class AccountServices:
             return FUNCTION_ERROR
         if answer.get("FunctionError") or len(body) > ANSWER_LIMIT:
             return FUNCTION_ERROR
-        return json.loads(body or b"null")
+        try:
+            return json.loads(body or b"null")
+        except ValueError:
+            return FUNCTION_ERROR
 
     def columns(self, destination: Destination) -> Columns | None:
         schema: Mapping[str, Any] = (destination.conversion or {}).get("SchemaConfiguration") or {}

@@ -92,9 +92,14 @@ def _outcome(record: Record, returned: Mapping[str, Any]) -> Transformed | Failu
         decoded = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
         return _malformed("The data field must be base64 encoded.")
-    keys = (returned.get("metadata") or {}).get("partitionKeys")
-    named = {str(name): str(value) for name, value in keys.items()} if isinstance(keys, dict) else None
-    return Transformed(record, decoded, named)
+    return Transformed(record, decoded, _partition_keys(returned.get("metadata")))
+
+
+def _partition_keys(metadata: Any) -> Mapping[str, str] | None:
+    keys = metadata.get("partitionKeys") if isinstance(metadata, dict) else None
+    if not isinstance(keys, dict):
+        return None
+    return {str(name): str(value) for name, value in keys.items()}
 
 
 def after(failure: Failure, attempts: int, function_arn: str) -> Failure:

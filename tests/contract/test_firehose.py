@@ -283,6 +283,16 @@ def test_what_cannot_be_stored_is_told_in_the_streams_log_and_never_what_it_says
     assert streams.flush() == {"objects": 1, "undelivered": 0}
 
 
+def test_what_a_stream_held_goes_with_it(streams: Streams) -> None:
+    streams.create("deleted")
+    streams.put("deleted", [b"too late"])
+
+    streams.firehose.delete_delivery_stream(DeliveryStreamName="deleted")
+
+    assert streams.flush() == {"objects": 0, "undelivered": 0}
+    assert streams.objects("deleted") == {}
+
+
 def test_a_batch_fails_record_by_record_when_that_is_asked_for(streams: Streams) -> None:
     streams.create("throttles")
     streams.ask("faults", {"failRecords": 1})
