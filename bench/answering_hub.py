@@ -33,7 +33,27 @@ REDRIVE = sample("dlq_redrive/dead_letters_planned")
 DEAD_LETTERS = REDRIVE["queue"]
 _DEAD_LETTER = "e2d6d2d5-0c2a-4d0f-9c4f-3a1f0e4d8b11"
 
+PERSON = {
+    "id": {"S": "6f1c2b7e-patient-0001"},
+    "sk": {"S": "PATIENT"},
+    "itemType": {"S": "Patient"},
+    "familyName": {"S": "Müller"},
+}
+
+_LARGE_ROW = {
+    "event_id": "6df5a90a72efe0dc43dd8a88d508a200",
+    "change": "INSERT",
+    "item_type": "Measurement",
+    "item_id": "6f1c2b7e-patient-0001",
+    "sk": "MEASUREMENT#8",
+    "sequence_number": "4421584500000000017450439094",
+    "event_time": "2026-11-20 12:00:04.000",
+    "item": "{}",
+    "old_item": None,
+}
+
 OBJECTS: Mapping[str, bytes] = {
+    f"changes/rows/{_LARGE_ROW['event_id']}.json": json.dumps(_LARGE_ROW).encode(),
     PATIENTS_KEY: PATIENTS,
     f"runs/{RUN}/ranges.json": json.dumps([RANGE]).encode(),
     f"runs/{RUN}/published-ids/000000.bin": FIRST_ID + SECOND_ID,
@@ -89,6 +109,8 @@ class Hub:
             content = self._operation(service.partition("_")[0], operation, json.loads(body))
             return 200, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(content).encode()
         path = unquote(urlsplit(url).path).strip("/")
+        if "/r4/Patient/" in path:
+            return _resource(method, body)
         if path.startswith("datastore/"):
             return 200, {"Content-Type": "application/json"}, json.dumps(_export_job(method)).encode()
         return _s3(method, path.partition("/")[2], headers)
@@ -106,6 +128,8 @@ class Hub:
 
     def _sqs(self, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """After the dead letter was deleted the queue is empty once, and has it again for the next start."""
+        if operation == "SendMessageBatch":
+            return {"Successful": [_taken(entry) for entry in request["Entries"]], "Failed": []}
         if operation == "SendMessage":
             digest = hashlib.md5(request["MessageBody"].encode(), usedforsecurity=False).hexdigest()
             return {"MessageId": "1", "MD5OfMessageBody": digest}
@@ -138,6 +162,8 @@ class Hub:
         items: list[Mapping[str, Any]] = []
         if "OUTBOX#" in asked:
             items = [{"sk": {"S": RUN}, "event": {"S": json.dumps(_OUTBOX)}}]
+        elif '"PATIENT"' in asked:
+            items = [PERSON]
         elif "RANGE#" in asked:
             items = [_LEDGER.to_item()]
         return {"Items": items, "Count": len(items), "ScannedCount": len(items)}
@@ -154,6 +180,18 @@ def _written(request: Mapping[str, Any]) -> Mapping[str, Any]:
     names, values = request.get("ExpressionAttributeNames", {}), request["ExpressionAttributeValues"]
     found = [(one["name"], one["value"]) for one in _ASSIGNED.finditer(request["UpdateExpression"])]
     return {**request["Key"], **{names.get(name, name): values[value] for name, value in found}}
+
+
+def _taken(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    digest = hashlib.md5(entry["MessageBody"].encode(), usedforsecurity=False).hexdigest()
+    return {"Id": entry["Id"], "MessageId": "1", "MD5OfMessageBody": digest, "SequenceNumber": "1"}
+
+
+def _resource(method: str, body: bytes) -> Answer:
+    """A patient that is not there yet."""
+    if method == "PUT":
+        return 201, {"Content-Type": "application/fhir+json", "ETag": 'W/"1"'}, body
+    return 404, {"Content-Type": "application/fhir+json"}, b'{"resourceType": "OperationOutcome"}'
 
 
 def _dead_letter() -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ from bench.answering_hub import HOST, Hub, answering
 from bench.cold_start_report import BARE, TRACED, UNCOMPILED, ColdStarts
 from bench.lambda_packages import ROOT, Function, Runtime, functions, make_runtime
 from bench.measuring import Case, measure
-from local.testing.mocked_hub import CREDENTIALS, HubQueues, hub_environment
+from local.testing.mocked_hub import CREDENTIALS, OWN_VARIABLES, HubQueues, hub_environment
 from local.testing.sample_events import EVENTS, SAMPLES
 from local.testing.template_reader import read
 
@@ -108,6 +108,7 @@ def environment(port: int, traces: int) -> dict[str, str]:
     """Lambda's variables and the hub's, with the services and a trace daemon on ports of this machine."""
     return {
         **CREDENTIALS,
+        **OWN_VARIABLES,
         **hub_environment(HubQueues(f"http://{HOST}:{port}/start", f"http://{HOST}:{port}/check")),
         "PATH": "",
         "AWS_REGION": CREDENTIALS["AWS_DEFAULT_REGION"],

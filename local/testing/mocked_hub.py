@@ -26,6 +26,21 @@ CREDENTIALS: Mapping[str, str] = MappingProxyType(
 )
 
 
+OWN_VARIABLES: Mapping[str, str] = MappingProxyType(
+    {
+        "RECORDS_TABLE": "records",
+        "LAKE_FIRST_DAY": "2026-11-01",
+        "FHIR_WRITES": "on",
+        "FHIR_WRITES_QUEUE_URL": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/writes.fifo",
+        "CLAIM_SECONDS": "90",
+        "JOBS_TABLE": "jobs",
+        "JOBS_QUEUE_URL": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/jobs.fifo",
+        "MAX_UPLOAD_MEGABYTES": "1024",
+    }
+)
+"""What functions have in their environment beside that of all."""
+
+
 @dataclass(frozen=True)
 class HubQueues:
     """URLs of the hub's queues."""

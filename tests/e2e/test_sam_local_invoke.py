@@ -108,6 +108,12 @@ SAMPLES: list[tuple[str, str, Judge]] = [
     ("PlanRedriveFunction", "dlq_redrive/redrive_requested", refused("InvalidInput")),
     ("PlanRedriveFunction", "dlq_redrive/redrive_with_unknown_field", refused("InvalidInput")),
     ("RedriveMessagesFunction", "dlq_redrive/dead_letters_planned", refused("LockLost")),
+    *(
+        (function, "fhir_writer/changes_were_received", failed_items(0))
+        for function, samples in OF_FUNCTIONS.items()
+        if "fhir_writer/changes_were_received" in samples
+    ),
+    ("WriteFhirFunction", "fhir_writer/writes_were_queued", failed_items(0)),
 ]
 
 
