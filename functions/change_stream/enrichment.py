@@ -75,10 +75,10 @@ class Enrichment:
         if read:
             first = parse_instant(min(one.change.time for one in read))
             enriched.age_seconds = max(0, round((self.arrived - first).total_seconds()))
-        collections = self._read_collections(read)
+        resources = _Resources(self.mappings, self._read_collections(read))
         left = MAX_ANSWER_BYTES
         for one in read:
-            detail = self._write(one, collections, enriched)
+            detail = self._write(one, resources, enriched)
             if detail is None:
                 continue
             if detail.doubtful or len(detail.text) > min(self.max_inline_bytes, left):
@@ -100,10 +100,10 @@ class Enrichment:
             return None
         return _Read(record, change, self.mappings.key_of(change.item_type, change.id, change.sk))
 
-    def _write(self, read: _Read, collections: Collections, enriched: Enriched) -> _Detail | None:
+    def _write(self, read: _Read, resources: _Resources, enriched: Enriched) -> _Detail | None:
         """The detail of a change, or None once its record is in quarantine."""
         try:
-            return self._detail(read.change, read.key, collections, enriched)
+            return self._detail(read.change, read.key, resources, enriched)
         except MalformedRecord as error:
             reason = error.reason
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
@@ -129,7 +129,7 @@ class Enrichment:
         return collections
 
     def _detail(
-        self, change: Change, key: ResourceKey | None, collections: Collections, enriched: Enriched
+        self, change: Change, key: ResourceKey | None, resources: _Resources, enriched: Enriched
     ) -> _Detail:
         doubtful: Doubtful = []
         meta: dict[str, Any] = {
@@ -146,7 +146,7 @@ class Enrichment:
         if key:
             meta |= {"resourceType": key.resource_type, "resourceId": key.resource_id}
             try:
-                resource = self._resource(change, key, collections, doubtful)
+                resource = resources.of(change, key, doubtful)
             except MappingError as error:
                 enriched.unmapped[error.reason.value] += 1
                 meta["mappingError"] = {"element": error.element, "reason": error.reason.value}
@@ -155,16 +155,47 @@ class Enrichment:
                     parts["resource"] = resource
         return _Detail(meta, encode({"meta": {**meta, "inline": True}, **parts}), bool(doubtful))
 
-    def _resource(
-        self, change: Change, key: ResourceKey, collections: Collections, doubtful: Doubtful
-    ) -> dict[str, Any] | None:
-        """The resource that a changed item belongs to, None where its base item is gone."""
-        self.mappings.check_key(change.item_type, change.sk)
-        aggregate = self.mappings.aggregate(key.resource_type)
+
+class _Resources:
+    """The resources of a batch. One that is made of several items is made once, however many of them have
+    changed."""
+
+    def __init__(self, mappings: FhirMappings, collections: Collections) -> None:
+        self._mappings = mappings
+        self._collections = collections
+        self._made: dict[ResourceKey, _Made] = {}
+
+    def of(self, change: Change, key: ResourceKey, doubtful: Doubtful) -> dict[str, Any] | None:
+        """The resource that a changed item belongs to, None where its base item is gone. Adds to `doubtful`;
+        raises `MappingError`."""
+        self._mappings.check_key(change.item_type, change.sk)
+        aggregate = self._mappings.aggregate(key.resource_type)
         if change.item_type == aggregate.base.name and change.new_image is None:
             return None
-        items = collections[key] if aggregate.parts else [change.new_image or {}]
-        return self.mappings.plain(key.resource_type, items, doubtful)
+        if not aggregate.parts:
+            return self._mappings.plain(key.resource_type, [change.new_image or {}], doubtful)
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = self._make(key)
+        if made.error:
+            raise made.error
+        doubtful += made.doubtful
+        return made.resource
+
+    def _make(self, key: ResourceKey) -> _Made:
+        doubtful: Doubtful = []
+        try:
+            return _Made(self._mappings.plain(key.resource_type, self._collections[key], doubtful), doubtful)
+        except MappingError as error:
+            return _Made(None, [], error)
+
+
+class _Made(msgspec.Struct):
+    """A resource with the doubtful numbers in it, or why there is none."""
+
+    resource: dict[str, Any] | None
+    doubtful: Doubtful
+    error: MappingError | None = None
 
 
 class _Read(msgspec.Struct):

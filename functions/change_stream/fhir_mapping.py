@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from operator import itemgetter
@@ -34,9 +34,9 @@ class Aggregate:
     fill: Fill
 
     @cached_property
-    def types(self) -> tuple[ItemType, ...]:
-        """All of them."""
-        return (self.base, *self.parts)
+    def keys(self) -> tuple[tuple[ItemType, Callable[[str], bool]], ...]:
+        """All of them, each with what says whether an item of the type may have a sort key."""
+        return tuple((one, one.fhir.takes) for one in (self.base, *self.parts) if one.fhir)
 
 
 class ResourceKey(msgspec.Struct, frozen=True):
@@ -114,8 +114,8 @@ class FhirMappings:
         by_type: dict[str, list[Image]] = {}
         for sk, item in sorted(((_text(one, "sk"), one) for one in items), key=_first):
             name = item.get("itemType", {}).get("S", "")
-            for one in aggregate.types:
-                if one.fhir and one.fhir.takes(sk) != (one.name == name):
+            for one, takes in aggregate.keys:
+                if takes(sk) != (one.name == name):
                     raise MappingError(_place(one), Unmapped.KEY)
             by_type.setdefault(name, []).append(item)
         return by_type

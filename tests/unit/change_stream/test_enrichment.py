@@ -337,3 +337,14 @@ def test_a_record_that_is_nested_too_deep_is_quarantined_too(shelf: Shelf) -> No
     assert [one["meta"]["itemType"] for one in enriched.details] == ["Measurement"]
     assert enriched.quarantined == {"RECORD_NOT_READABLE": 1}
     assert json.dumps(shelf.quarantined[0][0])
+
+
+def test_every_change_of_a_resource_tells_why_there_is_none_and_shares_its_numbers(shelf: Shelf) -> None:
+    shelf.items = [patient(gender=text("x"))]
+    refused = shelf.enrich(record(patient(gender=text("x"))), record(address(), number=2))
+    assert [one["meta"]["mappingError"]["element"] for one in refused.details] == ["Patient.gender"] * 2
+    assert refused.unmapped == {"NOT_A_CODE_OF_THIS_ELEMENT": 2}
+    parts = [address(number=one, city=text("C")) for one in "12"]
+    shelf.items = [patient(), *parts]
+    changed = shelf.enrich(*(record(one, number=int(one["sk"]["S"][-1])) for one in parts)).details
+    assert changed[0]["resource"] == changed[1]["resource"] != {}
