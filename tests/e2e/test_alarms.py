@@ -1,4 +1,4 @@
-"""Every alarm of the deployed stack goes off, is told at the topic, and is over.
+"""Every alarm on exports and redrives goes off, is told at the topic, and is over.
 
 Nearly all by what they are there for: a job that fails, resources that HealthLake cannot export, runs that
 are held, messages in dead-letter queues, and redrives of them. What must last is put by hand, and so are
@@ -320,9 +320,10 @@ def _once_counted(hub: "Hub") -> Mapping[str, str]:
     return states
 
 
-def test_every_alarm_of_the_stack_is_made_to_go_off(told: Told) -> None:
+def test_the_alarms_are_those_of_the_stack(told: Told) -> None:
+    """Those of the change streams go off in test_every_alarm.py."""
     alarms = {name.removeprefix(told.prefix) for name in told.states if name.startswith(told.prefix)}
-    assert alarms == set(ALARMS)
+    assert set(ALARMS) <= alarms
 
 
 @pytest.mark.parametrize("alarm", [alarm for alarm in ALARMS if alarm != "watermark-stale"])
