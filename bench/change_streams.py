@@ -20,6 +20,9 @@ ROOT = Path(__file__).parents[1]
 RECORDS = 10_000
 WARM_UP = 2 * BATCH
 REFERENCE = "deserialise"
+UNASKED: Mapping[str, str] = {"json": "TypeDeserializer, then JSON"}
+"""What nothing is asked of: a handler that does something with what it has deserialised."""
+
 FUNCTIONS: Mapping[str, str] = {
     "enrich": "enrichment for the bus",
     "rows": "rows of the lake",
@@ -61,7 +64,7 @@ class StreamReport:
 
     def table(self) -> str:
         """For people."""
-        works = {REFERENCE: "boto3's TypeDeserializer alone", **FUNCTIONS}
+        works = {REFERENCE: "boto3's TypeDeserializer alone", **UNASKED, **FUNCTIONS}
         width = max(map(len, works.values()))
         lines = [self.title, f"{'':{width}}" + "".join(f"{kind:>14}" for kind in ALL_KINDS) + f"{'ratio':>8}"]
         for work, label in works.items():
@@ -80,7 +83,7 @@ class StreamReport:
             "cases": [one.document() for one in self.measured],
             "recordsPerCpuSecond": {
                 work: {kind: round(self.rate(work, kind)) for kind in kinds_of(work)}
-                for work in (REFERENCE, *FUNCTIONS)
+                for work in (REFERENCE, *UNASKED, *FUNCTIONS)
             },
             "verdicts": [
                 {"asked": one.asked, "found": round(one.found, 4), "bound": one.bound, "holds": one.holds}
@@ -91,7 +94,7 @@ class StreamReport:
 
 def kinds_of(work: str) -> Sequence[str]:
     """The kinds of records that the work is for."""
-    if work == REFERENCE:
+    if work == REFERENCE or work in UNASKED:
         return ALL_KINDS
     return (UPLOADS,) if work == "transitions" else tuple(KINDS)
 
@@ -101,7 +104,9 @@ def run(samples: int, progress: Progress) -> StreamReport:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         cases = [
-            _case(folder, work, kind, RECORDS) for work in (REFERENCE, *FUNCTIONS) for kind in kinds_of(work)
+            _case(folder, work, kind, RECORDS)
+            for work in (REFERENCE, *UNASKED, *FUNCTIONS)
+            for kind in kinds_of(work)
         ]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "functions")))}
         return StreamReport(measure(cases, samples, environment, folder, progress))

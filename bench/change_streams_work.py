@@ -46,20 +46,36 @@ _VARIABLES = {
 
 def deserialise(given: Path, _folder: Path) -> Work:
     """A handler that turns both images of each record into Python with boto3's TypeDeserializer."""
-    read = list(batches(given))
-    deserialize = TypeDeserializer().deserialize
 
     def handler(event: Sequence[Mapping[str, Any]], _context: object) -> list[dict[str, Any]]:
-        return [
-            {
-                image: {name: deserialize(value) for name, value in record["dynamodb"][image].items()}
-                for image in ("NewImage", "OldImage")
-                if image in record["dynamodb"]
-            }
-            for record in event
-        ]
+        return list(map(_deserialised, event))
 
-    return _calling(handler, read)
+    return _calling(handler, list(batches(given)))
+
+
+def write_json(given: Path, _folder: Path) -> Work:
+    """The same handler, which then writes both images as JSON: with doubles, as json writes numbers."""
+
+    def handler(event: Sequence[Mapping[str, Any]], _context: object) -> list[str]:
+        return [json.dumps(_deserialised(record), default=_plain) for record in event]
+
+    return _calling(handler, list(batches(given)))
+
+
+_deserialize = TypeDeserializer().deserialize
+
+
+def _deserialised(record: Mapping[str, Any]) -> dict[str, Any]:
+    stream = record["dynamodb"]
+    return {
+        image: {name: _deserialize(value) for name, value in stream[image].items()}
+        for image in ("NewImage", "OldImage")
+        if image in stream
+    }
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, set) else float(value)
 
 
 def enrich(given: Path, _folder: Path) -> Work:
@@ -177,6 +193,7 @@ def _calling(handler: Callable[[Any, Any], Any], read: Sequence[Any], expected: 
 
 WORKS: dict[str, Prepare] = {
     "deserialise": deserialise,
+    "json": write_json,
     "enrich": enrich,
     "rows": prepare_rows,
     "partition": partition_rows,
