@@ -9,6 +9,7 @@ Lambda» (AWS Lambda Developer Guide).
 from __future__ import annotations
 
 import json
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -98,10 +99,10 @@ class Front:
         return found
 
     def message(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
-        """A message of the jobs queue, if one is there; those that are not wanted are dropped."""
+        """The next message of the jobs queue, if it is wanted; it is taken out of the queue."""
         sqs = self.client("sqs")
         url = self.names["JobsQueue"]
-        for one in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+        for one in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1).get("Messages", []):
             sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
             body: dict[str, Any] = json.loads(one["Body"])
             if wanted(body):
@@ -236,6 +237,39 @@ def test_whoever_subscribes_to_the_topic_is_told_too(front: Front) -> None:
 
     assert record["s3"]["object"]["key"] == key
     assert eventually(lambda: front.item(key))["phase"] == {"S": "UPLOADED"}
+
+
+def test_batches_that_come_again_send_each_transition_once(front: Front) -> None:
+    keys = {f"uploads/lab-9/{uuid.uuid4()}" for _ in range(5)}
+    _faults(front, repeat=1)
+    try:
+        for key in keys:
+            front.put("lab-9", key)
+        for key in keys:
+            eventually(lambda key=key: front.item(key))  # type: ignore[misc]
+        came: list[str] = []
+
+        def all_came() -> bool:
+            message = front.message(lambda one: one["attributes"].get("key") in keys)
+            came.extend([message["attributes"]["key"]] if message else [])
+            return keys <= set(came)
+
+        eventually(all_came, 30)
+        # behind it in the queue there is nothing that came before
+        last = f"uploads/lab-9/{uuid.uuid4()}"
+        front.put("lab-9", last)
+        keys.add(last)
+        eventually(lambda: all_came() and last in came, 30)
+    finally:
+        _faults(front, repeat=0)
+    assert sorted(came) == sorted(keys)
+
+
+def _faults(front: Front, **asked: float) -> None:
+    request = urllib.request.Request(
+        f"{front.account.endpoint}/_local/streams/faults", json.dumps(asked).encode(), method="POST"
+    )
+    urllib.request.urlopen(request).close()
 
 
 def test_a_record_that_fails_in_every_try_ends_whole_in_the_bucket_and_holds_up_nobody(front: Front) -> None:
