@@ -1,5 +1,6 @@
 """A change of a record arrives in HealthLake, through stream, pipe, bus, queues and writer."""
 
+import json
 import time
 import uuid
 from collections.abc import Callable
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 
 from local.account.clients import client
+from local.cli import stack
+from local.testing.sample_events import SAMPLES, sample
 
 LONGEST_SECONDS = 60
 
@@ -62,3 +65,13 @@ def test_a_patient_follows_the_records_to_healthlake_and_is_deleted_with_them(
         TableName=hub.outputs["RecordsTableName"], Key={"id": {"S": person}, "sk": {"S": "PATIENT"}}
     )
     awaited(hub, path, lambda status, one: status == 410)
+
+
+@pytest.mark.parametrize("function", ["PatientChangesFunction", "WriteFhirFunction"])
+def test_a_function_takes_its_sample_with_its_role_environment_and_artifact(hub: Any, function: str) -> None:
+    name = stack.functions(hub.account, hub.stack_name)[function]
+    payload = json.dumps(sample(SAMPLES[function][0])).encode()
+
+    answer = client(hub.account, "lambda").invoke(FunctionName=name, Payload=payload)
+
+    assert json.load(answer["Payload"]) == {"batchItemFailures": []}

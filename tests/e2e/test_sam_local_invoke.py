@@ -79,6 +79,16 @@ def failed_items(count: int) -> Judge:
     )
 
 
+def a_list() -> Judge:
+    """The handler returned a list, with something in it."""
+    return lambda payload: isinstance(payload, list) and bool(payload)
+
+
+def counted() -> Judge:
+    """The handler returned numbers by name, or none."""
+    return lambda payload: isinstance(payload, dict) and all(isinstance(one, int) for one in payload.values())
+
+
 def acquired(mode: str) -> Judge:
     """The handler took the run lock for a run of this kind."""
     return lambda payload: isinstance(payload, dict) and payload.get("run", {}).get("mode") == mode
@@ -114,6 +124,14 @@ SAMPLES: list[tuple[str, str, Judge]] = [
         if "fhir_writer/changes_were_received" in samples
     ),
     ("WriteFhirFunction", "fhir_writer/writes_were_queued", failed_items(0)),
+    ("EnrichChangesFunction", "change_stream/records_were_written", a_list()),
+    ("EnrichChangesFunction", "change_stream/record_was_removed", a_list()),
+    ("PrepareLakeRowsFunction", "change_stream/rows_are_asked_for", a_list()),
+    ("PartitionLakeRowsFunction", "change_stream/firehose_batch", has("records")),
+    ("RecordUploadFunction", "uploads/object_was_uploaded", counted()),
+    ("RecordUploadFunction", "uploads/object_was_deleted", counted()),
+    ("RecordUploadFunction", "uploads/notifications_were_turned_on", counted()),
+    ("DetectTransitionsFunction", "transitions/jobs_were_changed", failed_items(0)),
 ]
 
 
