@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from common.errors import InvalidSetting
+from common.errors import InvalidInput, InvalidSetting
 from common.healthlake_http import TIMEOUT_SECONDS
 from dlq_redrive.settings import RedriveSettings
+from fhir_writer.errors import FhirWriteBusy, FhirWriteContended, FhirWriteDenied
 from fhir_writer.settings import QueueSettings, WriterSettings
 from fhir_writer.writer_state import KEPT_SECONDS
 from local.account.lifecycle import REPOSITORY
@@ -131,3 +134,16 @@ def test_a_missing_setting_of_the_writer_is_named(name: str) -> None:
     assert WriterSettings.read(sound)
     with pytest.raises(InvalidSetting, match=name):
         WriterSettings.read({one: value for one, value in sound.items() if one != name})
+
+
+def test_every_reason_and_every_error_of_the_writer_stands_in_the_runbook(root: Path) -> None:
+    runbook = (root / "docs" / "runbook.md").read_text(encoding="utf-8")
+    sections = {
+        name: runbook.split(f"\n### fhir-writes-{name}\n", 1)[1].split("\n### ", 1)[0]
+        for name in ("quarantined", "dead-letters")
+    }
+    source = (root / "functions" / "fhir_writer" / "failed_writes.py").read_text(encoding="utf-8")
+    reasons = set(re.findall(r'"reason": "([A-Z_]+)"', source.rpartition('"""')[2]))
+    assert reasons == set(re.findall(r"^\| `([A-Z_]+)` \|", sections["quarantined"], re.MULTILINE))
+    left = {one.__name__ for one in (FhirWriteBusy, FhirWriteDenied, FhirWriteContended, InvalidInput)}
+    assert left <= set(re.findall(r"`(\w+)`", sections["dead-letters"]))
