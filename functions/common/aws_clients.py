@@ -147,6 +147,10 @@ def firehose() -> Any:
     return _client("firehose")
 
 
+def firehose_once() -> Any:
+    return _client("firehose", _ONCE)
+
+
 def healthlake() -> HealthLakeClient:
     client: HealthLakeClient = _client("healthlake")
     return client

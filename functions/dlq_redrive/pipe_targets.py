@@ -8,23 +8,27 @@ another kind than these, cannot be stood in for, and what it failed on goes to q
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dlq_redrive.arns import is_fifo, parse_arn
 
-_SERVICES = ("lambda", "sqs", "events")
+_SERVICES = ("lambda", "sqs", "events", "firehose")
+_PATH = re.compile(r"\$(\.\w+)+")
 
 
 @dataclass(frozen=True)
 class PipeTarget:
-    """Where a pipe leads: a function that enriches, if any, and a function, standard queue or bus."""
+    """Where a pipe leads: a function that enriches, if any, and a function, standard queue, bus or delivery
+    stream. What a bus is told of an event may be a path into it («Dynamic path parameters»)."""
 
     arn: str
     enrichment: str | None = None
     event_source: str | None = None
     detail_type: str | None = None
+    event_time: str | None = None
 
     @property
     def service(self) -> str:
@@ -41,12 +45,28 @@ def read_pipe(described: Mapping[str, Any]) -> PipeTarget | None:
     rewrites = parameters.get("InputTemplate") or described.get("EnrichmentParameters", {}).get(
         "InputTemplate"
     )
-    target = PipeTarget(described["Target"], enrichment, bus.get("Source"), bus.get("DetailType"))
+    told = (bus.get("Source"), bus.get("DetailType"), bus.get("Time"))
+    target = PipeTarget(described["Target"], enrichment, *told)
     if rewrites or target.service not in _SERVICES or is_fifo(target.arn):
         return None
     if enrichment is not None and getattr(parse_arn(enrichment), "service", "") != "lambda":
         return None
     return None if target.service == "events" and not (target.event_source and target.detail_type) else target
+
+
+def told_of(event: Any, given: str) -> str:
+    """What a parameter of a target says of an event: the text at its path, or itself where it is none.
+
+    Raises ValueError where the event has no text there; then the pipe has failed on it, too.
+    """
+    if not _PATH.fullmatch(given):
+        return given
+    found = event
+    for name in given.split(".")[1:]:
+        found = found.get(name) if isinstance(found, dict) else None
+    if not isinstance(found, str):
+        raise ValueError("the event has no such text")
+    return found
 
 
 def enriched(answer: bytes) -> list[Any]:

@@ -96,6 +96,7 @@ def _redrive(
         executions=aws_clients.stepfunctions(),
         streams=aws_clients.dynamodb_streams(),
         pipes=aws_clients.pipes(),
+        firehose=aws_clients.firehose_once(),
     )
     bindings = Bindings(clients, aws_clients.scheduler(), queue, settings.stack)
     sender = Sender(clients, queue, bindings)

@@ -22,7 +22,7 @@ from dlq_redrive.arns import is_fifo
 from dlq_redrive.aws_failures import named_failure
 from dlq_redrive.dead_letter import DeadLetter, DeadLetterQueue
 from dlq_redrive.errors import RedriveThrottled, TargetRefused, TargetTookPart
-from dlq_redrive.pipe_targets import PipeTarget, enriched, read_pipe
+from dlq_redrive.pipe_targets import PipeTarget, enriched, read_pipe, told_of
 from dlq_redrive.quarantine_reasons import Reason
 from dlq_redrive.stream_records import read_records
 from dlq_redrive.ways_back import (
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from dlq_redrive.bindings import Bindings
 
 _TOO_LARGE = frozenset({"InvalidParameterValue", "InvalidMessageContents", "InvalidParameterValueException"})
-_MOST_ENTRIES = 10
+_MOST_ENTRIES, _MOST_RECORDS = 10, 500
 _NOT_NOW = "ThrottlingException"
 _UNCERTAIN = frozenset({"InternalFailure", "InternalException"})
 _NO_ANSWER = (ReadTimeoutError, ConnectionClosedError)
@@ -71,6 +71,7 @@ class Clients:
     executions: SFNClient
     streams: Any
     pipes: Any
+    firehose: Any
 
 
 @dataclass(frozen=True)
@@ -177,6 +178,15 @@ class Sender:
                 error = AwsCallFailed
             raise error(f"PutEvents refused {len(codes)} entries, the first with {codes[0]}.")
 
+    def _put_records(self, arn: str, records: Sequence[Any]) -> None:
+        """Put records into a delivery stream, which may take some and leave others."""
+        answer = self.clients.firehose.put_record_batch(
+            DeliveryStreamName=arn.rpartition("/")[2], Records=[{"Data": _json(one)} for one in records]
+        )
+        if failed := answer["FailedPutCount"]:
+            error: type[HubError] = TargetTookPart if failed < len(records) else RedriveThrottled
+            raise error(f"PutRecordBatch did not take {failed} records.")
+
     def _read_again(self, way: ReadAgain, letter: DeadLetter) -> Ready | Reason:
         pipe = self._pipe(way) if self.queue.kind == "pipe" else None
         if isinstance(pipe, Reason):
@@ -206,6 +216,9 @@ class Sender:
         elif target.service == "sqs":
             url = self.queue.url_of(target.arn)
             _each(events, lambda one: self.clients.sqs.send_message(QueueUrl=url, MessageBody=_text(one)))
+        elif target.service == "firehose":
+            parts = [events[first : first + _MOST_RECORDS] for first in range(0, len(events), _MOST_RECORDS)]
+            _each(parts, lambda part: self._put_records(target.arn, part))
         else:
             entries = [_entry(target, event) for event in events]
             tens = [entries[first : first + _MOST_ENTRIES] for first in range(0, len(entries), _MOST_ENTRIES)]
@@ -213,12 +226,15 @@ class Sender:
 
 
 def _entry(target: PipeTarget, event: Any) -> dict[str, Any]:
-    return {
-        "EventBusName": target.arn,
-        "Source": target.event_source,
-        "DetailType": target.detail_type,
-        "Detail": _text(event),
-    }
+    """Raises `TargetRefused` for an event that lacks what the bus is to be told of it."""
+    given = {"Source": target.event_source, "DetailType": target.detail_type, "Time": target.event_time}
+    try:
+        told = {name: told_of(event, value) for name, value in given.items() if value is not None}
+    except ValueError:
+        raise TargetRefused(
+            "The pipe tells the bus something of each event that one does not have."
+        ) from None
+    return {"EventBusName": target.arn, **told, "Detail": _text(event)}
 
 
 def _each(parts: Sequence[Any], send: Callable[[Any], object]) -> None:

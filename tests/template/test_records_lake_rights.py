@@ -55,6 +55,11 @@ def test_the_transformation_may_bring_in_large_rows_and_send_them_back(expanded:
     assert [one.partition(":deliverystream/")[2] for one in put] == [stream]
 
 
+def test_what_the_pipe_failed_on_can_be_put_into_the_stream_by_a_redrive(expanded: Expanded) -> None:
+    allowed = expanded.resources_for("RedriveMessagesFunctionRole", "firehose:PutRecordBatch")
+    assert allowed == {"${LakeRowsStream.Arn}"}
+
+
 def test_only_this_account_may_have_firehose_assume_its_role(expanded: Expanded) -> None:
     (trust,) = statements(expanded.properties("LakeRowsStreamRole")["AssumeRolePolicyDocument"])
     assert trust.conditions == {"StringEquals": {"sts:ExternalId": "${AWS::AccountId}"}}

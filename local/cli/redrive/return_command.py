@@ -189,6 +189,7 @@ class Routes:
             executions=sending_client(hub, "stepfunctions"),
             streams=hub.client("dynamodbstreams"),
             pipes=hub.client("pipes"),
+            firehose=sending_client(hub, "firehose"),
         )
 
     def _destination_of(self, queue: DeadLetterQueue) -> str | None:

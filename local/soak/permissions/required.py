@@ -131,6 +131,9 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
         "PartitionLakeRowsFunctionRole s3:ListBucket",
         "PartitionLakeRowsFunctionRole firehose:PutRecordBatch",
     ),
+    f"{_RECORDS_LAKE}::test_what_the_pipe_failed_on_can_be_put_into_the_stream_by_a_redrive": (
+        "RedriveMessagesFunctionRole firehose:PutRecordBatch",
+    ),
     # Runs of exports and redrives upload nothing: the contract tests of uploads run with these rights.
     f"{_UPLOADS}::test_who_uploads_writes_below_its_own_prefix_over_tls_and_does_nothing_else": (
         "UploaderRole s3:PutObject",

@@ -63,7 +63,7 @@ def allowed(queue_of: Any, letter_with: Any) -> Any:
 
     def ask(kind: str, way: Any, answers: dict[str, Any] | None = None, **attributes: str) -> bool:
         fake: Any = Services(answers or {})
-        clients = Clients(fake, fake, fake, fake, fake, fake)
+        clients = Clients(fake, fake, fake, fake, fake, fake, fake)
         letter = letter_with("{}", message_attributes=attributes)
         return Bindings(clients, fake, queue_of(kind), "hub").allow(way, letter)
 
@@ -102,7 +102,7 @@ def test_a_rule_is_asked_about_on_its_bus_once(
     queue_of: Any, letter_with: Any, arn: str, asked: dict[str, str]
 ) -> None:
     fake: Any = Services({"list_targets_by_rule": {"Targets": [target(WORK)]}})
-    bindings = Bindings(Clients(fake, fake, fake, fake, fake, fake), fake, queue_of("rule"), "hub")
+    bindings = Bindings(Clients(fake, fake, fake, fake, fake, fake, fake), fake, queue_of("rule"), "hub")
     letter = letter_with("{}", message_attributes={"RULE_ARN": arn})
     assert [bindings.allow(ToQueue(WORK), letter) for _ in range(2)] == [True, True]
     assert fake.calls == [("list_targets_by_rule", asked)]

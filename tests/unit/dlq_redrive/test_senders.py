@@ -25,6 +25,7 @@ HERE = "us-east-1:123456789012"
 WORK = f"arn:aws:sqs:{HERE}:hub-work"
 FUNCTION = f"arn:aws:lambda:{HERE}:function:hub-clean"
 PIPE = f"arn:aws:pipes:{HERE}:pipe/hub-records"
+ROWS = f"arn:aws:firehose:{HERE}:deliverystream/hub-rows"
 BUS = f"arn:aws:events:{HERE}:event-bus/hub"
 DEAD = f"arn:aws:sqs:{HERE}:hub-dead"
 POSITION = Position(f"arn:aws:dynamodb:{HERE}:table/t/stream/1", "shard", "1", "1", 1)
@@ -62,7 +63,7 @@ def services() -> FakeServices:
 def sender_of(services: FakeServices, queue_of: Any) -> Any:
     def made(kind: str) -> Sender:
         fake: Any = services
-        clients, queue = Clients(fake, fake, fake, fake, fake, fake), queue_of(kind)
+        clients, queue = Clients(fake, fake, fake, fake, fake, fake, fake), queue_of(kind)
         return Sender(clients, queue, Bindings(clients, fake, queue, "hub"))
 
     return made
@@ -241,6 +242,67 @@ def test_a_pipe_is_stood_in_for_with_its_enrichment(send: Any, services: FakeSer
     }
 
 
+def test_a_bus_is_told_of_each_event_what_stands_at_the_paths_of_the_pipe(
+    send: Any, services: FakeServices
+) -> None:
+    stream_of(services)
+    told = {"Source": "hub.records", "DetailType": "$.meta.change", "Time": "$.meta.time"}
+    parameters = {"EventBridgeEventBusParameters": told}
+    pipe_with(services, Target=BUS, Enrichment=FUNCTION, TargetParameters=parameters)
+    meta = {"change": "PatientModify", "time": "2026-11-20T12:00:00.000Z"}
+    services.answers["invoke"] = [answer([{"meta": meta}])]
+    services.answers["put_events"] = [{"Entries": [{}]}]
+
+    assert send(ReadAgain(POSITION, PIPE), "pipe") is None
+
+    (entry,) = services.calls[-1][1]["Entries"]
+    assert (entry["Source"], entry["DetailType"]) == ("hub.records", "PatientModify")
+    assert entry["Time"] == "2026-11-20T12:00:00.000Z"
+
+
+def test_an_event_without_what_the_bus_is_to_be_told_is_refused_and_not_quoted(
+    send: Any, services: FakeServices
+) -> None:
+    stream_of(services)
+    told = {"Source": "hub.records", "DetailType": "$.meta.change"}
+    parameters = {"EventBridgeEventBusParameters": told}
+    pipe_with(services, Target=BUS, Enrichment=FUNCTION, TargetParameters=parameters)
+    services.answers["invoke"] = [answer([{"meta": "SECRET"}])]
+
+    with pytest.raises(TargetRefused) as refusal:
+        send(ReadAgain(POSITION, PIPE), "pipe")
+
+    assert "SECRET" not in str(refusal.value)
+    assert "put_events" not in dict(services.calls)
+
+
+def test_a_pipe_to_a_delivery_stream_puts_each_record(send: Any, services: FakeServices) -> None:
+    stream_of(services)
+    pipe_with(services, Target=ROWS, Enrichment=FUNCTION)
+    services.answers["invoke"] = [answer([{"a": 1}, {"a": 2}])]
+    services.answers["put_record_batch"] = [{"FailedPutCount": 0}]
+
+    assert send(ReadAgain(POSITION, PIPE), "pipe") is None
+
+    assert services.calls[-1] == (
+        "put_record_batch",
+        {"DeliveryStreamName": "hub-rows", "Records": [{"Data": b'{"a":1}'}, {"Data": b'{"a":2}'}]},
+    )
+
+
+@pytest.mark.parametrize(("failed", "error"), [(1, TargetTookPart), (2, RedriveThrottled)])
+def test_records_that_a_delivery_stream_did_not_take_are_told(
+    send: Any, services: FakeServices, failed: int, error: type[Exception]
+) -> None:
+    stream_of(services)
+    pipe_with(services, Target=ROWS, Enrichment=FUNCTION)
+    services.answers["invoke"] = [answer([1, 2])]
+    services.answers["put_record_batch"] = [{"FailedPutCount": failed}]
+
+    with pytest.raises(error):
+        send(ReadAgain(POSITION, PIPE), "pipe")
+
+
 def test_a_pipe_to_a_queue_sends_each_record(send: Any, services: FakeServices) -> None:
     stream_of(services)
     pipe_with(services, Target=WORK)
@@ -288,7 +350,7 @@ def test_while_a_function_may_run_its_message_is_hidden(send: Any, services: Fak
 
 def test_a_function_that_did_not_answer_may_be_at_work(services: FakeServices, queue_of: Any) -> None:
     fake: Any = services
-    clients = Clients(fake, fake, fake, fake, fake, fake)
+    clients = Clients(fake, fake, fake, fake, fake, fake, fake)
     lost, refused = ReadTimeoutError(endpoint_url="x"), ConnectTimeoutError(endpoint_url="x")
     assert [Sender(clients, queue_of("stream")).may_be_at_work(one) for one in (lost, refused)] == [
         True,
