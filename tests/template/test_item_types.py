@@ -25,7 +25,7 @@ from local.testing.metric_reader import dashboard_body, sent_by
 from local.testing.template_reader import Expanded, read, references, text
 
 MAPPED = {
-    "name": "BloodSample",
+    "name": "TestOfBlood",
     "description": "What was drawn of a person",
     "fhir": {
         "resource": "Specimen",
@@ -35,7 +35,7 @@ MAPPED = {
         "template": {"status": {"$from": "status", "type": "code", "codes": {"available": "available"}}},
     },
 }
-UNMAPPED = {"name": "Consent", "description": "What a person agreed to", "fhir": None}
+UNMAPPED = {"name": "TestOfWill", "description": "What a person agreed to", "fhir": None}
 
 
 def copy_with(root: Path, folder: Path, *more: Mapping[str, Any]) -> Path:
@@ -113,9 +113,11 @@ def test_a_type_more_is_drawn_and_stands_in_the_lake(root: Path, tmp_path: Path,
     drawn = dashboard_body(more, "RecordConsumersDashboard", {})
     areas = [(one["x"], one["y"], one["width"], one["height"]) for one in drawn["widgets"]]
     assert not any(dashboard._overlap(one, other) for one in areas for other in areas if one is not other)
-    for alarm in ("BloodSampleChangesDeadLettersAlarm", "ConsentChangesWaitingAlarm"):
+    for alarm in ("TestOfBloodChangesDeadLettersAlarm", "TestOfWillChangesWaitingAlarm"):
         assert alarm in references(more.properties("RecordConsumersDashboard"))
-    assert "Patient,Address,Measurement,BloodSample,Consent" in (folder / TEMPLATE).read_text("utf-8")
+    names = [one.name for one in read_declared((folder / DECLARATION).read_text("utf-8"))]
+    assert names[-2:] == ["TestOfBlood", "TestOfWill"]
+    assert f"projection.item_type.values: {','.join(names)}\n" in (folder / TEMPLATE).read_text("utf-8")
 
 
 def test_a_type_that_is_taken_out_leaves_nothing(root: Path) -> None:
@@ -146,7 +148,7 @@ def test_the_command_says_what_is_out_of_date_and_writes_nothing_when_it_is_to_c
         ([{**UNMAPPED, "name": "lower"}], "no name of an item type"),
         ([{**UNMAPPED, "name": "With2"}], "no name of an item type"),
         ([{**UNMAPPED, "name": "A" * 25}], "no name of an item type"),
-        ([UNMAPPED, UNMAPPED], "Consent is declared 2 times"),
+        ([UNMAPPED, UNMAPPED], "TestOfWill is declared 2 times"),
         ([{**UNMAPPED, "name": "HTMLPage"}, {**UNMAPPED, "name": "HtmlPage"}], "is declared 2 times"),
     ],
 )
@@ -166,7 +168,7 @@ def test_a_type_whose_resources_would_have_names_of_others_is_refused(root: Path
 def test_a_broken_declaration_ends_the_command_with_its_reason(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = copy_with(root, tmp_path, {"name": "Consent"})
+    folder = copy_with(root, tmp_path, {"name": "TestOfWill"})
     assert main(["item-types"], project=Project(folder)) == 1
     assert str(DECLARATION) in capsys.readouterr().err
 
@@ -216,7 +218,7 @@ def test_changes_of_an_exported_resource_go_to_no_consumer_of_records(expanded: 
 def test_the_runbook_stays_markdown_with_one_section_for_each_alarm(root: Path) -> None:
     types = read_declared(json.dumps([MAPPED, UNMAPPED]))
     told = runbook_with((root / RUNBOOK).read_text("utf-8"), types)
-    for section in ("blood-sample-changes-dead-letters", "consent-changes-waiting"):
+    for section in ("test-of-blood-changes-dead-letters", "test-of-will-changes-waiting"):
         assert told.count(f"### {section}\n") == 1
     assert "@" not in told.partition("<!-- >>> generated")[2].partition("<!-- <<< generated")[0]
 
