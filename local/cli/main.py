@@ -27,6 +27,7 @@ from local.cli.project import Project, command_line
 from local.cli.query import add_query
 from local.cli.redrive.options import add_redrive
 from local.cli.refusals import refusal
+from local.cli.transitions.command import add_transitions
 from local.workers.command import add_worker
 
 Command = Callable[[Project, Output, argparse.Namespace], int]
@@ -138,6 +139,7 @@ def parser(more: Sequence[Commands] = ()) -> argparse.ArgumentParser:
         add_operations,
         add_query,
         add_lake,
+        add_transitions,
         add_compact,
         add_erase,
         add_redrive,

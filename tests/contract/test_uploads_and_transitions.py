@@ -23,6 +23,7 @@ from botocore.exceptions import ClientError
 from local.account.clients import CONFIG, client
 from local.account.state_file import RunningAccount
 from local.account.testing import running_account
+from local.cli.transitions.given_up import GivenUpBatches
 from local.pipes.testing import eventually
 from local.testing.partial_stack import deploy_part
 from transitions.detection import group_of
@@ -298,13 +299,15 @@ def test_a_record_that_fails_in_every_try_ends_whole_in_the_bucket_and_holds_up_
 
     eventually(lambda: _sum(front, "TransitionRecordsFailed"))
 
-    # what lies there is what the function is to be called with, once the cause is mended
-    s3.put_bucket_policy(Bucket=bucket, Policy=before)
+    # what lies there is sent on once the cause is mended, and stays until then
     function = front.names["DetectTransitionsFunction"]
-    for one in failures:
-        front.client("lambda").invoke(FunctionName=function, Payload=json.dumps(_payload(one)).encode())
+    batches = GivenUpBatches(s3, front.client("lambda"), bucket, function)
+    assert {batches.resend(one) for one in batches.listed()} == {"records were not sent on"}
+    s3.put_bucket_policy(Bucket=bucket, Policy=before)
+    assert {batches.resend(one) for one in batches.listed()} == {None}
     prefix = f"transitions/tests-complete/{poisoned}/"
     assert s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["KeyCount"] == 1
+    assert list(batches.listed()) == []
 
 
 def _sum(front: Front, metric: str) -> float:

@@ -1,0 +1,117 @@
+"""What was given up is listed without its content, given to the function in order, and stays while it fails."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.cli.transitions import given_up
+from local.cli.transitions.given_up import GivenUpBatches
+
+SAMPLE = json.loads(
+    (Path(__file__).parents[3] / "events" / "transitions" / "records_were_given_up.json").read_text("utf-8")
+)
+FUNCTION = "healthlake-hub-DetectTransitionsFunction-1A2B3C4D5E6F"
+
+
+class Aws:
+    """S3 and Lambda in one: objects by key, and a function that answers what it is told."""
+
+    def __init__(self, objects: dict[str, bytes], answers: list[Any]) -> None:
+        self.objects, self.answers = dict(objects), answers
+        self.given: list[Any] = []
+
+    def get_paginator(self, _operation: str) -> Aws:
+        return self
+
+    def paginate(self, **_: Any) -> Iterator[dict[str, Any]]:
+        yield {"Contents": [{"Key": key} for key in sorted(self.objects)]}
+
+    def get_object(self, Key: str, **_: Any) -> dict[str, Any]:  # noqa: N803
+        return {"Body": io.BytesIO(self.objects[Key])}
+
+    def delete_object(self, Key: str, **_: Any) -> None:  # noqa: N803
+        del self.objects[Key]
+
+    def invoke(self, Payload: bytes, **_: Any) -> dict[str, Any]:  # noqa: N803
+        self.given.append(json.loads(Payload)["Records"])
+        return {
+            "Payload": io.BytesIO(b'{"batchItemFailures": []}'),
+            **(self.answers.pop(0) if self.answers else {}),
+        }
+
+
+def batches(aws: Aws) -> GivenUpBatches:
+    return GivenUpBatches(aws, aws, "bucket", FUNCTION)
+
+
+def stored(**changed: Any) -> dict[str, bytes]:
+    return {"aws/lambda/1": json.dumps({**SAMPLE, **changed}).encode()}
+
+
+def test_a_batch_is_listed_without_what_it_says() -> None:
+    (found,) = batches(Aws(stored(), [])).listed()
+    assert (found.key, found.condition, len(found.records)) == ("aws/lambda/1", "RetryAttemptsExhausted", 1)
+    assert "specimen" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [
+        {},
+        {"aws/lambda/1": b"no JSON"},
+        {"aws/lambda/1": b"[]"},
+        stored(
+            requestContext={
+                "functionArn": "arn:aws:lambda:us-east-1:123456789012:function:other",
+                "condition": "x",
+            }
+        ),
+        stored(payload="{}"),
+    ],
+)
+def test_what_is_none_of_the_function_is_left_alone(objects: dict[str, bytes]) -> None:
+    assert list(batches(Aws(objects, [])).listed()) == []
+
+
+def test_what_was_sent_on_is_gone() -> None:
+    aws = Aws(stored(), [])
+    (found,) = batches(aws).listed()
+    assert batches(aws).resend(found) is None
+    assert aws.given == [json.loads(SAMPLE["payload"])["Records"]]
+    assert aws.objects == {}
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (
+            {"Payload": io.BytesIO(b'{"batchItemFailures": [{"itemIdentifier": "1"}]}')},
+            "records were not sent on",
+        ),
+        (
+            {"FunctionError": "Unhandled", "Payload": io.BytesIO(b'{"errorType": "InvalidRules"}')},
+            "InvalidRules",
+        ),
+    ],
+)
+def test_what_fails_again_stays_with_its_reason(answer: dict[str, Any], reason: str) -> None:
+    aws = Aws(stored(), [answer])
+    (found,) = batches(aws).listed()
+    assert batches(aws).resend(found) == reason
+    assert aws.objects == stored()
+
+
+def test_a_large_batch_is_given_in_pieces_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(given_up, "PIECE_BYTES", 100)
+    records = [{"number": number, "text": "x" * 60} for number in range(5)]
+    aws = Aws(stored(payload=json.dumps({"Records": records})), [])
+    (found,) = batches(aws).listed()
+    assert batches(aws).resend(found) is None
+    assert [record for piece in aws.given for record in piece] == records
+    assert len(aws.given) > 1
