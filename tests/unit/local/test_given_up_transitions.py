@@ -1,4 +1,4 @@
-"""What was given up is listed without its content, given to the function in order, and stays while it fails."""
+"""What was given up is listed without its content, given again in order, and stays while that fails."""
 
 from __future__ import annotations
 
