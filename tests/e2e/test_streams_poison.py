@@ -15,7 +15,7 @@ import pytest
 
 from local.cli.lake.athena import Athena
 from local.cli.operations.hub import DeployedHub
-from local.cli.stack import resources
+from local.cli.stack import functions, resources
 from local.demo.streams.chain import Chain
 from local.demo.streams.items import MEASUREMENT, PATIENT, Key
 from local.demo.streams.lake_rows import rows_of
@@ -25,7 +25,6 @@ from local.lambda_runtime import deaths
 
 PATIENCE_SECONDS = 30.0
 GIANT_BYTES = 390_000
-NAMESPACE = "HealthLakeHub"
 
 
 class Streams:
@@ -50,13 +49,16 @@ class Streams:
         bodies = [s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys]
         return [json.loads(line) for body in bodies for line in body.splitlines() if having in line]
 
-    def metric(self, name: str) -> float:
-        """The sum of one of the hub's metrics over the last hour."""
+    def metric(self, name: str, namespace: str = "HealthLakeHub", **dimensions: str) -> float:
+        """The sum of a metric over the last hour, of one of the hub's own unless told otherwise."""
         now = datetime.now(UTC)
         points = self.hub.client("cloudwatch").get_metric_statistics(
-            Namespace=NAMESPACE,
+            Namespace=namespace,
             MetricName=name,
-            Dimensions=[{"Name": "service", "Value": self.name}],
+            Dimensions=[
+                {"Name": name, "Value": value}
+                for name, value in (dimensions or {"service": self.name}).items()
+            ],
             StartTime=now - timedelta(hours=1),
             EndTime=now + timedelta(minutes=5),
             Period=3600,
@@ -142,17 +144,24 @@ def test_a_record_that_kills_the_enrichment_leaves_its_position_and_everything_b
 
 
 def test_a_record_that_kills_the_detection_of_transitions_lies_whole_in_the_bucket(streams: Streams) -> None:
+    function = functions(streams.account, streams.name)["DetectTransitionsFunction"]
+    errors = streams.metric("Errors", "AWS/Lambda", FunctionName=function)
     with _dying(streams, poison='"deadly-2"', functions=["DetectTransitions"]):
         for identity in ("deadly-2", "JOB-behind-deadly-2"):
             streams.put(
                 "JobsTableName", id={"S": identity}, itemType={"S": "Job"}, phase={"S": "TESTS_COMPLETE"}
             )
-        # what lies there names the other job too, were it not alone
-        kept = _until(lambda: streams.objects(streams.hub.bucket, "aws/lambda/", '"deadly-2"'))
+        (kept,) = _until(lambda: streams.objects(streams.hub.bucket, "aws/lambda/", "deadly-2"))
 
-    assert "JOB-behind" not in json.dumps(kept)
+    (record,) = json.loads(kept["payload"])["Records"]
+    assert record["dynamodb"]["NewImage"] == {
+        "id": {"S": "deadly-2"},
+        "itemType": {"S": "Job"},
+        "phase": {"S": "TESTS_COMPLETE"},
+    }
     noted = _until(lambda: streams.objects(streams.hub.bucket, "transitions/", "JOB-behind-deadly-2"))
     assert len(noted) == 1
+    assert streams.metric("Errors", "AWS/Lambda", FunctionName=function) >= errors + 4
 
 
 def test_items_of_400_kb_with_both_images_pass_every_hop(streams: Streams) -> None:

@@ -17,10 +17,10 @@ from local.demo.bus_queue import BusQueue
 from local.demo.streams import table_writes
 from local.demo.streams.change_events import SOURCE, ChangeEvents, event_problems
 from local.demo.streams.fhir_state import Expected, expected, state_problems
-from local.demo.streams.items import Key
+from local.demo.streams.items import PATIENT, Key
 from local.demo.streams.lake_rows import distinct_rows, row_problems, rows_of
 from local.demo.streams.plain_values import parsed
-from local.demo.streams.plan import Plan
+from local.demo.streams.plan import MODIFY, Plan
 from local.demo.streams.stream_count import StreamCount
 from local.demo.streams.work_plan import TESTS_COMPLETE, WorkPlan, work_problems
 
@@ -135,6 +135,28 @@ class Chain:
             jobs_done=done,
             problems=problems,
         )
+
+    def example(self) -> dict[str, str]:
+        """What one write has come to, end by end: the last change of a patient that is there in the end."""
+        patients = [key for key in self._plan.final if key.item_type == PATIENT]
+        last = {history[-1].key: history[-1] for history in self._plan.histories().values()}
+        key = next((key for key in patients if last[key].name == MODIFY), patients[0])
+        details = [
+            detail
+            for detail in self.events.details(self._stored)
+            if (detail["meta"]["id"], detail["meta"]["sk"]) == (key.id, key.sk)
+        ]
+        detail = max(details, key=lambda detail: int(detail["meta"]["sequenceNumber"]))
+        rows = rows_of(Athena.of(self._hub), key.id)
+        row = next(row for row in rows if row.event_id == detail["meta"]["eventId"])
+        resource = parsed(self._resource(self._names[key]) or b"{}")
+        changed = ", ".join(sorted(detail.get("changed", {}))) or "everything"
+        return {
+            "for example, a write to": f"{key.id}, {key.sk}",
+            "event on the bus": f"{detail['meta']['change']}, changed: {changed}",
+            "row in the lake": f"{row.change} of {row.item_type}, event_id {row.event_id}",
+            "resource in HealthLake": f"{self._names[key]}, version {resource['meta']['versionId']}",
+        }
 
     def ask(self, path: str, method: str, body: bytes | None = None) -> bytes:
         """The answer of one of the account's own pages."""

@@ -39,7 +39,11 @@ def show_streams(account: RunningAccount, hub: DeployedHub, output: Output) -> t
             _step(output, "Jobs done by a worker", chain.wait_for_jobs, work.jobs)
             worker.drain()
             worker.ended()
-        return chain.count(), chain.existing()
+        count = chain.count()
+        if not count.lost:
+            output.line()
+            output.fields(chain.example())
+        return count, chain.existing()
 
 
 def _step(output: Output, name: str, wait: Callable[[], int], expected: int) -> None:
