@@ -103,6 +103,17 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
         "PrepareLakeRowsFunctionRole s3:PutObject on /changes/",
         "PrepareLakeRowsFunctionRole s3:PutObject on /quarantine/",
     ),
+    f"{_FHIR_WRITER}::test_a_consumer_may_send_to_the_writers_queue_alone": tuple(
+        f"{role} sqs:SendMessage*" for role in _CONSUMERS
+    ),
+    f"{_FHIR_WRITER}::test_the_writer_may_read_records_claim_resources_write_them_and_keep_what_is_refused": (
+        "WriteFhirFunctionRole dynamodb:Query",
+        "WriteFhirFunctionRole dynamodb:UpdateItem",
+        "WriteFhirFunctionRole healthlake:ReadResource",
+        "WriteFhirFunctionRole healthlake:UpdateResource",
+        "WriteFhirFunctionRole healthlake:DeleteResource",
+        "WriteFhirFunctionRole s3:PutObject",
+    ),
     f"{_RECORDS_LAKE}::test_the_pipe_to_the_lake_may_read_make_rows_and_hand_them_on": (
         "LakeRowsPipeRole dynamodb:DescribeStream",
         "LakeRowsPipeRole dynamodb:GetRecords",
