@@ -56,12 +56,16 @@ _TREATMENTS: dict[str, dict[str, Treatment]] = {
     "HubBucket": {
         "exports/": Treatment.LINES,
         "changes/": Treatment.WHOLE,
+        "transitions/": Treatment.WHOLE,
+        "aws/lambda/": Treatment.WHOLE,
         "quarantine/": Treatment.RECORDS,
         "dead-letters/": Treatment.LETTERS,
         "": Treatment.SEARCHED,
     },
     "LakeBucket": {"records-errors/": Treatment.FAILED_ROWS, "": Treatment.LAKE},
     RESULTS_BUCKET: {"": Treatment.RESULTS},
+    # What was uploaded is its sender's, in whatever format: a find is named, for a person to decide.
+    "UploadsBucket": {"": Treatment.SEARCHED},
 }
 # CloudTrail's records name keys and callers.
 _KEYS_ONLY = frozenset({"AuditTrailBucket"})

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from local.erasure.stack_buckets import StackBuckets, StackResource, Treatment, treatment
 from local.testing.template_reader import Expanded, references, statements, text
 
 OWN = "${UploadsBucket.Arn}/uploads/${!aws:PrincipalTag/identity}/*"
@@ -160,3 +161,23 @@ def test_the_jobs_table_has_one_reader_of_its_stream(expanded: Expanded) -> None
         if "JobsTable" in references(one[field])
     ]
     assert readers == ["DetectTransitionsFunctionJobsChanged"]
+
+
+def test_an_erasure_knows_every_bucket_of_the_stack(expanded: Expanded) -> None:
+    """One that it does not know it can only name, and then it never says that nothing is left."""
+    buckets = [StackResource(name, "AWS::S3::Bucket", name) for name in expanded.of_type("AWS::S3::Bucket")]
+    assert StackBuckets.among(buckets).unknown == ()
+
+
+@pytest.mark.parametrize(
+    ("bucket", "key", "treated"),
+    [
+        ("HubBucket", "transitions/attributes/1.json", Treatment.WHOLE),
+        ("HubBucket", "aws/lambda/1/2026/11/21/1", Treatment.WHOLE),
+        ("UploadsBucket", "uploads/lab-7/results.ndjson", Treatment.SEARCHED),
+    ],
+)
+def test_an_erasure_takes_what_transitions_wrote_and_leaves_uploads_to_their_senders(
+    bucket: str, key: str, treated: Treatment
+) -> None:
+    assert treatment(bucket, key) is treated
