@@ -12,6 +12,7 @@ from local.streams.faults import FAULTS
 from local.streams.mapping_reader import MappingReader
 from local.streams.queue_mappings import by_group
 from local.streams.reader import Readers
+from local.streams.stream_permissions import stream_that_is_read
 
 
 def register() -> None:
@@ -22,6 +23,8 @@ def register() -> None:
     service._sqs_esm_concurrency = by_group(service._sqs_esm_concurrency)
     service._ensure_poller = _reading(service._ensure_poller, readers)
     service.reset = _announcing(service.reset)
+    actions = ministack("ministack.core.iam_actions")
+    actions.extract_resource_arn = stream_that_is_read(actions.extract_resource_arn)
     fault_requests.register(FAULTS)
 
 
