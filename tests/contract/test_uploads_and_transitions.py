@@ -23,7 +23,9 @@ from botocore.exceptions import ClientError
 from local.account.clients import CONFIG, client
 from local.account.state_file import RunningAccount
 from local.account.testing import running_account
-from local.cli.transitions.given_up import GivenUpBatches
+from local.cli.operations.hub import DeployedHub
+from local.cli.output import Output
+from local.cli.transitions.command import list_given_up, resend
 from local.pipes.testing import eventually
 from local.testing.partial_stack import deploy_part
 from transitions.detection import group_of
@@ -273,7 +275,9 @@ def _faults(front: Front, **asked: float) -> None:
     urllib.request.urlopen(request).close()
 
 
-def test_a_record_that_fails_in_every_try_ends_whole_in_the_bucket_and_holds_up_nobody(front: Front) -> None:
+def test_a_record_that_fails_in_every_try_ends_whole_in_the_bucket_and_holds_up_nobody(
+    front: Front, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The object that one job's transition would become is refused; the others come before and behind it."""
     bucket, table = front.names["HubBucket"], front.names["JobsTable"]
     s3, dynamodb = front.client("s3"), front.client("dynamodb")
@@ -300,14 +304,18 @@ def test_a_record_that_fails_in_every_try_ends_whole_in_the_bucket_and_holds_up_
     eventually(lambda: _sum(front, "TransitionRecordsFailed"))
 
     # what lies there is sent on once the cause is mended, and stays until then
-    function = front.names["DetectTransitionsFunction"]
-    batches = GivenUpBatches(s3, front.client("lambda"), bucket, function)
-    assert {batches.resend(one) for one in batches.listed()} == {"records were not sent on"}
+    hub = DeployedHub(front.account, "hub", {"HubBucketName": bucket})
+    assert list_given_up(hub, Output()) == 0
+    assert resend(hub, Output()) == 1
+    told = capsys.readouterr().out
+    assert "RetryAttemptsExhausted" in told
+    assert "records were not sent on" in told
+    assert "whole" not in told
     s3.put_bucket_policy(Bucket=bucket, Policy=before)
-    assert {batches.resend(one) for one in batches.listed()} == {None}
+    assert resend(hub, Output()) == 0
     prefix = f"transitions/tests-complete/{poisoned}/"
     assert s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["KeyCount"] == 1
-    assert list(batches.listed()) == []
+    assert s3.list_objects_v2(Bucket=bucket, Prefix="aws/lambda/")["KeyCount"] == 0
 
 
 def _sum(front: Front, metric: str) -> float:
