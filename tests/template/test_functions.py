@@ -121,6 +121,7 @@ def test_every_log_group_is_written_to(expanded: Expanded) -> None:
     writers = [*expanded.of_type("AWS::Lambda::Function").values()]
     writers += [*expanded.of_type("AWS::StepFunctions::StateMachine").values()]
     writers += [*expanded.of_type("AWS::KinesisFirehose::DeliveryStream").values()]
+    writers += [*expanded.of_type("AWS::EC2::LaunchTemplate").values()]
     used = {name for one in writers for field in one for name in references(one[field])}
     assert set(expanded.of_type("AWS::Logs::LogGroup")) <= used
 
