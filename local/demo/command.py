@@ -2,7 +2,7 @@
 checked."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -99,18 +99,23 @@ def _run(project: Project, state_dir: Path, output: Output, files: Sequence[Path
         report.queue_drained = subscriber.wait_until_empty(SILENCE_SECONDS)
         report.events_on_bus = subscriber.count.events
         report.distinct_event_ids = subscriber.count.distinct_ids
-    with output.step("Count the lake with SQL") as step:
-        report.lake = count_lake(Athena.of(hub))
-        step.result = f"{report.lake.latest:,} resources in their current version"
-    with output.step("Join records with the resources that they became and that were exported") as step:
-        report.patients = sum(name.startswith("Patient/") for name in written)
-        report.joined = joined_patients(Athena.of(hub))
-        step.result = f"{report.joined:,} of {report.patients:,} patients"
+    _ask_the_lake(Athena.of(hub), written, output, report)
 
     output.line()
     output.line("Redrive: dead letters find their way back, and poison goes to quarantine", style="bold")
     report.redrive = show_redrive(account, hub, output)
     return report
+
+
+def _ask_the_lake(athena: Athena, written: Collection[str], output: Output, report: Report) -> None:
+    """Count what is in the lake, and what is there as record and as the resource (type/id) that it became."""
+    with output.step("Count the lake with SQL") as step:
+        report.lake = count_lake(athena)
+        step.result = f"{report.lake.latest:,} resources in their current version"
+    with output.step("Join records with the resources that they became and that were exported") as step:
+        report.patients = sum(name.startswith("Patient/") for name in written)
+        report.joined = joined_patients(athena)
+        step.result = f"{report.joined:,} of {report.patients:,} patients"
 
 
 def _sample(state_dir: Path, output: Output) -> list[Path]:
