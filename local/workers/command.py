@@ -44,12 +44,12 @@ def _worker(project: Project, output: Output, options: argparse.Namespace) -> in
         settings["UNTIL_EMPTY"] = "1"
     ended: Counter[str] = Counter()
 
-    def show(line: Line) -> None:
-        _show(output, line)
+    def heard(line: Line) -> None:
+        show(output, line)
         if "outcome" in line:
             ended[str(line["outcome"])] += 1
 
-    with WorkerProcess(project.root, settings, show) as worker:
+    with WorkerProcess(project.root, settings, heard) as worker:
         try:
             status = worker.ended(seconds=None)
         except KeyboardInterrupt:
@@ -63,7 +63,7 @@ def _worker(project: Project, output: Output, options: argparse.Namespace) -> in
     return 0
 
 
-def _show(output: Output, line: Line) -> None:
+def show(output: Output, line: Line) -> None:
     """A line of the worker's log for people; metrics are not shown."""
     match line:
         case {"outcome": outcome, "job": job, "rule": rule, "seconds": seconds}:

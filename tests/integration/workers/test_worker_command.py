@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +9,8 @@ import pytest
 from local.account import lifecycle
 from local.cli import stack
 from local.cli.main import main
+from local.cli.output import Output
+from local.workers.command import show
 
 if TYPE_CHECKING:
     from tests.integration.workers.conftest import JobsAccount
@@ -36,16 +37,27 @@ def test_the_command_works_on_what_waits_and_tells_each_job(
     assert "_aws" not in shown
 
 
-def test_the_command_counts_jobs_by_their_end_for_programs(
-    deployed: JobsAccount, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (
+            {"outcome": "FAILED", "job": "ab", "rule": "upload-arrived", "seconds": 1},
+            "✗ upload-arrived ab: FAILED",
+        ),
+        (
+            {"level": "WARNING", "message": "The queue cannot be read.", "code": "Throttled"},
+            "read. Throttled",
+        ),
+        ({"_aws": {}, "JobsDone": 1}, ""),
+    ],
+)
+def test_a_line_of_the_log_is_shown_for_people(
+    line: dict[str, object], shown: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    older = deployed.upload("uploads/clinic/1.ndjson", sequencer="01")
-    deployed.upload("uploads/clinic/1.ndjson", b"newer", sequencer="02")
-    deployed.send(older)
-
-    assert main(["worker", "--until-empty", "--json"]) == 0
-
-    assert json.loads(capsys.readouterr().out) == {"status": 0, "jobs": {"SUPERSEDED": 1}}
+    show(Output(), line)
+    told = capsys.readouterr().out
+    assert shown in told
+    assert bool(told) == bool(shown)
 
 
 def test_without_an_account_the_command_says_what_to_do(
