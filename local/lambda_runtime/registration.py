@@ -6,6 +6,7 @@ catches by error type, so a workflow is only tested when they are those of AWS.
 
 import json
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 from local.account.ministack_names import ministack
@@ -64,15 +65,10 @@ def worker_with_failures(base: type[Any]) -> type[Any]:
             self._spawned = self._proc
 
         def invoke(self, event: object, request_id: str, **context: Any) -> dict[str, Any]:
-            invoke = super().invoke
+            call = partial(super().invoke, event, request_id, **context)
+            end = partial(kill, self)
             try:
-                answer: dict[str, Any] = dying(
-                    self.func_name,
-                    event,
-                    request_id,
-                    lambda: invoke(event, request_id, **context),
-                    lambda: kill(self._proc),
-                )
+                answer: dict[str, Any] = dying(self.func_name, event, request_id, call, end)
             except RuntimeError as error:
                 failure = init_failure(str(error), request_id, exit_status(self._proc))
                 if failure is None:
@@ -134,10 +130,10 @@ def log_line(failure: Payload) -> str:
     return f"[ERROR] {failure['errorType']}: {failure['errorMessage']}"
 
 
-def kill(process: Any) -> None:
+def kill(worker: Any) -> None:
     """End a worker's process on the spot, if it has one."""
-    if process is not None:
-        process.kill()
+    if worker._proc is not None:
+        worker._proc.kill()
 
 
 def exit_status(process: Any) -> int | None:
