@@ -86,7 +86,7 @@ def _message(body: str, group: str) -> dict[str, Any]:
 
 def redrive(sqs: Any, counts: Any) -> Tally:
     nothing: Any = None
-    clients = Clients(sqs, nothing, nothing, nothing, nothing, nothing)
+    clients = Clients(sqs, nothing, nothing, nothing, nothing, nothing, nothing)
     ways = Ways(QUEUE, Home("aws", "us-east-1", "1"), "bus")
     return CountedRedrive(
         queue=QUEUE,
