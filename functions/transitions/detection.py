@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -48,8 +49,7 @@ class Record:
     def time(self) -> str:
         """When the item changed, in ISO 8601 and UTC; raises `UnreadableRecord`."""
         try:
-            seconds = self.written["dynamodb"]["ApproximateCreationDateTime"]
-            return format_instant(datetime.fromtimestamp(seconds, UTC))
+            return _instant(self.written["dynamodb"]["ApproximateCreationDateTime"])
         except (KeyError, TypeError, ValueError, OverflowError, OSError):
             raise UnreadableRecord("A record does not say when it was made.") from None
 
@@ -161,6 +161,12 @@ def transition_id(rule: str, keys: Image, sequence_number: str) -> str:
 
 canonical = msgspec.json.Encoder(order="deterministic").encode
 """JSON in one form only, for hashes."""
+
+
+@lru_cache(maxsize=16)
+def _instant(seconds: float) -> str:
+    """Seconds since 1970 in ISO 8601; those of a batch are often the same."""
+    return format_instant(datetime.fromtimestamp(seconds, UTC))
 
 
 def _transition(rule: Rule, record: Record) -> Transition:
