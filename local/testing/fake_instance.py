@@ -6,14 +6,13 @@ Follows the Amazon EC2 User Guide, «Use the Instance Metadata Service to access
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
-from local.account.settings import HOST
+from local.testing.http_service import served
 
 DATA = "/latest/meta-data"
 
@@ -74,15 +73,6 @@ def fake_instance() -> Iterator[FakeInstance]:
             self.end_headers()
             self.wfile.write(text.encode())
 
-        def log_message(self, format: str, *arguments: object) -> None:
-            """Looks are not worth a line."""
-
-    server = ThreadingHTTPServer((HOST, 0), Service)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    instance.endpoint = f"http://{HOST}:{server.server_address[1]}"
-    try:
+    with served(Service) as endpoint:
+        instance.endpoint = endpoint
         yield instance
-    finally:
-        server.shutdown()
-        server.server_close()

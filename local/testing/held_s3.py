@@ -7,9 +7,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 from local.account.settings import HOST
+from local.testing.http_service import served
 
 WAIT_SECONDS = 20.0
 
@@ -53,16 +54,8 @@ def held_s3(port: int) -> Iterator[HeldS3]:
             self.wfile.write(body)
             connection.close()
 
-        def log_message(self, format: str, *arguments: object) -> None:
-            """What is relayed is not worth a line."""
-
-    server = ThreadingHTTPServer((HOST, 0), Relay)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield HeldS3(f"http://{HOST}:{server.server_address[1]}", reached, go_on)
-    finally:
-        go_on.set()
-        server.shutdown()
-        server.server_close()
+    with served(Relay) as endpoint:
+        try:
+            yield HeldS3(endpoint, reached, go_on)
+        finally:
+            go_on.set()
