@@ -18,7 +18,7 @@ from typing import Protocol
 from local.streams.records import StreamRecord
 
 FIRST_PAUSE_SECONDS = 0.05
-LONGEST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 0.1
 """Pauses between attempts grow from the first to the longest; on AWS they are longer."""
 
 Records = Sequence[StreamRecord]
