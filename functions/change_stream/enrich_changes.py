@@ -21,8 +21,9 @@ from common.observability import count, lambda_entry, logger, measure_seconds
 def lambda_handler(event: list[dict[str, Any]], _context: LambdaContext) -> list[dict[str, Any]]:
     """The enrichment of the pipe from the stream of records to the bus: a batch of records.
 
-    Returns the details of their events, fewer than records where some are in quarantine. Follows Amazon
-    EventBridge User Guide, «Event enrichment in Amazon EventBridge Pipes».
+    Returns the details of their events, fewer than records where some are in quarantine or are what an
+    application keeps for itself. Follows Amazon EventBridge User Guide, «Event enrichment in Amazon
+    EventBridge Pipes».
     """
     settings = change_stream_settings()
     enrichment = Enrichment(

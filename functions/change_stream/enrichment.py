@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -21,7 +22,8 @@ from change_stream.change_objects import Reference
 from change_stream.errors import Malformed, MalformedRecord, MappingError
 from change_stream.fhir_mapping import Aggregate, FhirMappings, ResourceKey
 from change_stream.item_types import ItemType
-from change_stream.stream_record import Change, read_change
+from change_stream.parallel_calls import in_parallel
+from change_stream.stream_record import Change, is_internal, read_change
 from common.instants import parse_instant
 
 MAX_ANSWER_BYTES = 900_000
@@ -30,7 +32,7 @@ puts a batch in one. Written as ASCII, as runtimes do, it is three times that at
 
 
 class Objects(Protocol):
-    """Where what does not travel inside an event is put before the event is answered."""
+    """Where what does not travel inside an event is put before the event is answered, by several threads."""
 
     def put_detail(self, event_id: str, detail: bytes) -> Reference: ...
 
@@ -38,7 +40,7 @@ class Objects(Protocol):
 
 
 ReadCollection = Callable[[Aggregate, str, str], Sequence[Image]]
-"""The items of a resource by id and sort key, as they are now."""
+"""The items of a resource by id and sort key, as they are now; asked by several threads."""
 
 Collections = dict[ResourceKey, Sequence[Image]]
 
@@ -69,39 +71,45 @@ class Enrichment:
     arrived: datetime
 
     def enrich(self, records: Sequence[Any]) -> Enriched:
-        """The details of a batch. The same records give the same ids and the same object keys."""
-        enriched = Enriched()
-        read = [one for record in records if (one := self._read(record, enriched))]
+        """The details of a batch, none for what an application keeps for itself. The same records give the
+        same ids and the same object keys."""
+        enriched, puts = Enriched(), _Puts()
+        told = [record for record in records if not is_internal(record)]
+        read = [one for record in told if (one := self._read(record, enriched, puts))]
         if read:
             first = parse_instant(min(one.change.time for one in read))
             enriched.age_seconds = max(0, round((self.arrived - first).total_seconds()))
         resources = _Resources(self.mappings, self._read_collections(read))
         left = MAX_ANSWER_BYTES
         for one in read:
-            detail = self._write(one, resources, enriched)
+            detail = self._write(one, resources, enriched, puts)
             if detail is None:
                 continue
             if detail.doubtful or len(detail.text) > min(self.max_inline_bytes, left):
-                reference = self.objects.put_detail(one.change.event_id, detail.text)
-                meta = {**detail.meta, "inline": False}
-                enriched.details.append({"meta": meta, "reference": reference.to_json()})
+                referring: dict[str, Any] = {"meta": {**detail.meta, "inline": False}}
+                puts.append(partial(self._refer, referring, one.change.event_id, detail.text))
+                enriched.details.append(referring)
                 enriched.by_reference += 1
             else:
                 left -= len(detail.text)
                 enriched.details.append(msgspec.json.decode(detail.text))
+        in_parallel(_put, puts)
         return enriched
 
-    def _read(self, record: Any, enriched: Enriched) -> _Read | None:
-        """The change that a record tells of, or None once the record is in quarantine."""
+    def _refer(self, referring: dict[str, Any], event_id: str, text: bytes) -> None:
+        referring["reference"] = self.objects.put_detail(event_id, text).to_json()
+
+    def _read(self, record: Any, enriched: Enriched, puts: _Puts) -> _Read | None:
+        """The change that a record tells of, or None where the record is for quarantine."""
         try:
             change = read_change(record, self.arrived, self.types)
         except MalformedRecord as error:
-            self._quarantine(record, error.reason, enriched)
+            self._quarantine(record, error.reason, enriched, puts)
             return None
         return _Read(record, change, self.mappings.key_of(change.item_type, change.id, change.sk))
 
-    def _write(self, read: _Read, resources: _Resources, enriched: Enriched) -> _Detail | None:
-        """The detail of a change, or None once its record is in quarantine."""
+    def _write(self, read: _Read, resources: _Resources, enriched: Enriched, puts: _Puts) -> _Detail | None:
+        """The detail of a change, or None where its record is for quarantine."""
         try:
             return self._detail(read.change, read.key, resources, enriched)
         except MalformedRecord as error:
@@ -109,24 +117,25 @@ class Enrichment:
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
             # DynamoDB writes no record that raises these; whoever else does must not stop the stream.
             reason = Malformed.RECORD
-        self._quarantine(read.record, reason, enriched)
+        self._quarantine(read.record, reason, enriched, puts)
         return None
 
-    def _quarantine(self, record: Any, reason: Malformed, enriched: Enriched) -> None:
-        self.objects.quarantine(record, reason)
+    def _quarantine(self, record: Any, reason: Malformed, enriched: Enriched, puts: _Puts) -> None:
+        puts.append(partial(self.objects.quarantine, record, reason))
         enriched.quarantined[reason.value] += 1
 
     def _read_collections(self, read: Iterable[_Read]) -> Collections:
         """The items of every resource that is made of several, read once for the batch."""
-        collections: Collections = {}
+        asked: dict[ResourceKey, tuple[Aggregate, str, str]] = {}
         for one in read:
-            if one.key is None or one.key in collections:
+            if one.key is None or one.key in asked:
                 continue
             change, aggregate = one.change, self.mappings.aggregate(one.key.resource_type)
             gone = change.new_image is None and change.item_type == aggregate.base.name
             if aggregate.parts and not gone:
-                collections[one.key] = self.read_collection(aggregate, change.id, change.sk)
-        return collections
+                asked[one.key] = (aggregate, change.id, change.sk)
+        items = in_parallel(lambda one: self.read_collection(*one), list(asked.values()))
+        return dict(zip(asked, items, strict=True))
 
     def _detail(
         self, change: Change, key: ResourceKey | None, resources: _Resources, enriched: Enriched
@@ -138,6 +147,7 @@ class Enrichment:
             "itemType": change.item_type,
             "id": change.id,
             "sk": change.sk,
+            "stream": change.stream,
             "sequenceNumber": change.sequence_number,
             "time": change.time,
             "table": change.table,
@@ -154,6 +164,14 @@ class Enrichment:
                 if resource is not None:
                     parts["resource"] = resource
         return _Detail(meta, encode({"meta": {**meta, "inline": True}, **parts}), bool(doubtful))
+
+
+class _Puts(list[Callable[[], object]]):
+    """What is to be put before the batch is answered."""
+
+
+def _put(put: Callable[[], object]) -> None:
+    put()
 
 
 class _Resources:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
 
 from change_stream.change_objects import Reference
 from change_stream.errors import Malformed, MalformedRecord
-from change_stream.stream_record import Change, read_change
+from change_stream.parallel_calls import in_parallel
+from change_stream.stream_record import Change, is_internal, read_change
+from common.instants import parse_instant
 
 MAX_ROW_BYTES = 900_000
 """Firehose takes records of 1,000 KiB."""
@@ -25,10 +28,12 @@ MAX_ANSWER_BYTES = 3_500_000
 _FLAT_BYTES = 400
 """What a row has beside its items and its key, generously."""
 _LONGEST_ESCAPE = 12
+REFERENCE_BYTES = 400
+"""A row that says where it lies, generously: a bucket's name, a key of hexadecimal digits, a length."""
 
 
 class Objects(Protocol):
-    """Where what does not travel itself is put before the row is answered."""
+    """Where what does not travel itself is put before the row is answered, by several threads."""
 
     def put_row(self, event_id: str, row: bytes) -> Reference: ...
 
@@ -37,11 +42,13 @@ class Objects(Protocol):
 
 @dataclass
 class Rows:
-    """Rows in the order of their records, and how many of them went by reference, or are none, by reason."""
+    """Rows in the order of their records, how many of them went by reference, or are none, by reason, and how
+    many seconds ago the first of the changes was made."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     by_reference: int = 0
     malformed: Counter[str] = field(default_factory=Counter)
+    age_seconds: int = 0
 
 
 def to_row(change: Change) -> dict[str, Any]:
@@ -53,6 +60,7 @@ def to_row(change: Change) -> dict[str, Any]:
         "item_type": change.item_type,
         "item_id": change.id,
         "sk": change.sk,
+        "stream_label": change.stream,
         "sequence_number": change.sequence_number,
         "event_time": change.time[:-1].replace("T", " "),
         "item": None if new is None else new.decode(),
@@ -63,7 +71,7 @@ def to_row(change: Change) -> dict[str, Any]:
 @dataclass
 class LakeRows:
     """Makes rows of the records of one batch: one each, since what is no record is to lie where Firehose
-    puts what it could not process, with its reason."""
+    puts what it could not process, with its reason; none for what an application keeps for itself."""
 
     declared: Container[str]
     objects: Objects
@@ -71,20 +79,34 @@ class LakeRows:
 
     def prepare(self, records: Sequence[Any]) -> Rows:
         """The rows of a batch. The same records give the same ids and the same object keys."""
-        prepared = Rows()
+        rows = [self._row(record) for record in records if not is_internal(record)]
+        prepared = Rows(age_seconds=self._age(rows))
+        puts: list[Callable[[], Reference]] = []
+        referring: list[dict[str, Any]] = []
         left = MAX_ANSWER_BYTES
-        for record in records:
-            row = self._row(record)
-            length = _written_length(row)
-            if length > min(MAX_ROW_BYTES, left):
-                row = self._referred(row)
-                length = _written_length(row)
-                prepared.by_reference += 1
-            left -= length
-            prepared.rows.append(row)
+        for row in rows:
             if "malformed" in row:
                 prepared.malformed[row["malformed"]] += 1
+            length = _written_length(row)
+            if length <= min(MAX_ROW_BYTES, left):
+                prepared.rows.append(row)
+                left -= length
+                continue
+            puts.append(self._putting(row))
+            referring.append({name: row[name] for name in row.keys() & {"malformed"}})
+            prepared.rows.append(referring[-1])
+            left -= REFERENCE_BYTES
+        for row, reference in zip(referring, in_parallel(_put, puts), strict=True):
+            row["reference"] = reference.to_json()
+        prepared.by_reference = len(referring)
         return prepared
+
+    def _age(self, rows: Sequence[dict[str, Any]]) -> int:
+        times = [row["event_time"] for row in rows if "event_time" in row]
+        if not times:
+            return 0
+        first = parse_instant(min(times).replace(" ", "T") + "Z")
+        return max(0, round((self.arrived - first).total_seconds()))
 
     def _row(self, record: Any) -> dict[str, Any]:
         try:
@@ -96,13 +118,15 @@ class LakeRows:
             reason = Malformed.RECORD
         return {"malformed": reason.value, "record": record}
 
-    def _referred(self, row: dict[str, Any]) -> dict[str, Any]:
-        """What goes in place of a row that is too large. What is malformed is kept where nothing expires."""
+    def _putting(self, row: dict[str, Any]) -> Callable[[], Reference]:
+        """Puts a row that is too large. What is malformed is kept where nothing expires."""
         if "malformed" in row:
-            reference = self.objects.quarantine(row["record"], Malformed(row["malformed"]))
-            return {"malformed": row["malformed"], "reference": reference.to_json()}
-        reference = self.objects.put_row(row["event_id"], msgspec.json.encode(row))
-        return {"reference": reference.to_json()}
+            return partial(self.objects.quarantine, row["record"], Malformed(row["malformed"]))
+        return lambda: self.objects.put_row(row["event_id"], msgspec.json.encode(row))
+
+
+def _put(put: Callable[[], Reference]) -> Reference:
+    return put()
 
 
 def _written_length(row: dict[str, Any]) -> int:

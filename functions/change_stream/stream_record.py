@@ -1,8 +1,9 @@
 """Records of a DynamoDB stream as changes of items.
 
 Follows Amazon DynamoDB Developer Guide, «Change data capture for DynamoDB Streams», and API Reference,
-«Record». A record has no identity of its own that stays the same wherever it is read; table, key and
-sequence number together have.
+«Record». A record has no identity of its own that stays the same wherever it is read; table, stream, key and
+sequence number together have. Sequence numbers of two streams say nothing of each other: a table that was
+restored, or whose stream was switched off and on, has another stream, by a label that tells when it began.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ from change_stream.attribute_values import Doubtful, Image, plain_item, plain_va
 from change_stream.errors import Malformed, MalformedRecord
 from common.instants import format_instant, parse_instant
 
-_table_of = re.compile(r"arn:[\w-]+:dynamodb:[\w-]+:\d{12}:table/([\w.-]+)/stream/\S+", re.ASCII).fullmatch
+_source_of = re.compile(r"arn:[\w-]+:dynamodb:[\w-]+:\d{12}:table/([\w.-]+)/stream/([^\s/]+)", re.ASCII).fullmatch
 _is_sequence_number = re.compile(r"[0-9]{1,40}", re.ASCII).fullmatch
 _encode = msgspec.json.Encoder(order="sorted").encode
+
+INTERNAL_PREFIX = "#"
+"""Sort keys that begin with it are of items that an application keeps for itself."""
 
 _NAMES = {"INSERT": "Insert", "MODIFY": "Modify", "REMOVE": "Remove"}
 _NEEDED_IMAGES = {
@@ -38,14 +42,23 @@ _FIRST_MILLISECONDS = 100_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class Source(msgspec.Struct, frozen=True):
+    """Where a record comes from: the table's name, and the label of its stream, a time in ISO 8601."""
+
+    table: str
+    stream: str
+
+
 class Change(msgspec.Struct, frozen=True):
-    """A change of one item: `name` is INSERT, MODIFY or REMOVE, `time` an instant in UTC to the millisecond,
-    `new_image` and `old_image` the item as attribute values after and before it."""
+    """A change of one item: `name` is INSERT, MODIFY or REMOVE, `stream` the label of its stream, `time` an
+    instant in UTC to the millisecond, `new_image` and `old_image` the item as attribute values after and before
+    it."""
 
     event_id: str
     name: str
     item_type: str
     table: str
+    stream: str
     id: str
     sk: str
     sequence_number: str
@@ -99,19 +112,28 @@ def _changed(
     return changed
 
 
-def event_id_of(table: str, keys: Image, sequence_number: str) -> str:
+def event_id_of(source: Source, keys: Image, sequence_number: str) -> str:
     """The id of a change wherever it is read and however often: 32 hexadecimal digits."""
-    return hashlib.sha256(_encode([table, keys, sequence_number])).hexdigest()[:32]
+    return hashlib.sha256(_encode([source.table, source.stream, keys, sequence_number])).hexdigest()[:32]
 
 
 def record_identity(record: Any) -> str:
     """The event id of a record, or where it has none a hash of all of it, under which it can be kept."""
     try:
         stream = record["dynamodb"]
-        return event_id_of(_table_name(record), stream["Keys"], _sequence_number(stream))
+        return event_id_of(_source(record), stream["Keys"], _sequence_number(stream))
     except (AttributeError, KeyError, TypeError, ValueError, MalformedRecord):
         whole = json.dumps(record, sort_keys=True)
         return hashlib.sha256(whole.encode()).hexdigest()[:32]
+
+
+def is_internal(record: Any) -> bool:
+    """Whether a record is of an item that an application keeps for itself: nobody is told of it."""
+    try:
+        sk = record["dynamodb"]["Keys"]["sk"]["S"]
+    except (IndexError, KeyError, TypeError):
+        return False
+    return isinstance(sk, str) and sk.startswith(INTERNAL_PREFIX)
 
 
 def read_change(record: Any, arrived: datetime, declared: Container[str]) -> Change:
@@ -135,7 +157,7 @@ def _read(record: Any, arrived: datetime) -> Change:
     if name not in _NAMES:
         raise MalformedRecord(Malformed.EVENT_NAME)
     keys = stream.get("Keys")
-    table, sequence_number = _table_name(record), _sequence_number(stream)
+    source, sequence_number = _source(record), _sequence_number(stream)
     item_id, sk = _key_text(keys, "id"), _key_text(keys, "sk")
     if len(keys) != 2:
         raise MalformedRecord(Malformed.KEYS)
@@ -144,10 +166,11 @@ def _read(record: Any, arrived: datetime) -> Change:
     new_image = None if name == "REMOVE" else stream["NewImage"]
     old_image = None if name == "INSERT" else stream["OldImage"]
     return Change(
-        event_id=event_id_of(table, keys, sequence_number),
+        event_id=event_id_of(source, keys, sequence_number),
         name=name,
         item_type=_item_type(new_image or old_image or {}),
-        table=table,
+        table=source.table,
+        stream=source.stream,
         id=item_id,
         sk=sk,
         sequence_number=sequence_number,
@@ -157,16 +180,16 @@ def _read(record: Any, arrived: datetime) -> Change:
     )
 
 
-def _table_name(record: Mapping[str, Any]) -> str:
-    return _name_of_table(record.get("eventSourceARN", ""))
+def _source(record: Mapping[str, Any]) -> Source:
+    return _source_named(record.get("eventSourceARN", ""))
 
 
 @lru_cache(maxsize=64)
-def _name_of_table(arn: str) -> str:
-    found = _table_of(arn)
+def _source_named(arn: str) -> Source:
+    found = _source_of(arn)
     if not found:
         raise MalformedRecord(Malformed.SOURCE)
-    return found[1]
+    return Source(found[1], found[2])
 
 
 def _sequence_number(stream: Mapping[str, Any]) -> str:

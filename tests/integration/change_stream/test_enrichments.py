@@ -184,3 +184,21 @@ def test_counts_tell_what_has_become_of_a_batch(
     assert told == {"RecordsEnriched": [2.0], "RecordsQuarantined": [1.0], "RecordsNotMapped": [1.0]}
     assert metrics["RecordAgeSeconds"] >= [0.0]
     assert (line["records"], line["events"], line["quarantined"]) == (3, 2, {"RECORD_NOT_READABLE": 1})
+
+
+def test_the_age_of_rows_is_told(
+    records: Records, lambda_context: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert records
+    prepare([record(measurement())], lambda_context)
+    written = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    (metrics,) = [one for one in written if "_aws" in one]
+    assert metrics["RowAgeSeconds"] >= [0.0]
+
+
+def test_a_batch_of_items_that_an_application_keeps_for_itself_is_an_empty_answer(
+    records: Records, lambda_context: Any
+) -> None:
+    batch = [record({"id": text("p1"), "sk": text("#LOCK")}, number=one) for one in range(3)]
+    assert (enrich(batch, lambda_context), prepare(batch, lambda_context)) == ([], [])
+    assert records.objects() == {}

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from change_stream.enrichment import MAX_ANSWER_BYTES, Enriched, Enrichment
 from change_stream.errors import Malformed
 from change_stream.fhir_mapping import Aggregate, fhir_mappings
 from change_stream.item_types import item_types
+from change_stream.parallel_calls import MOST_AT_ONCE
 from local.testing.change_records import Item, address, images, measurement, patient, record, text
 from local.testing.fhir_definitions import faults
 
@@ -155,7 +157,7 @@ def test_the_items_of_a_resource_are_read_once_for_a_batch(shelf: Shelf) -> None
     shelf.items = [patient(), patient("p2")]
     batch = [record(address(number=str(one)), number=one) for one in range(5)]
     shelf.enrich(*batch, record(patient("p2")), record(measurement()), record(None, patient("p3")))
-    assert shelf.reads == ["p1", "p2"]
+    assert sorted(shelf.reads) == ["p1", "p2"]
 
 
 def test_an_observation_is_made_of_its_record(shelf: Shelf) -> None:
@@ -301,6 +303,57 @@ def test_a_failure_of_aws_fails_the_batch() -> None:
         Refusing().enrich(record(measurement()), record(patient()))
     with pytest.raises(ValueError, match="endpoint"):
         Refusing().enrich(record(measurement(n={"N": "1.10"})))
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        record({**patient(), "sk": text("#LOCK")}),
+        record(None, {**patient(), "sk": text("#LOCK")}),
+        record({"id": text("p1"), "sk": text("#LOCK"), "n": {"N": "x"}}),
+    ],
+)
+def test_what_an_application_keeps_for_itself_is_neither_told_nor_read_nor_kept(
+    shelf: Shelf, one: Any
+) -> None:
+    assert shelf.enrich(one) == Enriched()
+    (detail,) = shelf.enrich(one, record(measurement())).details
+    assert detail["meta"]["itemType"] == "Measurement"
+    assert (shelf.reads, shelf.quarantined, shelf.details) == ([], [], {})
+
+
+def test_collections_are_read_and_objects_put_at_the_same_time_and_answered_in_order() -> None:
+    """Each waits for seven others, which is only possible where eight are under way."""
+
+    class Waiting(Shelf):
+        together = Barrier(MOST_AT_ONCE, timeout=10)
+
+        def read(self, aggregate: Aggregate, item_id: str, sk: str) -> Sequence[Image]:
+            self.together.wait()
+            return super().read(aggregate, item_id, sk)
+
+        def put_detail(self, event_id: str, detail: bytes) -> Reference:
+            self.together.wait()
+            return super().put_detail(event_id, detail)
+
+    shelf = Waiting([patient(f"p{one}") for one in range(MOST_AT_ONCE)])
+    batch = [record(one, number=place) for place, one in enumerate(shelf.items)]
+    details = shelf.enrich(*batch, max_inline_bytes=1).details
+    assert [one["meta"]["id"] for one in details] == [one["id"]["S"] for one in shelf.items]
+    assert [json.loads(shelf.fetched(one))["resource"]["id"] for one in details] == [
+        one["meta"]["id"] for one in details
+    ]
+
+
+def test_a_failure_among_several_calls_at_once_fails_the_batch() -> None:
+    class Refusing(Shelf):
+        def put_detail(self, event_id: str, detail: bytes) -> Reference:
+            if b'"p3"' in detail:
+                raise TimeoutError("of S3")
+            return super().put_detail(event_id, detail)
+
+    with pytest.raises(TimeoutError, match="of S3"):
+        Refusing().enrich(*(record(patient(f"p{one}"), number=one) for one in range(9)), max_inline_bytes=1)
 
 
 def test_an_empty_batch_is_an_empty_answer(shelf: Shelf) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import given, settings
 from change_stream.change_objects import Reference
 from change_stream.errors import Malformed
 from change_stream.item_types import item_types
-from change_stream.lake_rows import LakeRows, Rows
+from change_stream.lake_rows import REFERENCE_BYTES, LakeRows, Rows
+from change_stream.parallel_calls import MOST_AT_ONCE
 from change_stream.stream_record import record_identity
 from local.testing.change_records import Item, images, measurement, patient, record, text
 
@@ -148,3 +150,41 @@ def test_the_same_records_give_the_same_rows_and_objects(shelf: Shelf) -> None:
     again = Shelf()
     assert shelf.prepare(*batch) == again.prepare(*batch)
     assert shelf.rows == again.rows
+
+
+def test_what_an_application_keeps_for_itself_is_no_row(shelf: Shelf) -> None:
+    internal = {"id": text("p1"), "sk": text("#LOCK"), "n": {"N": "x"}}
+    assert shelf.prepare(record(internal), record(None, internal)) == Rows()
+    (row,) = shelf.prepare(record(internal), record(measurement())).rows
+    assert row["item_type"] == "Measurement"
+
+
+def test_the_age_of_a_batch_is_that_of_its_first_change(shelf: Shelf) -> None:
+    late = record(patient(), ApproximateCreationDateTime=1_795_166_100)
+    assert shelf.prepare(record(patient()), None, late).age_seconds == 9900
+    ahead = record(patient(), ApproximateCreationDateTime=1_795_999_999)
+    assert shelf.prepare(ahead, None).age_seconds == 0
+
+
+def test_large_rows_are_put_at_the_same_time_and_referred_to_in_order() -> None:
+    """Each waits for seven others, which is only possible where eight are under way."""
+
+    class Waiting(Shelf):
+        together = Barrier(MOST_AT_ONCE, timeout=10)
+
+        def put_row(self, event_id: str, row: bytes) -> Reference:
+            self.together.wait()
+            return super().put_row(event_id, row)
+
+    large = [record(patient(note=text("x" * 950_000)), number=one) for one in range(MOST_AT_ONCE)]
+    rows = Waiting().prepare(*large).rows
+    assert [row["reference"]["key"] for row in rows] == [
+        f"changes/rows/{record_identity(one)}.json" for one in large
+    ]
+
+
+def test_a_reference_is_counted_for_more_than_its_length() -> None:
+    longest = Reference("b" * 63, f"quarantine/records/{'0' * 32}.json", 10**9).to_json()
+    for reason in Malformed:
+        row = {"malformed": reason.value, "reference": longest}
+        assert len(json.dumps(row)) < REFERENCE_BYTES
