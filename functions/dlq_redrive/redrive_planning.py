@@ -46,7 +46,7 @@ def chosen_queues(request: RedriveRequest, queues: Sequence[DeadLetterQueue]) ->
     """The queues that a request is about; raises `InvalidInput` when it names one that is none of them. An
     alarm may be of another stack whose name begins alike: it is about none."""
     if request.queue_arn is None:
-        return list(queues)
+        return [queue for queue in queues if queue.kind in request.kinds]
     for queue in queues:
         if queue.arn == request.queue_arn:
             return [queue]

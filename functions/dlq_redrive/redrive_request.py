@@ -9,9 +9,11 @@ from typing import Any
 from common.errors import InvalidInput
 from common.input_fields import flag_field, name_field, number_field, require_known_fields
 from dlq_redrive.arns import Arn, Home, is_fifo, parse_arn
+from dlq_redrive.dead_letter import KINDS
 
 FIELDS = (
     "queueArn",
+    "kinds",
     "mode",
     "destinationArn",
     "maxMessagesPerSecond",
@@ -37,8 +39,9 @@ _ALARM_EVENT = "CloudWatch Alarm State Change"
 
 @dataclass(frozen=True)
 class RedriveRequest:
-    """The input of an execution. No queue means every dead-letter queue of the stack; no mode means that the
-    first redrive of a queue is SQS's own, and that what comes back is redriven one by one."""
+    """The input of an execution. No queue means every dead-letter queue of the stack that is of one of the
+    `kinds`; no mode means that the first redrive of a queue is SQS's own, and that what comes back is
+    redriven one by one."""
 
     queue_arn: str | None = None
     mode: str | None = None
@@ -47,6 +50,7 @@ class RedriveRequest:
     max_redrives: int | None = None
     dry_run: bool = False
     started_by: str = "unknown"
+    kinds: tuple[str, ...] = KINDS
 
 
 def parse_redrive_request(request: Any, home: Home) -> RedriveRequest:
@@ -60,6 +64,7 @@ def parse_redrive_request(request: Any, home: Home) -> RedriveRequest:
     request = require_known_fields(request, FIELDS)
     parsed = RedriveRequest(
         queue_arn=_queue("queueArn", request.get("queueArn"), home),
+        kinds=_kinds(request.get("kinds")),
         mode=_mode(request.get("mode")),
         destination_arn=_destination(request.get("destinationArn"), home),
         max_messages_per_second=number_field(
@@ -79,6 +84,10 @@ def _require_sense(parsed: RedriveRequest) -> None:
         raise InvalidInput(
             "The input asks for the mode 'bulk', which counts nothing, and for 'maxRedrives': choose one."
         )
+    if parsed.queue_arn is not None and parsed.kinds != KINDS:
+        raise InvalidInput(
+            "The input has a 'queueArn' and 'kinds': a queue has one kind, choose one of both."
+        )
     if parsed.destination_arn is None:
         return
     if parsed.queue_arn is None:
@@ -91,6 +100,14 @@ def _require_sense(parsed: RedriveRequest) -> None:
         raise InvalidInput(
             "The input's 'destinationArn' must be a FIFO queue where 'queueArn' is one, and only there."
         )
+
+
+def _kinds(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return KINDS
+    if not isinstance(value, list) or not value or any(one not in KINDS for one in value):
+        raise InvalidInput(f"The input's 'kinds' must be a list of any of {', '.join(KINDS)}.")
+    return tuple(one for one in KINDS if one in value)
 
 
 def _mode(value: Any) -> str | None:

@@ -18,6 +18,7 @@ ENDED_EXECUTIONS = (
     "Pattern",
 )
 REDRIVE_ALARMS = ("RedriveAlarmRule", "Properties", "EventPattern")
+POSITION_ALARMS = ("RedrivePositionsRule", "Properties", "EventPattern")
 
 
 def event_pattern(template: template_reader.Value, path: tuple[str, ...], values: Mapping[str, str]) -> Any:

@@ -22,6 +22,7 @@ _KEY_USERS = (
     "CleanUpFailedRunFunctionRole",
     "ExportStateMachineRole",
     "RedriveScheduleRole",
+    "RedrivePositionsScheduleRole",
     "RedriveStateMachineRole",
     "LakeRowsPipeRole",
     "LakeRowsStreamRole",
@@ -205,9 +206,14 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
         "ExportScheduleRole sqs:SendMessage",
         "RedriveScheduleRole states:StartExecution",
         "RedriveScheduleRole sqs:SendMessage",
+        "RedrivePositionsScheduleRole states:StartExecution",
+        "RedrivePositionsScheduleRole sqs:SendMessage",
     ),
     # So do the local account's rules.
-    f"{_PERMISSIONS}::test_a_rule_may_start_its_target": ("RedriveAlarmRole states:StartExecution",),
+    f"{_PERMISSIONS}::test_a_rule_may_start_its_target": (
+        "RedriveAlarmRole states:StartExecution",
+        "RedrivePositionsRole states:StartExecution",
+    ),
     # The local Lambda sends to failure destinations without asking IAM.
     f"{_PERMISSIONS}::test_a_function_may_send_to_its_failure_destination": (
         "CleanUpFailedRunFunctionRole sqs:SendMessage",

@@ -36,6 +36,11 @@ def test_no_queue_named_is_all_of_them(queue_of: Any) -> None:
     assert chosen_queues(RedriveRequest(queue_arn=DEAD), queues) == queues[:1]
 
 
+def test_kinds_that_are_named_leave_the_others_alone(queue_of: Any) -> None:
+    queues = [queue_of(), queue_of("pipe"), queue_of("stream")]
+    assert chosen_queues(RedriveRequest(kinds=("stream", "pipe")), queues) == queues[1:]
+
+
 def test_a_queue_of_another_stack_is_refused(queue_of: Any) -> None:
     with pytest.raises(InvalidInput, match="no dead-letter queue of this stack"):
         chosen_queues(RedriveRequest(queue_arn=WORK), [queue_of()])

@@ -44,6 +44,11 @@ def test_everything_asked_is_taken() -> None:
     )
 
 
+def test_kinds_of_queues_may_be_asked_for_together() -> None:
+    parsed = parse_redrive_request({"kinds": ["pipe", "stream"], "maxRedrives": 20}, HOME)
+    assert parsed == RedriveRequest(kinds=("stream", "pipe"), max_redrives=20)
+
+
 def test_a_function_may_be_the_destination() -> None:
     request = {"queueArn": QUEUE, "destinationArn": FUNCTION}
     assert parse_redrive_request(request, HOME).destination_arn == FUNCTION
@@ -76,6 +81,11 @@ def test_the_event_of_an_alarm_without_metrics_is_refused() -> None:
         ({"queueArn": QUEUE.replace("aws", "aws-cn", 1)}, "another partition than the hub, which is aws"),
         ({"queueArn": QUEUE.replace("east-1", "east-2")}, "another region than the hub, which is us-east-1"),
         ({"queueArn": QUEUE.replace("1234", "9999")}, "another account than the hub"),
+        ({"kinds": "pipe"}, "'kinds' must be a list of any of sqs, rule"),
+        ({"kinds": []}, "'kinds' must be a list"),
+        ({"kinds": ["pipe", "queue"]}, "'kinds' must be a list"),
+        ({"kinds": [["pipe"]]}, "'kinds' must be a list"),
+        ({"queueArn": QUEUE, "kinds": ["pipe"]}, "choose one of both"),
         ({"mode": "fast"}, "'mode' must be 'bulk' or 'counted'"),
         ({"mode": ["bulk"]}, "'mode' must be 'bulk' or 'counted'"),
         ({"maxMessagesPerSecond": 0}, "'maxMessagesPerSecond' must be a whole number from 1 to 500"),
