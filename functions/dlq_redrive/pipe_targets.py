@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlq_redrive.arns import is_fifo, parse_arn
+from dlq_redrive.errors import TargetRefused
+from dlq_redrive.request_parts import json_bytes
 
 _SERVICES = ("lambda", "sqs", "events", "firehose")
 _PATH = re.compile(r"\$(\.\w+)+")
@@ -70,8 +72,25 @@ def told_of(event: Any, given: str) -> str:
 
 
 def enriched(answer: bytes) -> list[Any]:
-    """What an enrichment answered, one element for each event; what is no list is one event."""
-    found = json.loads(answer)
+    """What an enrichment answered, one element for each event; what is no list is one event. Raises
+    `TargetRefused` for what is no JSON."""
+    try:
+        found = json.loads(answer)
+    except ValueError:
+        raise TargetRefused("The function that enriches for the pipe answered what is no JSON.") from None
     if found is None:
         return []
     return found if isinstance(found, list) else [found]
+
+
+def bus_entry(target: PipeTarget, event: Any) -> dict[str, Any]:
+    """What PutEvents is given of an event. Raises `TargetRefused` for one that lacks what the bus is to be
+    told of it."""
+    given = {"Source": target.event_source, "DetailType": target.detail_type, "Time": target.event_time}
+    try:
+        told = {name: told_of(event, value) for name, value in given.items() if value is not None}
+    except ValueError:
+        raise TargetRefused(
+            "The pipe tells the bus something of each event that one does not have."
+        ) from None
+    return {"EventBusName": target.arn, **told, "Detail": json_bytes(event).decode()}

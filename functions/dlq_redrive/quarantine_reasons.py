@@ -53,8 +53,8 @@ class Reason(StrEnum):
     """No position in a stream, or the stream has no such records."""
 
     POSITION_SHARED = "POSITION_SHARED"
-    """Between the first and the last record of the batch stand others, which a filter had left out or which
-    went with another batch: which of them failed, the position does not say."""
+    """Between the first and the last record of the batch stand others, and the reader has a filter that the
+    redrive cannot stand in for: it might be given what it is never to see."""
 
     POSITION_EXPIRED = "POSITION_EXPIRED"
     """The stream has dropped the records: it keeps them for 24 hours."""

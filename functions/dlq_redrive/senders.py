@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,8 +22,10 @@ from dlq_redrive.arns import is_fifo
 from dlq_redrive.aws_failures import named_failure
 from dlq_redrive.dead_letter import DeadLetter, DeadLetterQueue
 from dlq_redrive.errors import RedriveThrottled, TargetRefused, TargetTookPart
-from dlq_redrive.pipe_targets import PipeTarget, enriched, read_pipe, told_of
+from dlq_redrive.pipe_targets import PipeTarget, bus_entry, enriched, read_pipe
 from dlq_redrive.quarantine_reasons import Reason
+from dlq_redrive.request_parts import entry_bytes, json_bytes, parts
+from dlq_redrive.stream_filters import filters_of_mappings, meant_records
 from dlq_redrive.stream_records import read_records
 from dlq_redrive.ways_back import (
     ReadAgain,
@@ -44,7 +46,11 @@ if TYPE_CHECKING:
     from dlq_redrive.bindings import Bindings
 
 _TOO_LARGE = frozenset({"InvalidParameterValue", "InvalidMessageContents", "InvalidParameterValueException"})
-_MOST_ENTRIES, _MOST_RECORDS = 10, 500
+_MOST_ENTRIES, _MOST_ENTRY_BYTES = 10, 1_000_000
+_MOST_RECORDS, _MOST_RECORD_BYTES = 500, 4_000_000
+_MOST_GIVEN, _MOST_GIVEN_BYTES = 100, 5_900_000
+"""What a function is given at once of a stream, unless the batch that failed had more records: an invocation
+takes 6 MB."""
 _NOT_NOW = "ThrottlingException"
 _UNCERTAIN = frozenset({"InternalFailure", "InternalException"})
 _NO_ANSWER = (ReadTimeoutError, ConnectionClosedError)
@@ -141,7 +147,7 @@ class Sender:
             )
 
     def _answer_of(self, arn: str, given: Any) -> bytes:
-        return self._invoke(arn, _json(given), "RequestResponse")
+        return self._invoke(arn, json_bytes(given), "RequestResponse")
 
     def _invoke(self, arn: str, payload: bytes, how: Any) -> bytes:
         function, qualifier = function_and_qualifier(arn)
@@ -181,34 +187,62 @@ class Sender:
     def _put_records(self, arn: str, records: Sequence[Any]) -> None:
         """Put records into a delivery stream, which may take some and leave others."""
         answer = self.clients.firehose.put_record_batch(
-            DeliveryStreamName=arn.rpartition("/")[2], Records=[{"Data": _json(one)} for one in records]
+            DeliveryStreamName=arn.rpartition("/")[2], Records=[{"Data": one} for one in records]
         )
         if failed := answer["FailedPutCount"]:
             error: type[HubError] = TargetTookPart if failed < len(records) else RedriveThrottled
             raise error(f"PutRecordBatch did not take {failed} records.")
 
     def _read_again(self, way: ReadAgain, letter: DeadLetter) -> Ready | Reason:
-        pipe = self._pipe(way) if self.queue.kind == "pipe" else None
+        described = self._described(way)
+        pipe = None if described is None else self._pipe(way, described)
         if isinstance(pipe, Reason):
             return pipe
         records = read_records(self.clients.streams, way.position)
+        if not isinstance(records, Reason):
+            records = meant_records(way.position, records, lambda: self._filters(way, described))
         if isinstance(records, Reason):
             return records
         if pipe is None or pipe.enrichment is not None or pipe.service == "lambda":
             self._hide(letter)
+        most = max(way.position.batchSize, _MOST_GIVEN)
+        given = list(parts(records, most, _MOST_GIVEN_BYTES, _size))
         if pipe is not None:
-            return partial(self._through_pipe, pipe, records, letter)
-        return lambda _: _require_all_taken(self._answer_of(way.reader_arn, {"Records": records}))
+            return lambda _: self._each_hidden(letter, given, partial(self._through_pipe, pipe, letter))
+        return lambda _: self._each_hidden(letter, given, partial(self._to_reader, way.reader_arn))
 
-    def _pipe(self, way: ReadAgain) -> PipeTarget | Reason:
-        described = self.clients.pipes.describe_pipe(Name=way.reader_arn.rpartition("/")[2])
+    def _each_hidden(self, letter: DeadLetter, given: list[Any], send: Callable[[Any], object]) -> None:
+        """Send what a message that is hidden stands for, and hide it anew for each further part."""
+
+        def one(part: Any) -> None:
+            if part is not given[0]:
+                self._hide(letter)
+            send(part)
+
+        _each(given, one)
+
+    def _to_reader(self, arn: str, records: list[Any]) -> None:
+        _require_all_taken(self._answer_of(arn, {"Records": records}))
+
+    def _described(self, way: ReadAgain) -> Mapping[str, Any] | None:
+        if self.queue.kind != "pipe":
+            return None
+        found: Mapping[str, Any] = self.clients.pipes.describe_pipe(Name=way.reader_arn.rpartition("/")[2])
+        return found
+
+    def _filters(self, way: ReadAgain, described: Mapping[str, Any] | None) -> list[Any]:
+        if described is not None:
+            return [described.get("SourceParameters", {}).get("FilterCriteria")]
+        return filters_of_mappings(self.clients.functions, way.reader_arn, way.position.streamArn)
+
+    def _pipe(self, way: ReadAgain, described: Mapping[str, Any]) -> PipeTarget | Reason:
         if self.bindings is not None and not self.bindings.allow_pipe(described, way):
             return Reason.TARGET_NOT_BOUND
         return read_pipe(described) or Reason.TARGET_NOT_SUPPORTED
 
-    def _through_pipe(self, target: PipeTarget, events: list[Any], letter: DeadLetter, _: int) -> None:
+    def _through_pipe(self, target: PipeTarget, letter: DeadLetter, events: list[Any]) -> None:
         if target.enrichment is not None:
-            events = _enriched(self._answer_of(target.enrichment, events))
+            events = enriched(self._answer_of(target.enrichment, events))
             if events and target.service == "lambda":
                 self._hide(letter)  # anew: the first function has taken its time
         if events and target.service == "lambda":
@@ -217,51 +251,33 @@ class Sender:
             url = self.queue.url_of(target.arn)
             _each(events, lambda one: self.clients.sqs.send_message(QueueUrl=url, MessageBody=_text(one)))
         elif target.service == "firehose":
-            parts = [events[first : first + _MOST_RECORDS] for first in range(0, len(events), _MOST_RECORDS)]
-            _each(parts, lambda part: self._put_records(target.arn, part))
-        else:
-            entries = [_entry(target, event) for event in events]
-            tens = [entries[first : first + _MOST_ENTRIES] for first in range(0, len(entries), _MOST_ENTRIES)]
-            _each(tens, self._put)
+            rows = [json_bytes(event) for event in events]
+            requests = list(parts(rows, _MOST_RECORDS, _MOST_RECORD_BYTES, len))
+            _each(requests, lambda part: self._put_records(target.arn, part))
+        elif target.service == "events":
+            entries = [bus_entry(target, event) for event in events]
+            _each(list(parts(entries, _MOST_ENTRIES, _MOST_ENTRY_BYTES, entry_bytes)), self._put)
 
 
-def _entry(target: PipeTarget, event: Any) -> dict[str, Any]:
-    """Raises `TargetRefused` for an event that lacks what the bus is to be told of it."""
-    given = {"Source": target.event_source, "DetailType": target.detail_type, "Time": target.event_time}
-    try:
-        told = {name: told_of(event, value) for name, value in given.items() if value is not None}
-    except ValueError:
-        raise TargetRefused(
-            "The pipe tells the bus something of each event that one does not have."
-        ) from None
-    return {"EventBusName": target.arn, **told, "Detail": _text(event)}
-
-
-def _each(parts: Sequence[Any], send: Callable[[Any], object]) -> None:
-    """Send parts one after the other. Once one was taken, a refusal of another is no refusal of all."""
-    for number, part in enumerate(parts):
+def _each(given: Sequence[Any], send: Callable[[Any], object]) -> None:
+    """Send parts one after the other. Once one was taken, a refusal of another is no refusal of all; what
+    gave no answer is told as that, since a function may still be at work."""
+    for number, part in enumerate(given):
         try:
             send(part)
         except (ClientError, BotoCoreError, HubError) as error:
-            if not number:
+            if not number or isinstance(error, _NO_ANSWER):
                 raise
             why = str(error if isinstance(error, HubError) else named_failure(error))
-            raise TargetTookPart(f"Of {len(parts)} parts {number} were taken. {why}") from None
+            raise TargetTookPart(f"Of {len(given)} parts {number} were taken. {why}") from None
 
 
 def _text(value: Any) -> str:
-    return _json(value).decode()
+    return json_bytes(value).decode()
 
 
-def _json(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
-
-
-def _enriched(answer: bytes) -> list[Any]:
-    try:
-        return enriched(answer)
-    except ValueError:
-        raise TargetRefused("The function that enriches for the pipe answered what is no JSON.") from None
+def _size(record: Any) -> int:
+    return len(json_bytes(record)) + 1
 
 
 def _require_all_taken(answer: bytes) -> None:

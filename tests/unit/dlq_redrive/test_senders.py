@@ -418,3 +418,74 @@ def test_entries_of_which_some_were_refused_are_taken_in_part(send: Any, service
     services.answers["invoke"] = [answer([1, 2])]
     with pytest.raises(TargetTookPart, match="the first with ThrottlingException"):
         send(ReadAgain(POSITION, PIPE), "pipe")
+
+
+def test_a_bus_is_given_what_is_told_in_another_script_and_no_more_at_once_than_it_takes(
+    send: Any, services: FakeServices
+) -> None:
+    stream_of(services)
+    bus = {"EventBridgeEventBusParameters": {"Source": "records", "DetailType": "Changed"}}
+    pipe_with(services, Target=BUS, Enrichment=FUNCTION, TargetParameters=bus)
+    details = [{"text": "Ж" * 200_000} for _ in range(5)]
+    services.answers["invoke"] = [answer(details)]
+    services.answers["put_events"] = [{"Entries": [{}]}] * 3
+
+    assert send(ReadAgain(POSITION, PIPE), "pipe") is None
+
+    calls = [request["Entries"] for operation, request in services.calls if operation == "put_events"]
+    assert [len(entries) for entries in calls] == [2, 2, 1]
+    assert [json.loads(entry["Detail"]) for entries in calls for entry in entries] == details
+    assert all(sum(len(entry["Detail"].encode()) for entry in entries) < 1_000_000 for entries in calls)
+
+
+def test_what_has_no_utf_8_stays_as_it_came(send: Any, services: FakeServices) -> None:
+    stream_of(services)
+    pipe_with(services, Target=WORK, Enrichment=FUNCTION)
+    services.answers["invoke"] = [answer(["\ud800"])]
+    assert send(ReadAgain(POSITION, PIPE), "pipe") is None
+    assert services.calls[-1][1]["MessageBody"] == '"\\ud800"'
+
+
+def test_records_that_no_invocation_takes_together_go_in_several(send: Any, services: FakeServices) -> None:
+    large = [{"eventID": str(n), "eventName": "INSERT", "dynamodb": {"SequenceNumber": str(n), "NewImage": {
+        "text": {"S": "Ж" * 150_000}}}} for n in range(1, 31)]  # fmt: skip
+    stream_of(services)
+    services.answers["get_records"] = [{"Records": large}]
+    services.answers["invoke"] = [answer(None)] * 2
+
+    assert send(ReadAgain(Position(POSITION.streamArn, "shard", "1", "30", 30), FUNCTION), "stream") is None
+
+    payloads = [request["Payload"] for operation, request in services.calls if operation == "invoke"]
+    assert [len(json.loads(one)["Records"]) for one in payloads] == [19, 11]
+    assert max(len(one) for one in payloads) < 6_000_000
+
+
+def test_a_function_without_a_filter_is_given_all_between_the_first_and_the_last_record(
+    send: Any, services: FakeServices
+) -> None:
+    stream_of(services)
+    many = [{"eventName": "INSERT", "dynamodb": {"SequenceNumber": str(n)}} for n in range(1, 251)]
+    services.answers["get_records"] = [{"Records": many}]
+    services.answers["list_event_source_mappings"] *= 2
+    services.answers["invoke"] = [answer(None)] * 3
+
+    assert send(ReadAgain(Position(POSITION.streamArn, "shard", "1", "250", 2), FUNCTION), "stream") is None
+
+    payloads = [request["Payload"] for operation, request in services.calls if operation == "invoke"]
+    assert [len(json.loads(one)["Records"]) for one in payloads] == [100, 100, 50]
+
+
+def test_a_pipe_is_stood_in_for_with_its_filter(send: Any, services: FakeServices) -> None:
+    stream_of(services)
+    names = ["INSERT", "REMOVE", "INSERT"]
+    services.answers["get_records"] = [
+        {"Records": [{"eventName": x, "dynamodb": {"SequenceNumber": str(n)}} for n, x in enumerate(names)]}
+    ]
+    pipe_with(services, Target=WORK)
+    source = services.answers["describe_pipe"][0]["SourceParameters"]
+    source["FilterCriteria"] = {"Filters": [{"Pattern": '{"eventName": ["INSERT"]}'}]}
+
+    assert send(ReadAgain(Position(POSITION.streamArn, "shard", "0", "2", 2), PIPE), "pipe") is None
+
+    bodies = [request["MessageBody"] for operation, request in services.calls if operation == "send_message"]
+    assert [json.loads(one)["eventName"] for one in bodies] == ["INSERT", "INSERT"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from dlq_redrive.failure_records import Position
 from dlq_redrive.quarantine_reasons import Reason
+from dlq_redrive.stream_filters import meant_records
 from dlq_redrive.stream_records import read_records
 
 STREAM = "arn:aws:dynamodb:us-east-1:123456789012:table/records/stream/1"
@@ -88,5 +90,45 @@ def test_a_batch_whose_end_is_missing_is_unreadable() -> None:
     assert read_records(FakeStream([1, 2]), position(1, 3)) is Reason.POSITION_UNREADABLE
 
 
-def test_a_batch_among_records_of_others_is_not_guessed_at() -> None:
-    assert read_records(FakeStream([1, 2, 3]), position(1, 3, 2)) is Reason.POSITION_SHARED
+def filters(*patterns: Any) -> dict[str, Any]:
+    return {"Filters": [{"Pattern": json.dumps(pattern)} for pattern in patterns]}
+
+
+def meant(size: int, *criteria: Any) -> list[str] | Reason:
+    names = ["INSERT", "MODIFY", "REMOVE"]
+    records = [{"eventName": name} for name in names]
+    found = meant_records(position(1, 3, size), records, lambda: list(criteria))
+    return found if isinstance(found, Reason) else [one["eventName"] for one in found]
+
+
+@pytest.mark.parametrize("size", [2, 1])
+def test_records_between_those_of_a_batch_are_given_with_them(size: int) -> None:
+    assert meant(size, None) == ["INSERT", "MODIFY", "REMOVE"]
+
+
+def test_records_that_a_filter_on_the_event_leaves_out_are_not_given() -> None:
+    two = filters({"eventName": ["INSERT"]}, {"eventName": ["REMOVE"]})
+    assert meant(2, two) == ["INSERT", "REMOVE"]
+    assert meant(1, two) == ["INSERT", "REMOVE"]
+
+
+@pytest.mark.parametrize(
+    "criteria",
+    [
+        [],
+        [None, None],
+        [filters({"eventName": ["INSERT"]})],
+        [filters({"eventName": [{"prefix": "I"}]})],
+        [filters({"eventName": ["INSERT"], "dynamodb": {"Keys": {"id": {"S": ["1"]}}}})],
+        [{"Filters": [{}]}],
+    ],
+    ids=["no reader", "two readers", "lets too few through", "a prefix", "a key", "not shown"],
+)
+def test_a_batch_among_records_that_the_reader_may_never_be_given_is_not_guessed_at(
+    criteria: list[Any],
+) -> None:
+    assert meant(2, *criteria) is Reason.POSITION_SHARED
+
+
+def test_a_batch_that_is_alone_in_its_range_needs_no_filter() -> None:
+    assert meant(3) == ["INSERT", "MODIFY", "REMOVE"]
