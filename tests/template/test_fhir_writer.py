@@ -93,6 +93,29 @@ def test_a_parameter_says_how_many_workers_write_at_once(expanded: Expanded) -> 
     assert text(mapping["ScalingConfig"]["MaximumConcurrency"]) == "${FhirWriteConcurrency}"
 
 
+# One message for each look at a job: nothing is spread out there.
+OF_ONE_RUN = {"StartExportQueue", "CheckExportQueue"}
+
+
+def test_every_queue_that_spreads_work_out_has_a_bound_from_a_parameter(
+    expanded: Expanded, template: dict[str, Any]
+) -> None:
+    """«Maximum concurrency for Amazon SQS event sources»: from 2 to 1,000."""
+    bounds = {
+        queue: text(one.get("ScalingConfig", {}).get("MaximumConcurrency", ""))
+        for one in expanded.of_type("AWS::Lambda::EventSourceMapping").values()
+        for queue in references(one["EventSourceArn"]) & expanded.of_type("AWS::SQS::Queue").keys()
+        if queue not in OF_ONE_RUN
+    }
+    assert bounds == {
+        "FhirWritesQueue": "${FhirWriteConcurrency}",
+        **{f"{name.removesuffix('Function')}Queue": "${ConsumerConcurrency}" for name in consumers()},
+    }
+    for name in ("FhirWriteConcurrency", "ConsumerConcurrency"):
+        parameter = template["Parameters"][name]
+        assert (parameter["MinValue"], parameter["MaxValue"]) == (2, 1000)
+
+
 def test_the_functions_read_the_settings_that_the_template_sets(expanded: Expanded) -> None:
     writer = {**variables_of(expanded, "WriteFhirFunction"), **HUB}
     assert WriterSettings.read(writer).claim_seconds == 90
