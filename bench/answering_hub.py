@@ -46,6 +46,7 @@ _LARGE_ROW = {
     "item_type": "Measurement",
     "item_id": "6f1c2b7e-patient-0001",
     "sk": "MEASUREMENT#8",
+    "stream_label": "2026-11-20T08:00:00.000",
     "sequence_number": "4421584500000000017450439094",
     "event_time": "2026-11-20 12:00:04.000",
     "item": "{}",

@@ -30,6 +30,7 @@ class RowRefusal(StrEnum):
     NOT_A_ROW = "ROW_NOT_READABLE"
     EVENT_ID = "EVENT_ID_NOT_READABLE"
     ITEM_TYPE = "ITEM_TYPE_NOT_DECLARED"
+    STREAM_LABEL = "STREAM_LABEL_MISSING"
     SEQUENCE_NUMBER = "SEQUENCE_NUMBER_NOT_READABLE"
     TIME = "TIME_NOT_READABLE"
     IMAGES = "IMAGES_DO_NOT_FIT_THE_CHANGE"
@@ -63,6 +64,7 @@ class LakeRow(msgspec.Struct, frozen=True, gc=False):
     item_type: str
     item_id: str
     sk: str
+    stream_label: str
     sequence_number: str
     event_time: str
     item: str | None
@@ -146,6 +148,8 @@ def _refusal_of(row: LakeRow, declared: Container[str]) -> RowRefusal | None:
         return RowRefusal.EVENT_ID
     if row.item_type not in declared:
         return RowRefusal.ITEM_TYPE
+    if not row.stream_label:
+        return RowRefusal.STREAM_LABEL
     number = row.sequence_number
     if not (number.isdecimal() and number.isascii() and len(number) <= 40):
         return RowRefusal.SEQUENCE_NUMBER

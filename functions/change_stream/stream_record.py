@@ -22,7 +22,9 @@ from change_stream.attribute_values import Doubtful, Image, plain_item, plain_va
 from change_stream.errors import Malformed, MalformedRecord
 from common.instants import format_instant, parse_instant
 
-_source_of = re.compile(r"arn:[\w-]+:dynamodb:[\w-]+:\d{12}:table/([\w.-]+)/stream/([^\s/]+)", re.ASCII).fullmatch
+_source_of = re.compile(
+    r"arn:[\w-]+:dynamodb:[\w-]+:\d{12}:table/([\w.-]+)/stream/([^\s/]{1,64})", re.ASCII
+).fullmatch
 _is_sequence_number = re.compile(r"[0-9]{1,40}", re.ASCII).fullmatch
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -51,8 +53,8 @@ class Source(msgspec.Struct, frozen=True):
 
 class Change(msgspec.Struct, frozen=True):
     """A change of one item: `name` is INSERT, MODIFY or REMOVE, `stream` the label of its stream, `time` an
-    instant in UTC to the millisecond, `new_image` and `old_image` the item as attribute values after and before
-    it."""
+    instant in UTC to the millisecond, `new_image` and `old_image` the item as attribute values after and
+    before it."""
 
     event_id: str
     name: str

@@ -57,6 +57,7 @@ class FhirWrite:
     item_type: str
     id: str
     sk: str
+    stream: str
     sequence_number: str
     resource_type: str
     resource_id: str
@@ -84,8 +85,9 @@ class FhirWrite:
 
     @property
     def item(self) -> str:
-        """A hash of the item's key: sequence numbers of one item can be compared, of two not."""
-        return _digest(json.dumps([self.id, self.sk]))[:16]
+        """A hash of the item in its stream: sequence numbers of one item can be compared, of two not, nor
+        those of two streams, as a table has had that was restored."""
+        return _digest(json.dumps([self.stream, self.id, self.sk]))[:16]
 
     @property
     def sequence(self) -> str:

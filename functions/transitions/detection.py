@@ -56,10 +56,18 @@ class Record:
     @property
     def table(self) -> str:
         """The table's name, out of the ARN of its stream; raises `UnreadableRecord`."""
+        return self._of_source(1)
+
+    @property
+    def stream(self) -> str:
+        """The label of the stream, where a later change has a greater number; raises `UnreadableRecord`."""
+        return self._of_source(3)
+
+    def _of_source(self, place: int) -> str:
         try:
-            return str(self.written["eventSourceARN"].split(":", 5)[5].split("/")[1])
+            return str(self.written["eventSourceARN"].split(":", 5)[5].split("/")[place])
         except (KeyError, AttributeError, IndexError):
-            raise UnreadableRecord("A record does not say of which table it is.") from None
+            raise UnreadableRecord("A record does not say of which stream it is.") from None
 
 
 @dataclass(frozen=True)
@@ -154,9 +162,9 @@ def detect(record: Record, rules: Mapping[str, Sequence[Rule]]) -> list[Transiti
     ]
 
 
-def transition_id(rule: str, keys: Image, sequence_number: str) -> str:
-    """A hash of rule, item and place in the stream."""
-    return sha256(canonical([rule, keys, sequence_number])).hexdigest()
+def transition_id(rule: str, stream: str, keys: Image, sequence_number: str) -> str:
+    """A hash of rule, stream, item and place in the stream."""
+    return sha256(canonical([rule, stream, keys, sequence_number])).hexdigest()
 
 
 canonical = msgspec.json.Encoder(order="deterministic").encode
@@ -183,7 +191,7 @@ def _transition(rule: Rule, record: Record) -> Transition:
             "sequenceNumber": record.sequence_number,
             "time": record.time,
             "table": record.table,
-            "transitionId": transition_id(rule.name, record.keys, record.sequence_number),
+            "transitionId": transition_id(rule.name, record.stream, record.keys, record.sequence_number),
         },
         key=_plain(record.keys, tuple(record.keys)),
         new=_plain(record.new, carry),

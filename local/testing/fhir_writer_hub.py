@@ -54,6 +54,7 @@ class WriterHub:
     fhir: FhirClient
     queue_url: str
     sequence: int = 10**26
+    stream: str = "2026-11-20T09:00:00.000"
 
     def put(self, item_type: str, sk: str, resource: tuple[str, str], **attributes: Any) -> FhirWrite:
         """Write an item of person p1, as DynamoDB attribute values; returns the change that follows."""
@@ -110,7 +111,7 @@ class WriterHub:
     def _changed(self, item_type: str, sk: str, resource: tuple[str, str]) -> FhirWrite:
         self.sequence += 1
         sequence = str(self.sequence)
-        return FhirWrite(f"event-{sequence}", item_type, "p1", sk, sequence, *resource)
+        return FhirWrite(f"event-{sequence}", item_type, "p1", sk, self.stream, sequence, *resource)
 
 
 def fifo_record(message_id: str, change: FhirWrite, delivered: int = 1) -> dict[str, Any]:

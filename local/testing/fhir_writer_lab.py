@@ -292,4 +292,4 @@ class _NoFailures:
 
 
 def _write(person: str, sk: str, sequence: int) -> FhirWrite:
-    return FhirWrite(f"{sequence}", "Patient", person, sk, str(sequence), "Patient", person)
+    return FhirWrite(f"{sequence}", "Patient", person, sk, "stream", str(sequence), "Patient", person)

@@ -46,6 +46,7 @@ def _text(row: RecordRow) -> bytes:
         "change": change,
         "item_id": row.item_id,
         "sk": row.sk,
+        "stream_label": "2026-11-01T00:00:00.000",
         "sequence_number": row.sequence_number,
         "event_time": "2026-11-20 12:00:00.000",
         "item": row.item,

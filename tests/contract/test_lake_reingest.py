@@ -32,6 +32,7 @@ ROW = {
     "item_type": "Patient",
     "item_id": "p",
     "sk": "PATIENT",
+    "stream_label": "2026-11-20T09:00:00.000",
     "sequence_number": "1",
     "event_time": "2026-11-20 12:00:00.000",
     "item": '{"n":1.10}',

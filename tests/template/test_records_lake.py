@@ -31,6 +31,7 @@ class Row:
 
     item_id: str = "p"
     sequence_number: str = "100"
+    stream_label: str = "2026-11-01T00:00:00.000"
     change: str = "MODIFY"
     sk: str = "PATIENT"
     item_type: str = "Patient"
@@ -110,6 +111,14 @@ CASES: Mapping[str, tuple[Sequence[Row], Sequence[str]]] = {
         [Row(sequence_number="9" * 39), Row(sequence_number="1" + "0" * 39)],
         [f"Patient p PATIENT 1{'0' * 39}"],
     ),
+    "numbers of a later stream are later, however low": (
+        [Row(sequence_number="900"), Row(stream_label="2026-11-20T09:00:00.000", sequence_number="20")],
+        ["Patient p PATIENT 20"],
+    ),
+    "what a later stream removed is not there": (
+        [Row(sequence_number="900"), Row(stream_label="2026-11-20T09:00:00.000", change="REMOVE")],
+        [],
+    ),
     "a repeat is no second item": ([Row(), Row()], ["Patient p PATIENT 100"]),
     "a late repeat is no second item": ([Row(), Row(dt="2026-11-20-13")], ["Patient p PATIENT 100"]),
     "what was removed is not there": ([Row(sequence_number="200", change="REMOVE"), Row()], []),
@@ -144,6 +153,8 @@ def test_the_view_has_the_items_that_there_are(lake: Lake, view: Mapping[str, An
         ("lpad(sequence_number, 40, '0')", "sequence_number"),
         ("lpad(sequence_number, 40, '0')", "lpad(sequence_number, 39, '0')"),
         ("'0') DESC", "'0')"),
+        ("ORDER BY stream_label DESC, ", "ORDER BY "),
+        ("ORDER BY stream_label DESC", "ORDER BY stream_label"),
         ("item_id, sk\n", "item_id\n"),
         (", item_id, sk", ", sk"),
         (" AND change <> 'REMOVE'", ""),

@@ -15,7 +15,7 @@ from local.cli.lake.athena import Athena
 from local.cli.operations.hub import DeployedHub
 from local.demo.bus_queue import BusQueue
 from local.demo.streams import table_writes
-from local.demo.streams.change_events import SOURCE, ChangeEvents, event_problems
+from local.demo.streams.change_events import SOURCE, ChangeEvents, event_problems, place_of
 from local.demo.streams.fhir_state import Expected, expected, state_problems
 from local.demo.streams.items import PATIENT, Key
 from local.demo.streams.lake_rows import distinct_rows, row_problems, rows_of
@@ -146,7 +146,7 @@ class Chain:
             for detail in self.events.details(self._stored)
             if (detail["meta"]["id"], detail["meta"]["sk"]) == (key.id, key.sk)
         ]
-        detail = max(details, key=lambda detail: int(detail["meta"]["sequenceNumber"]))
+        detail = max(details, key=place_of)
         rows = rows_of(Athena.of(self._hub), key.id)
         row = next(row for row in rows if row.event_id == detail["meta"]["eventId"])
         resource = parsed(self._resource(self._names[key]) or b"{}")

@@ -60,10 +60,15 @@ def _in_full(detail: Detail, stored: Stored) -> Detail:
     return whole
 
 
+def place_of(detail: Detail) -> tuple[str, int]:
+    """What is greater of a later change of an item: stream, and place in it."""
+    return detail["meta"]["stream"], int(detail["meta"]["sequenceNumber"])
+
+
 def event_problems(plan: Plan, details: Sequence[Detail]) -> list[str]:
-    """What the events tell otherwise than the plan has it: each item's in the order of sequence numbers."""
+    """What the events tell otherwise than the plan has it: each item's in the order of its places."""
     told: dict[tuple[str, str], list[Detail]] = {}
-    for detail in sorted(details, key=lambda detail: int(detail["meta"]["sequenceNumber"])):
+    for detail in sorted(details, key=place_of):
         told.setdefault((detail["meta"]["id"], detail["meta"]["sk"]), []).append(detail)
     found = [
         problem

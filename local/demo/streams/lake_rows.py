@@ -12,7 +12,7 @@ from local.demo.streams.plan import Change, Plan
 
 MOST_PROBLEMS = 20
 
-_COLUMNS = "event_id, change, item_type, item_id, sk, sequence_number, item, old_item"
+_COLUMNS = "event_id, change, item_type, item_id, sk, stream_label, sequence_number, item, old_item"
 _JOINED = """
 select count(*) from records_current r
 join fhir_current f on f.resource_type = 'Patient' and f.id = r.item_id
@@ -29,6 +29,7 @@ class Row:
     item_type: str
     item_id: str
     sk: str
+    stream_label: str
     sequence_number: str
     item: str | None
     old_item: str | None
@@ -57,11 +58,11 @@ def joined_patients(athena: Athena) -> int:
 
 
 def row_problems(plan: Plan, rows: Sequence[Row]) -> list[str]:
-    """What the rows tell otherwise than the plan has it, each event once, an item's in the order of sequence
-    numbers."""
+    """What the rows tell otherwise than the plan has it, each event once, an item's in the order of streams
+    and sequence numbers."""
     told: dict[tuple[str, str], list[Row]] = {}
     once = {row.event_id: row for row in rows}
-    for row in sorted(once.values(), key=lambda row: int(row.sequence_number)):
+    for row in sorted(once.values(), key=lambda row: (row.stream_label, int(row.sequence_number))):
         told.setdefault((row.item_id, row.sk), []).append(row)
     found = []
     for key, history in plan.histories().items():

@@ -22,6 +22,7 @@ META = {
     "itemType": "Patient",
     "id": "p1",
     "sk": "PATIENT",
+    "stream": "2026-11-20T09:00:00.000",
     "sequenceNumber": "100000000000000000001",
     "time": "2026-11-20T12:00:00.000Z",
     "table": "records",
@@ -44,6 +45,7 @@ def test_a_change_becomes_a_message_without_content(writer: WriterHub) -> None:
         "itemType": "Patient",
         "id": "p1",
         "sk": "PATIENT",
+        "stream": "2026-11-20T09:00:00.000",
         "sequenceNumber": "100000000000000000001",
         "resourceType": "Patient",
         "resourceId": "p1",
@@ -66,6 +68,13 @@ def test_an_event_that_refers_to_its_content_is_a_change_like_others(writer: Wri
     referring = {"detail": {"meta": {**META, "inline": False}, "reference": {"bucket": "b", "key": "k"}}}
     assert writer.queue(referring) == {"batchItemFailures": []}
     assert len(writer.queued()) == 1
+
+
+def test_the_writer_is_told_of_which_stream_a_change_is(writer: WriterHub) -> None:
+    assert writer.queue(event(stream="")) == {"batchItemFailures": [{"itemIdentifier": "0"}]}
+    writer.queue(event(stream="2026-11-21T09:00:00.000"))
+    (message,) = writer.queued()
+    assert message["stream"] == "2026-11-21T09:00:00.000"
 
 
 def test_the_same_event_within_five_minutes_is_one_message(writer: WriterHub) -> None:

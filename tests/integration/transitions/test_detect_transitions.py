@@ -12,13 +12,14 @@ import pytest
 
 from common.errors import InvalidSetting
 from local.testing.mocked_hub import BUCKET, REGION
-from local.testing.stream_records import stream_record
+from local.testing.stream_records import STREAM, stream_record
 from transitions import detect_transitions, rules
 from transitions.detection import group_of, transition_id
 from transitions.errors import InvalidRules
 from transitions.settings import transition_settings
 
 MARK = "Zzmaria"
+LABEL = STREAM.rpartition("/")[2]
 
 
 def upload(phase: str = "UPLOADED", sequencer: str = "0055AE", **more: Any) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def test_an_upload_goes_to_the_queue(transitions: Any) -> None:
     assert transitions.give(record) == {"batchItemFailures": []}
     (message,) = transitions.messages()
     assert message == {
-        "transitionId": transition_id("upload-arrived", {"id": {"S": "UPLOAD#1"}}, f"{100:025d}"),
+        "transitionId": transition_id("upload-arrived", LABEL, {"id": {"S": "UPLOAD#1"}}, f"{100:025d}"),
         "rule": "upload-arrived",
         "itemType": "Upload",
         "change": "INSERT",
@@ -88,7 +89,7 @@ def test_a_jobs_complete_tests_become_an_object(transitions: Any) -> None:
     ((key, body),) = transitions.objects().items()
     assert key == f"transitions/tests-complete/{group_of(stream_record(new=new))}/{body['transitionId']}.json"
     assert body == {
-        "transitionId": transition_id("tests-complete", {"id": {"S": "JOB#1"}}, f"{100:025d}"),
+        "transitionId": transition_id("tests-complete", LABEL, {"id": {"S": "JOB#1"}}, f"{100:025d}"),
         "completedAt": "2026-11-21T13:54:16.000Z",
         "jobId": "JOB#1",
         "phaseBefore": "TESTING",

@@ -108,6 +108,7 @@ def test_an_event_names_the_change_and_has_item_changes_and_resource(shelf: Shel
             "itemType": "Patient",
             "id": "p1",
             "sk": "PATIENT",
+            "stream": "2026-11-20T09:00:00.000",
             "sequenceNumber": "100000000000000000001",
             "time": "2026-11-20T10:15:00.000Z",
             "table": "hub-RecordsTable-1A2B3C4D5E6F",

@@ -57,6 +57,7 @@ def test_a_row_has_the_change_its_identity_and_both_items(shelf: Shelf) -> None:
             "item_type": "Patient",
             "item_id": "p1",
             "sk": "PATIENT",
+            "stream_label": "2026-11-20T09:00:00.000",
             "sequence_number": "100000000000000000001",
             "event_time": "2026-11-20 10:15:00.000",
             "item": '{"id":"p1","sk":"PATIENT","itemType":"Patient","n":1.10}',

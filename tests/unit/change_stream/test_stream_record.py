@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from change_stream.errors import Malformed, MalformedRecord
 from change_stream.stream_record import Change, read_change, record_identity
-from local.testing.change_records import Item, images, patient, record, text
+from local.testing.change_records import STREAM, Item, images, patient, record, text
 
 ARRIVED = datetime(2026, 11, 20, 12, 0, 0, 250_000, tzinfo=UTC)
 DECLARED = {"Patient", "Address"}
@@ -40,8 +40,9 @@ def test_a_change_says_what_has_happened_to_what_and_when() -> None:
         "p1",
         "PATIENT",
     )
-    assert (change.table, change.sequence_number) == (
+    assert (change.table, change.stream, change.sequence_number) == (
         "hub-RecordsTable-1A2B3C4D5E6F",
+        "2026-11-20T09:00:00.000",
         "100000000000000000007",
     )
     assert change.time == "2026-11-20T10:15:00.000Z"
@@ -101,12 +102,15 @@ def test_a_change_has_the_same_id_wherever_and_however_often_it_is_read() -> Non
 def test_changes_have_ids_of_their_own() -> None:
     elsewhere = record(patient())
     elsewhere["eventSourceARN"] = elsewhere["eventSourceARN"].replace("table/hub-", "table/hub2-")
+    later = record(patient())
+    later["eventSourceARN"] = later["eventSourceARN"].replace("stream/2026-11-20", "stream/2026-11-21")
     different = [
         record(patient()),
         record(patient(), number=2),
         record(patient("p2")),
         record({**patient(), "sk": text("PATIENT2")}),
         elsewhere,
+        later,
     ]
     assert len({read(one).event_id for one in different}) == len(different)
 
@@ -152,6 +156,8 @@ def _without(name: str) -> Callable[[dict[str, Any]], None]:
         (_in_record(eventName=None), Malformed.EVENT_NAME),
         (_in_record(eventName=["MODIFY"]), Malformed.RECORD),
         (_in_record(eventSourceARN="arn:aws:kinesis:us-east-1:123456789012:stream/s"), Malformed.SOURCE),
+        (_in_record(eventSourceARN=STREAM.partition("/stream/")[0]), Malformed.SOURCE),
+        (_in_record(eventSourceARN=STREAM.partition("/stream/")[0] + "/stream/"), Malformed.SOURCE),
         (_in_record(eventSourceARN=None), Malformed.RECORD),
         (_in_record(dynamodb=None), Malformed.RECORD),
         (_in_record(dynamodb=[]), Malformed.RECORD),

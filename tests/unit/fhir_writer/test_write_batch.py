@@ -39,7 +39,7 @@ class Failures:
 
 
 def record(event_id: str, person: str, delivered: int = 1) -> dict[str, Any]:
-    write = FhirWrite(event_id, "Patient", person, "PATIENT", "1", "Patient", person)
+    write = FhirWrite(event_id, "Patient", person, "PATIENT", "stream", "1", "Patient", person)
     return fifo_record(f"m-{event_id}", write, delivered)
 
 

@@ -115,13 +115,14 @@ KEY = Key("p", "PATIENT", PATIENT)
 ONE, TWO = {"n": {"N": "1.25"}}, {"n": {"N": "12345678901234567890123456789012345678"}}
 HISTORY = Plan([Write("put", KEY, None, ONE), Write("put", KEY, ONE, ONE), Write("put", KEY, ONE, TWO)])
 ROWS = [
-    Row("a", INSERT, PATIENT, "p", "PATIENT", "9", '{"n":1.25}', None),
+    Row("a", INSERT, PATIENT, "p", "PATIENT", "2026", "9", '{"n":1.25}', None),
     Row(
         "b",
         MODIFY,
         PATIENT,
         "p",
         "PATIENT",
+        "2026",
         "10",
         '{"n":12345678901234567890123456789012345678}',
         '{"n":1.25}',
@@ -141,6 +142,7 @@ def test_rows_of_all_changes_have_no_problems_in_whatever_order_and_how_often_th
         [ROWS[0], replace(ROWS[1], old_item=None)],
         [ROWS[0], replace(ROWS[1], change="INSERT")],
         [replace(ROWS[0], sequence_number="11"), ROWS[1]],
+        [replace(ROWS[0], stream_label="2027"), ROWS[1]],
         [*ROWS, replace(ROWS[0], event_id="c", item_id="q")],
     ],
 )

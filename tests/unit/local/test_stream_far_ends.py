@@ -41,6 +41,7 @@ def _event(number: int, change: Change) -> str:
         "itemType": change.key.item_type,
         "id": change.key.id,
         "sk": change.key.sk,
+        "stream": "2026-11-20T09:00:00.000",
         "sequenceNumber": str(10**20 + number),
         "inline": True,
     }

@@ -155,16 +155,17 @@ def test_items_of_other_types_and_of_none_are_nobodys_business() -> None:
     assert outputs.calls == []
 
 
-def test_a_transitions_id_is_of_rule_item_and_place() -> None:
+def test_a_transitions_id_is_of_rule_stream_item_and_place() -> None:
     keys = {"id": {"S": "a"}}
     ids = {
-        transition_id("first", keys, "1"),
-        transition_id("second", keys, "1"),
-        transition_id("first", {"id": {"S": "b"}}, "1"),
-        transition_id("first", keys, "2"),
-        transition_id("first", dict(keys), "1"),
+        transition_id("first", "2026", keys, "1"),
+        transition_id("second", "2026", keys, "1"),
+        transition_id("first", "2027", keys, "1"),
+        transition_id("first", "2026", {"id": {"S": "b"}}, "1"),
+        transition_id("first", "2026", keys, "2"),
+        transition_id("first", "2026", dict(keys), "1"),
     }
-    assert len(ids) == 4
+    assert len(ids) == 5
 
 
 def test_images_that_a_rule_does_not_carry_stay_in_the_table() -> None:
