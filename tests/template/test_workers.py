@@ -120,6 +120,13 @@ def test_the_fleet_is_all_spot_of_several_types_and_can_be_none(expanded: Expand
     assert min(len(arm), len(intel)) >= 5
 
 
+def test_no_worker_is_charged_for_processor_credits(expanded: Expanded) -> None:
+    """Types T3 and later start in unlimited mode, on spot capacity too («Unlimited mode concepts»)."""
+    group = expanded.properties("WorkerGroup")
+    _, arm, intel = group["MixedInstancesPolicy"]["LaunchTemplate"]["Overrides"]["Fn::If"]
+    assert [one["InstanceType"] for one in (*arm, *intel) if one["InstanceType"].startswith("t")] == []
+
+
 def test_a_worker_has_time_to_drain_within_every_notice(root: Path, expanded: Expanded) -> None:
     unit = (root / "workers/instance/hub-worker.service").read_text()
     (hook,) = expanded.properties("WorkerGroup")["LifecycleHookSpecificationList"]
