@@ -1,12 +1,14 @@
 """Which records a reader wants: event patterns, matched as EventBridge matches them.
 
-AWS documentation: «Event filtering in Amazon EventBridge Pipes»; AWS Lambda Developer Guide, «Control which
-events Lambda sends to your function». A record passes that matches one of at most five patterns.
+AWS documentation: «Event filtering in Amazon EventBridge Pipes»; Amazon EventBridge User Guide, «Comparison
+operators for use in event patterns»; AWS Lambda Developer Guide, «Control which events Lambda sends to your
+function». A record passes that matches one of at most five patterns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -39,6 +41,8 @@ class Filters:
         for pattern in self.patterns:
             if (refusal := error(pattern)) is not None:
                 raise FilterRefused(f"Invalid filter pattern specified. {refusal}")
+            if refused := sorted(unsupported_operators(json.loads(pattern))):
+                raise FilterRefused(f"Invalid filter pattern specified. Not supported: {', '.join(refused)}")
 
     def passes(self, record: Mapping[str, Any]) -> bool:
         """Whether the reader is given the record."""
@@ -50,6 +54,29 @@ class Filters:
             for pattern in self.patterns
             for alternative in _alternatives(events, pattern)
         )
+
+
+def unsupported_operators(pattern: Mapping[str, Any]) -> Iterator[str]:
+    """The operators of a pattern that rules of a bus have and filters of pipes and functions have not: of
+    `anything-but` only that with values, and no `wildcard`."""
+    for name, part in pattern.items():
+        if isinstance(part, Mapping):
+            yield from unsupported_operators(part)
+            continue
+        for one in part:
+            if name == "$or" and isinstance(one, Mapping):
+                yield from unsupported_operators(one)
+            else:
+                yield from _unsupported(one)
+
+
+def _unsupported(test: Any) -> Iterator[str]:
+    if not isinstance(test, Mapping):
+        return
+    if "wildcard" in test:
+        yield "wildcard"
+    if isinstance(values := test.get("anything-but"), Mapping):
+        yield from (f"anything-but {name}" for name in values)
 
 
 def _alternatives(events: Any, pattern: str) -> Sequence[Any]:

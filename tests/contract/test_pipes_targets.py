@@ -90,13 +90,13 @@ def test_a_write_comes_out_at_the_bus_as_its_enrichment_answered_it(
     role = lab.role(
         "to-bus", (READING, stream), ("lambda:InvokeFunction", names_changes), ("events:PutEvents", bus)
     )
-    internal = {"dynamodb": {"Keys": {"id": {"S": [{"anything-but": {"prefix": "#"}}]}}}}
+    others = {"dynamodb": {"Keys": {"id": {"S": [{"anything-but": ["#internal"]}]}}}}
     lab.client("pipes").create_pipe(
         Name="to-bus",
         RoleArn=role,
         Source=stream,
         SourceParameters={
-            "FilterCriteria": {"Filters": [{"Pattern": json.dumps(internal)}]},
+            "FilterCriteria": {"Filters": [{"Pattern": json.dumps(others)}]},
             "DynamoDBStreamParameters": {"StartingPosition": "LATEST", "BatchSize": 10},
         },
         Enrichment=names_changes,
@@ -269,6 +269,56 @@ def test_a_template_keeps_everything_of_a_pipe_and_its_update_takes_away_what_is
         )
     assert read_pipe(created) is None
     assert read_pipe(updated) == PipeTarget(bus, enrichment, "hub", "$.change")
+
+
+def test_a_filter_with_an_operator_that_pipes_have_not_is_refused_when_it_is_made_and_when_changed(
+    lab: StreamLab,
+) -> None:
+    pipes, (bus, _) = lab.client("pipes"), lab.bus("filtered")
+    internal = {"dynamodb": {"Keys": {"id": {"S": [{"anything-but": {"prefix": "#"}}]}}}}
+    criteria = {"Filters": [{"Pattern": json.dumps(internal)}]}
+    source = {"StartingPosition": "LATEST", "ParallelizationFactor": 10}
+    given = {
+        "Name": "filtered",
+        "RoleArn": lab.role("filtered"),
+        "Source": lab.table("filtered"),
+        "Target": bus,
+    }
+
+    with pytest.raises(ClientError, match=r"ValidationException.*anything-but prefix"):
+        pipes.create_pipe(
+            **given, SourceParameters={"FilterCriteria": criteria, "DynamoDBStreamParameters": source}
+        )
+    pipes.create_pipe(**given, SourceParameters={"DynamoDBStreamParameters": source})
+    with pytest.raises(ClientError, match=r"ValidationException.*anything-but prefix"):
+        pipes.update_pipe(
+            Name="filtered", RoleArn=given["RoleArn"], SourceParameters={"FilterCriteria": criteria}
+        )
+
+    kept = pipes.describe_pipe(Name="filtered")["SourceParameters"]
+    assert kept == {"DynamoDBStreamParameters": source}
+
+
+def test_a_batch_that_its_enrichment_leaves_nothing_of_is_done_and_the_pipe_goes_on(
+    lab: StreamLab, names_changes: str
+) -> None:
+    stream, (bus, url) = lab.table("emptied"), lab.bus("emptied")
+    role = lab.role(
+        "emptied", (READING, stream), ("lambda:InvokeFunction", names_changes), ("events:PutEvents", bus)
+    )
+    lab.client("pipes").create_pipe(
+        Name="emptied",
+        RoleArn=role,
+        Source=stream,
+        SourceParameters={"DynamoDBStreamParameters": {"StartingPosition": "TRIM_HORIZON", "BatchSize": 1}},
+        Enrichment=names_changes,
+        Target=bus,
+        TargetParameters={"EventBridgeEventBusParameters": {"Source": "hub", "DetailType": "Change"}},
+    )
+    lab.put("emptied", ["skip-1", "a", "skip-2", "skip-3", "b"])
+    told = [json.loads(body)["detail"]["meta"]["id"] for body in lab.messages(url, 2)]
+    assert told == ["a", "b"]
+    assert lab.nothing_more(url)
 
 
 def test_a_batch_that_is_too_large_for_its_target_is_refused(lab: StreamLab) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local.testing.template_reader import Expanded, statements, text
+from local.testing.template_reader import Expanded, references, statements, text
 
 # Amazon EventBridge User Guide, «Permissions for Amazon EventBridge Pipes»: DynamoDB streams.
 NEEDED_TO_READ = ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
@@ -19,9 +19,15 @@ def test_the_pipe_may_read_enrich_publish_and_keep_positions(expanded: Expanded)
     assert expanded.resources_for(role, "sqs:SendMessage") == {"${RecordsPipeDeadLetterQueue.Arn}"}
 
 
-def test_the_pipe_may_check_the_key_of_its_filter(expanded: Expanded) -> None:
+def test_every_pipe_may_use_and_check_the_key_of_its_filter(expanded: Expanded) -> None:
     """Amazon EventBridge User Guide, «Encrypting EventBridge Pipes data with AWS KMS keys»."""
-    assert expanded.resources_for("RecordsPipeRole", "kms:DescribeKey") == {"${HubKey.Arn}"}
+    pipes = [one for one in expanded.of_type("AWS::Pipes::Pipe").values() if "KmsKeyIdentifier" in one]
+    assert len(pipes) == 2
+    for pipe in pipes:
+        (role,) = references(pipe["RoleArn"])
+        for action in ("DescribeKey", "GenerateDataKey", "Decrypt"):
+            allowed = expanded.resources_for(role, f"kms:{action}")
+            assert allowed == {text(pipe["KmsKeyIdentifier"])}, (role, action)
 
 
 def test_only_the_pipe_itself_may_assume_its_role(expanded: Expanded) -> None:

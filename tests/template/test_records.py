@@ -34,11 +34,17 @@ def test_a_record_that_fails_holds_nothing_up_and_can_be_read_again(expanded: Ex
     assert source["StartingPosition"] == "TRIM_HORIZON"
 
 
-def test_only_what_an_application_keeps_for_itself_is_left_out(expanded: Expanded) -> None:
+def test_the_filter_lets_every_kind_of_change_through(expanded: Expanded) -> None:
     (one,) = expanded.properties("RecordsPipe")["SourceParameters"]["FilterCriteria"]["Filters"]
-    assert json.loads(one["Pattern"]) == {
-        "dynamodb": {"Keys": {"sk": {"S": [{"anything-but": {"prefix": "#"}}]}}}
-    }
+    assert json.loads(one["Pattern"]) == {"eventName": ["INSERT", "MODIFY", "REMOVE"]}
+
+
+def test_both_pipes_take_ten_batches_of_a_shard_at_once(expanded: Expanded) -> None:
+    """Order by item stays (Amazon EventBridge User Guide, «Amazon EventBridge Pipes batching and
+    concurrency»); ten is the most (API Reference, «PipeSourceDynamoDBStreamParameters»)."""
+    pipes = expanded.of_type("AWS::Pipes::Pipe").values()
+    sources = [one["SourceParameters"]["DynamoDBStreamParameters"] for one in pipes]
+    assert [one["ParallelizationFactor"] for one in sources] == [10, 10]
 
 
 def test_an_event_is_named_and_timed_by_its_change(expanded: Expanded) -> None:

@@ -94,7 +94,10 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
         "RecordsPipeRole events:PutEvents",
         "RecordsPipeRole sqs:SendMessage",
     ),
-    f"{_RECORDS}::test_the_pipe_may_check_the_key_of_its_filter": ("RecordsPipeRole kms:DescribeKey",),
+    f"{_RECORDS}::test_every_pipe_may_use_and_check_the_key_of_its_filter": (
+        "RecordsPipeRole kms:DescribeKey",
+        "LakeRowsPipeRole kms:DescribeKey",
+    ),
     f"{_RECORDS}::test_an_enrichment_may_read_items_and_keep_what_it_cannot_send": (
         "EnrichChangesFunctionRole dynamodb:Query",
         "EnrichChangesFunctionRole s3:PutObject on /changes/",

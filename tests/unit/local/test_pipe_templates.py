@@ -105,6 +105,47 @@ def test_filters_that_pipes_do_not_take_are_refused(patterns: list[str]) -> None
         check({"Target": "", "SourceParameters": {"FilterCriteria": filters}})
 
 
+@pytest.mark.parametrize(
+    ("pattern", "operator"),
+    [
+        ('{"dynamodb": {"Keys": {"sk": {"S": [{"anything-but": {"prefix": "#"}}]}}}}', "anything-but prefix"),
+        ('{"$or": [{"a": [{"anything-but": {"suffix": "x"}}]}, {"b": ["x"]}]}', "anything-but suffix"),
+        (
+            '{"a": ["b", {"anything-but": {"equals-ignore-case": "x"}}]}',
+            "anything-but equals-ignore-case",
+        ),
+        ('{"a": [{"anything-but": {"wildcard": "*x*"}}]}', "anything-but wildcard"),
+        ('{"a": {"b": [{"wildcard": "*x*"}]}}', "wildcard"),
+    ],
+)
+def test_an_operator_that_rules_have_and_pipes_have_not_is_refused_by_name(
+    pattern: str, operator: str
+) -> None:
+    """Amazon EventBridge User Guide, «Comparison operators for use in event patterns»: «Pipe support»."""
+    with pytest.raises(FilterRefused, match=f": {operator}$"):
+        check({"Target": "", "SourceParameters": {"FilterCriteria": {"Filters": [{"Pattern": pattern}]}}})
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        '"x"',
+        '{"anything-but": ["x", "y"]}',
+        '{"prefix": "x"}',
+        '{"prefix": {"equals-ignore-case": "x"}}',
+        '{"suffix": "x"}',
+        '{"equals-ignore-case": "x"}',
+        '{"exists": false}',
+        '{"numeric": [">", 1]}',
+        "null",
+    ],
+)
+def test_an_operator_that_pipes_have_is_taken(test: str) -> None:
+    plain = f'{{"a": [{test}]}}'
+    filters = [{"Pattern": plain}, {"Pattern": f'{{"$or": [{plain}, {{"b": ["x"]}}]}}'}]
+    check({"Target": "", "SourceParameters": {"FilterCriteria": {"Filters": filters}}})
+
+
 def test_a_path_in_a_targets_parameters_is_checked() -> None:
     parameters = {"EventBridgeEventBusParameters": {"Source": "hub", "Resources": ["$..all"]}}
     with pytest.raises(PathRefused):

@@ -50,7 +50,7 @@ class Reader:
         failed = self.fails(names)
         if failed is None:
             return Attempt()
-        return Attempt(failed.left or records, failed.counted)
+        return Attempt(failed.left or records, failed.counted, failed.reported)
 
     def discard(self, records: Records, condition: Condition, attempts: int) -> None:
         self.discarded.append((_names(records), condition, attempts))
@@ -78,6 +78,18 @@ def test_halving_isolates_a_poison_record_in_order_and_costs_no_retry() -> None:
     assert reader.attempts == ["abcd", "ab", "cd", "c", "c", "d"]
     assert reader.discarded == [("c", Condition.RETRIES, 2)]
     assert reader.positions == sorted(reader.positions)
+
+
+def test_a_batch_is_divided_at_what_is_reported_and_no_further() -> None:
+    records = _records("abcd")
+
+    def report(names: str) -> Attempt | None:
+        return Attempt(records[names.index("c") - len(names) :], reported=True) if "c" in names else None
+
+    reader = Reader(Limits(most_retries=1, bisect=True), report)
+    assert reader.work_off(records)
+    assert reader.attempts == ["abcd", "cd", "cd"]
+    assert reader.discarded == [("cd", Condition.RETRIES, 2)]
 
 
 def test_without_halving_the_whole_batch_is_given_up_after_its_retries() -> None:
@@ -162,8 +174,8 @@ def test_a_record_larger_than_a_batch_is_given_alone() -> None:
 @pytest.mark.parametrize(
     ("pattern", "sort_key", "passes"),
     [
-        ('{"dynamodb":{"Keys":{"sk":{"S":[{"anything-but":{"prefix":"#"}}]}}}}', "PATIENT", True),
-        ('{"dynamodb":{"Keys":{"sk":{"S":[{"anything-but":{"prefix":"#"}}]}}}}', "#LOCK", False),
+        ('{"dynamodb":{"Keys":{"sk":{"S":[{"anything-but":["#LOCK"]}]}}}}', "PATIENT", True),
+        ('{"dynamodb":{"Keys":{"sk":{"S":[{"anything-but":["#LOCK"]}]}}}}', "#LOCK", False),
         ('{"eventName":["INSERT"],"dynamodb":{"Keys":{"sk":{"S":[{"prefix":"PAT"}]}}}}', "PATIENT", True),
         ('{"eventName":["REMOVE"]}', "PATIENT", False),
         ('{"dynamodb":{"OldImage":{"phase":{"S":[{"exists":false}]}}}}', "PATIENT", True),
