@@ -66,9 +66,9 @@ class FhirStore:
 
     def put(self, resource: ResourceName, content: bytes, condition: Mapping[str, str]) -> str | None:
         """Write a version and return its ETag, None where the answer names none. Raises `OtherVersionError`
-        when `condition`, the headers of a precondition, does not hold."""
+        when `condition`, the headers of a precondition, does not hold, or the resource has been deleted."""
         answer = self._send("PUT", resource, content, condition)
-        if answer.status == _OTHER_VERSION:
+        if answer.status in (_OTHER_VERSION, _GONE):
             raise OtherVersionError
         self._check("PUT", answer, content)
         return _etag(answer)

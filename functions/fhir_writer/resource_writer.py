@@ -27,7 +27,6 @@ from fhir_writer.errors import (
     FhirWriteBusy,
     FhirWriteContended,
     FhirWriteLost,
-    ResourceRefused,
     ResourceUnmappable,
 )
 from fhir_writer.fhir_store import FhirStore, OtherVersionError, Version
@@ -91,8 +90,9 @@ class ResourceWriter:
         except FhirWriteLost:
             raise
         except HubError as error:
-            # Whoever tries next need not wait for the claim to run out.
-            untouched = isinstance(error, ResourceRefused | ResourceUnmappable)
+            # Whoever tries next need not wait for the claim to run out. A refusal may be of the condition,
+            # hence the version is read then.
+            untouched = isinstance(error, ResourceUnmappable)
             self._state.release(held, held.etag if untouched else None, held.applied)
             raise
         self._state.release(held, etag, held.with_applied(*new))

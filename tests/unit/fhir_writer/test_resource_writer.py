@@ -10,7 +10,13 @@ import pytest
 
 from common.healthlake_http import HttpAnswer, Unreachable
 from common.retry_policy import RetryPolicy
-from fhir_writer.errors import FhirWriteBusy, FhirWriteContended, FhirWriteDenied, ResourceRefused
+from fhir_writer.errors import (
+    FhirWriteBusy,
+    FhirWriteContended,
+    FhirWriteDenied,
+    ResourceRefused,
+    ResourceUnmappable,
+)
 from fhir_writer.fhir_store import FhirStore
 from fhir_writer.resource_writer import Outcome, ResourceWriter
 from fhir_writer.write_messages import Delivery, FhirWrite
@@ -66,6 +72,11 @@ class Records:
     def resource(self, write: FhirWrite) -> bytes | None:
         self.reads += 1
         return self.state
+
+
+class Unmappable(Records):
+    def resource(self, write: FhirWrite) -> bytes | None:
+        raise ResourceUnmappable("It has no name.")
 
 
 @dataclass
@@ -223,7 +234,31 @@ def test_a_resource_that_is_refused_as_it_is_is_given_back(status: int) -> None:
         lab.writer.apply([write()], FIRST)
     assert raised.value.answer == OUTCOME
     assert b"invalid" not in str(raised.value).encode()
-    assert (lab.state.released, lab.state.applied, lab.state.etag) == (True, {}, 'W/"3"')
+    assert (lab.state.released, lab.state.applied, lab.state.etag) == (True, {}, None)
+
+
+def test_after_a_refusal_which_may_be_of_the_condition_a_later_change_reads_the_version() -> None:
+    lab = bench(answer(400, content=OUTCOME), answer(200, 7, b"{}"), answer(200, 8), etag='W/"3"')
+    with pytest.raises(ResourceRefused):
+        lab.writer.apply([write(100)], FIRST)
+    assert lab.writer.apply([write(101)], FIRST) == Outcome("written")
+    assert lab.asked[1:] == [("GET", {}), ("PUT", {"If-Match": 'W/"7"'})]
+    assert lab.state.etag == 'W/"8"'
+
+
+def test_a_resource_that_somebody_else_has_deleted_is_created_again() -> None:
+    gone = answer(410, content=OUTCOME)
+    lab = bench(gone, answer(410), answer(201, 5), answer(200, 6), etag='W/"3"')
+    assert lab.writer.apply([write(100)], FIRST) == Outcome("written")
+    assert lab.asked[1:] == [("GET", {}), ("PUT", {"If-None-Match": "*"})]
+    assert lab.writer.apply([write(101)], FIRST) == Outcome("written")
+
+
+def test_what_cannot_be_mapped_leaves_the_version_known() -> None:
+    lab = bench(etag='W/"3"', records=Unmappable())
+    with pytest.raises(ResourceUnmappable):
+        lab.writer.apply([write()], FIRST)
+    assert (lab.state.released, lab.state.etag) == (True, 'W/"3"')
 
 
 @pytest.mark.parametrize(
