@@ -42,10 +42,12 @@ class Limits:
 
 @dataclass(frozen=True)
 class Attempt:
-    """What is left of a batch after an attempt, in order; `counted` unless nothing was tried in earnest."""
+    """What is left of a batch after an attempt, in order; `counted` unless nothing was tried in earnest,
+    `reported` where a call that succeeded named what it failed on."""
 
     left: Records = ()
     counted: bool = True
+    reported: bool = False
 
 
 class BatchReader(Protocol):
@@ -107,13 +109,16 @@ class Batches:
         return _Piece(kept, piece.attempts, piece.failures)
 
     def _next(self, piece: _Piece, result: Attempt, limits: Limits) -> list[_Piece]:
-        """What is tried next of a piece that failed. To divide it costs no retry."""
+        """What is tried next of a piece that failed. To divide it costs no retry.
+
+        A piece is divided at the record that was reported. Where that is its first there is nothing before
+        it, and AWS tells of no other division: only a call that fails is halved."""
         left = result.left
         if not result.counted:
             return [self._later(_Piece(left, piece.attempts, piece.failures))]
         if limits.bisect and len(left) < len(piece.records):
             return [_Piece(left, piece.attempts)]
-        if limits.bisect and len(left) > 1:
+        if limits.bisect and len(left) > 1 and not result.reported:
             middle = len(left) // 2
             return [_Piece(left[:middle], piece.attempts), _Piece(left[middle:], piece.attempts)]
         attempts = piece.attempts + 1

@@ -96,7 +96,7 @@ class MappingReader:
         left = records if error else self._reported(answer.get("body"), records)
         self._function_error = str(answer.get("function_error") or "Unhandled") if error else ""
         self._mapping["LastProcessingResult"] = "PROBLEM: Function call failed" if left else "OK"
-        return Attempt(left)
+        return Attempt(left, reported=not error)
 
     def discard(self, records: Records, condition: Condition, attempts: int) -> None:
         """Send what is given up to the mapping's destination, if it has one."""

@@ -280,7 +280,10 @@ def test_a_record_that_fails_in_every_try_ends_whole_in_the_bucket_and_holds_up_
 ) -> None:
     """The object that one job's transition would become is refused; the others come before and behind it."""
     bucket, table = front.names["HubBucket"], front.names["JobsTable"]
-    s3, dynamodb = front.client("s3"), front.client("dynamodb")
+    s3, dynamodb, functions = front.client("s3"), front.client("dynamodb"), front.client("lambda")
+    stream = dynamodb.describe_table(TableName=table)["Table"]["LatestStreamArn"]
+    (mapping,) = functions.list_event_source_mappings(EventSourceArn=stream)["EventSourceMappings"]
+    functions.update_event_source_mapping(UUID=mapping["UUID"], MaximumRetryAttempts=2)
     before = s3.get_bucket_policy(Bucket=bucket)["Policy"]
     document = json.loads(before)
     poisoned = _group("JOB#poison")

@@ -124,7 +124,7 @@ def test_a_record_that_fails_has_bounded_tries_and_goes_whole_to_the_bucket(expa
         if one["FunctionName"] == {"Ref": "DetectTransitionsFunction"}
     ]
     assert mapping["BisectBatchOnFunctionError"] is True
-    assert mapping["MaximumRetryAttempts"] == 3
+    assert mapping["MaximumRetryAttempts"] == 100
     assert 0 < mapping["MaximumRecordAgeInSeconds"] < 86_400
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["StartingPosition"] == "TRIM_HORIZON"

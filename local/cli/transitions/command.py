@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from typing import Any
 
 from local.cli import stack
 from local.cli.errors import CommandError
@@ -11,6 +12,7 @@ from local.cli.operations.hub import DeployedHub, add_place, find_hub
 from local.cli.operations.tables import show_table
 from local.cli.output import Output, counted
 from local.cli.project import Project, command_line
+from local.cli.transitions.dropped_command import add_dropped
 from local.cli.transitions.given_up import GivenUpBatches
 
 _Command = Callable[[Project, Output, argparse.Namespace], int]
@@ -24,7 +26,7 @@ _NOTHING = "Nothing was given up: every change of the jobs table has been looked
 def add_transitions(add: _Add) -> None:
     """Add the command, with one of its own for each thing that it does."""
     command = add(
-        "transitions", _given_up, "Show changes of the jobs table that were given up, and resend them."
+        "transitions", _given_up, "Show changes and jobs that were given up or dropped, and resend them."
     )
     add_place(command)
     actions = command.add_subparsers(title="what to do", required=True, metavar="<what>")
@@ -39,6 +41,7 @@ def add_transitions(add: _Add) -> None:
         added.add_argument("--json", action="store_true", help="write one JSON document instead of lines")
         add_place(added)
         added.set_defaults(command=run)
+    add_dropped(actions, lambda hub: batches_of(hub).function)
 
 
 def _given_up(project: Project, output: Output, options: argparse.Namespace) -> int:
@@ -80,17 +83,16 @@ def list_given_up(hub: DeployedHub, output: Output) -> int:
 def resend(hub: DeployedHub, output: Output) -> int:
     """Send on what was given up; 1 when something of it had to stay."""
     batches, sent = batches_of(hub), 0
-    stayed: list[dict[str, str]] = []
+    stayed: list[dict[str, Any]] = []
     with output.step("Send on what was given up") as step:
         for one in batches.listed():
-            reason = batches.resend(one)
-            if reason is None:
-                sent += len(one.records)
-            else:
-                stayed.append({"key": one.key, "reason": reason})
+            resent = batches.resend(one)
+            sent += resent.sent
+            if resent.stayed:
+                stayed.append({"key": one.key, "records": resent.stayed, "reason": resent.reason})
         step.result = counted(sent, "record")
     for batch in stayed:
-        output.line(f"{batch['key']} stayed: {batch['reason']}")
+        output.line(f"{counted(batch['records'], 'record')} of {batch['key']} stayed: {batch['reason']}")
     if not sent and not stayed:
         output.line(_NOTHING)
     output.document({"hub": hub.document(), "sent": sent, "stayed": stayed})

@@ -3,18 +3,24 @@
 Follows «Retaining discarded batch records for a DynamoDB event source in Lambda» of the AWS Lambda Developer
 Guide: an object is the record of a call that failed, its `payload` the event as a text. The function is given
 the event again; what it had sent on is not worked on twice, so that one who is interrupted does no harm.
+
+With a record that cannot be sent on lie those that stood behind it in its batch, of the same item, too:
+Lambda divides a batch at the record that the function reports, and no further. So from there each is given
+alone, and none waits for one that fails.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 PREFIX = "aws/lambda/"
 PIECE_BYTES = 5_000_000
 """An invocation takes 6 MB."""
+
+_NOT_SENT = "records were not sent on"
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,16 @@ class GivenUp:
     at: str
     condition: str
     records: tuple[Any, ...] = field(repr=False)
+    document: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Resent:
+    """How many records were sent on and how many stay, and why the first of those does."""
+
+    sent: int
+    stayed: int = 0
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,18 +61,40 @@ class GivenUpBatches:
                 if found is not None:
                     yield found
 
-    def resend(self, batch: GivenUp) -> str | None:
-        """Give the function the records again, in their order, and delete the object when it has sent on all
-        of them; else why it stays."""
+    def resend(self, batch: GivenUp) -> Resent:
+        """Give the function the records again, in their order, and leave those alone in the object that it
+        does not send on; the object goes with the last of them."""
+        stayed: list[Any] = []
+        reasons: list[str] = []
         for piece in _pieces(batch.records):
-            answer = self.functions.invoke(FunctionName=self.function, Payload=piece)
-            told = json.load(answer["Payload"])
-            if answer.get("FunctionError"):
-                return str(told.get("errorType", "the call failed"))
-            if told.get("batchItemFailures"):
-                return "records were not sent on"
-        self.s3.delete_object(Bucket=self.bucket, Key=batch.key)
-        return None
+            for record, reason in self._failures(piece):
+                stayed.append(record)
+                reasons.append(reason)
+        if not stayed:
+            self.s3.delete_object(Bucket=self.bucket, Key=batch.key)
+            return Resent(len(batch.records))
+        if len(stayed) < len(batch.records):
+            told = {**batch.document, "payload": json.dumps({"Records": stayed})}
+            self.s3.put_object(Bucket=self.bucket, Key=batch.key, Body=json.dumps(told).encode())
+        return Resent(len(batch.records) - len(stayed), len(stayed), reasons[0])
+
+    def _failures(self, records: Sequence[Any]) -> Iterator[tuple[Any, str]]:
+        """The records that the function does not send on, with the reason of each."""
+        reason, first = self._give(records)
+        if reason and len(records) == 1:
+            yield records[0], reason
+        elif reason:
+            for record in records[first:]:
+                yield from self._failures([record])
+
+    def _give(self, records: Sequence[Any]) -> tuple[str, int]:
+        """Why the function did not send the records on, empty when it did, and the place of the first."""
+        answer = self.functions.invoke(FunctionName=self.function, Payload=_event(records))
+        told = json.load(answer["Payload"])
+        if answer.get("FunctionError"):
+            return str(told.get("errorType", "the call failed")), 0
+        failures = told.get("batchItemFailures")
+        return (_NOT_SENT, _place(records, failures)) if failures else ("", 0)
 
     def _read(self, key: str) -> GivenUp | None:
         """The batch in an object; None where it is none of this function."""
@@ -68,25 +106,34 @@ class GivenUpBatches:
             of_this = arn[6] == self.function.rpartition(":")[2]
             if not of_this or not isinstance(records, list):
                 return None
-            return GivenUp(key, str(told["timestamp"]), told["requestContext"]["condition"], tuple(records))
+            return GivenUp(
+                key, str(told["timestamp"]), told["requestContext"]["condition"], tuple(records), told
+            )
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):
             return None
 
 
-def _pieces(records: tuple[Any, ...]) -> Iterator[bytes]:
-    """The records as events that an invocation takes."""
-    piece: list[str] = []
+def _place(records: Sequence[Any], failures: Sequence[Any]) -> int:
+    """Where the first record stands that is reported; the beginning, when none is known by its number."""
+    reported = {one.get("itemIdentifier") for one in failures}
+    numbers = [record.get("dynamodb", {}).get("SequenceNumber") for record in records]
+    return next((place for place, number in enumerate(numbers) if number in reported), 0)
+
+
+def _pieces(records: Sequence[Any]) -> Iterator[list[Any]]:
+    """The records as an invocation takes them together."""
+    piece: list[Any] = []
     size = 0
     for record in records:
-        text = json.dumps(record)
-        if piece and size + len(text) > PIECE_BYTES:
-            yield _event(piece)
+        more = len(json.dumps(record)) + 2
+        if piece and size + more > PIECE_BYTES:
+            yield piece
             piece, size = [], 0
-        piece.append(text)
-        size += len(text) + 1
+        piece.append(record)
+        size += more
     if piece:
-        yield _event(piece)
+        yield piece
 
 
-def _event(records: list[str]) -> bytes:
-    return ('{"Records":[' + ",".join(records) + "]}").encode()
+def _event(records: Sequence[Any]) -> bytes:
+    return json.dumps({"Records": list(records)}).encode()
