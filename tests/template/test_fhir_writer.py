@@ -75,6 +75,14 @@ def test_what_the_writer_remembers_outlives_every_message(expanded: Expanded) ->
     assert 3 * lives <= KEPT_SECONDS <= 365 * DAY
 
 
+def test_an_outage_of_healthlake_is_told_early_and_waited_for_long(expanded: Expanded) -> None:
+    """Every pending write fails in an outage; what is wrong with one resource is put away by the function."""
+    queue = expanded.properties("FhirWritesQueue")
+    tries = queue["RedrivePolicy"]["maxReceiveCount"] * queue["VisibilityTimeout"]
+    assert DAY / 2 <= tries < queue["MessageRetentionPeriod"] - DAY
+    assert expanded.properties("FhirWritesLateAlarm")["Threshold"] <= 3_600
+
+
 def test_messages_of_a_resource_keep_their_group_and_others_do_not_wait(expanded: Expanded) -> None:
     queue = expanded.properties("FhirWritesQueue")
     assert queue["FifoQueue"] is expanded.properties("FhirWritesDeadLetterQueue")["FifoQueue"] is True
