@@ -9,6 +9,7 @@ from typing import Any
 from bench.cost_model import Quantity
 from local.testing.metric_reader import metrics_of_alarm, sent_by
 
+FLEET = "WorkersOn"
 SECONDS_PER_MONTH = 30 * 24 * 3600
 POLLERS = 5
 """Lambda reads a queue with so many long polls of 20 seconds, however idle it is (AWS Lambda Developer Guide,
@@ -17,8 +18,9 @@ LONG_POLL_SECONDS = 20
 
 
 def monthly(template: Mapping[str, Any], functions: Path) -> list[Quantity]:
-    """Keys, alarms, dashboard, custom metrics, and the polling of queues."""
-    resources = template["Resources"].values()
+    """Keys, alarms, dashboards, custom metrics, and the polling of queues; without the fleet of workers, which
+    is off unless asked for."""
+    resources = [one for one in template["Resources"].values() if one.get("Condition") != FLEET]
     queues = sum(
         event["Type"] == "SQS"
         for resource in resources

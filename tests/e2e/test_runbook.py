@@ -87,7 +87,8 @@ def _dead_letter(hub: "Hub") -> dict[str, str]:
     }
     body = json.dumps(letter).encode()
     client(hub.account, "s3").put_object(Bucket=hub.outputs["HubBucketName"], Key=key, Body=body)
-    return {"<queue>": queue, "<dead letter>": key}
+    function = f"arn:aws:lambda:{hub.account.region}:{account_id(hub.account)}:function:in-the-runbook"
+    return {"<queue>": queue, "<dead letter>": key, "<function>": function}
 
 
 def _rule(hub: "Hub", target: str, dead_letters: str) -> str:

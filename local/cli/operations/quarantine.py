@@ -31,6 +31,10 @@ from local.cli.project import command_line
 
 _WARNING = "This is PHI, in clear text, outside of the bucket that protects it."
 _LARGEST_SHOWN = 1024 * 1024
+NOT_OF_RUNS = ("records", "fhir-writes")
+"""What quarantine is listed by besides runs: changes that no event could be made of, and resources that
+HealthLake refused."""
+
 _RECORD_COLUMNS = ("record", "reason", "offset", "length", "file", "key")
 
 
@@ -83,6 +87,8 @@ def of_run(hub: DeployedHub, output: Output, run_id: str) -> int:
         rows = [[one[name] for name in _RECORD_COLUMNS] for one in records]
         show_table(output, _RECORD_COLUMNS, [[*row[:4], short(row[4]), row[5]] for row in rows])
         output.line(f"Content: `{command_line()} quarantine show <key> --record <record>`")
+    elif run_id in NOT_OF_RUNS:
+        output.line(f"Nothing lies in quarantine below {run_id}/.")
     elif not read_audits(hub.client("dynamodb"), hub.table, [run_id]):
         raise CommandError(
             f"The hub's table knows no run {run_id}, and nothing lies in quarantine under that name.",

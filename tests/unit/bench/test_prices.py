@@ -57,12 +57,13 @@ def test_the_month_counts_keys_alarms_metrics_and_the_polling_of_queues(prices: 
     fixed = {one.key: one.amount for one in monthly(TEMPLATE, ROOT / "functions")}
 
     assert fixed["kms.key-month"] == 2
-    assert fixed["cloudwatch.dashboard-month"] == 1
+    assert fixed["cloudwatch.dashboard-month"] == 3, "the fleet has one of its own"
     assert fixed["cloudwatch.alarm-metric-month"] > sum(
-        one["Type"] == "AWS::CloudWatch::Alarm" for one in TEMPLATE["Resources"].values()
+        one["Type"] == "AWS::CloudWatch::Alarm" and "Condition" not in one
+        for one in TEMPLATE["Resources"].values()
     ), "an alarm over an expression is billed for every metric in it"
     assert fixed["cloudwatch.metric-month"] == len(sent_by(ROOT / "functions"))
-    assert fixed["sqs.request"] == 2 * 5 * 30 * 24 * 3600 / 20, "of the two queues that start functions"
+    assert fixed["sqs.request"] == 6 * 5 * 30 * 24 * 3600 / 20, "of the six queues that start functions"
     assert fixed.keys() <= prices.prices.keys()
 
 
