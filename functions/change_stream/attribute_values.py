@@ -25,10 +25,11 @@ _is_number = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?",
 """What JSON takes as a number (RFC 8259), which is what DynamoDB writes."""
 
 _is_carried = re.compile(
-    r"0|-?[1-9][0-9]{0,14}|-?(?=[0-9.]{3,16}\Z)(?!0\.0000)(?:0|[1-9][0-9]*)\.[0-9]*[1-9]", re.ASCII
+    r"0|-?[1-9][0-9]{0,14}|-?(?=[0-9.]{3,16}\Z)(?!0\.000)(?:0|[1-9][0-9]{0,6})\.[0-9]*[1-9]", re.ASCII
 ).fullmatch
 """What a program that reads numbers as doubles writes again as it was: fifteen digits at most, no zero at the
-end that only its writer knows of, and neither an exponent nor so small that it gets one."""
+end that only its writer knows of, and no exponent, which a JVM writes for what has a point and lies below
+0.001 or from ten million on."""
 
 Image = Mapping[str, Mapping[str, Any]]
 """An item: attribute values by name, as a stream or DynamoDB's low-level client gives them."""

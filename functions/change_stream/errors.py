@@ -18,6 +18,7 @@ class Malformed(StrEnum):
     KEYS = "KEYS_NOT_THOSE_OF_RECORDS"
     IMAGE = "IMAGE_MISSING"
     ITEM_TYPE = "ITEM_TYPE_NOT_DECLARED"
+    ITEM_TYPE_CHANGED = "ITEM_TYPE_CHANGED"
     VALUE = "ATTRIBUTE_VALUE_NOT_READABLE"
     NUMBER = "NUMBER_NOT_READABLE"
     BINARY = "BINARY_NOT_BASE64"
@@ -25,7 +26,8 @@ class Malformed(StrEnum):
 
 
 class MalformedRecord(HubError):
-    """A record that is none of a stream with new and old images, or an item of no declared type."""
+    """A record that is none of a stream with new and old images, or of an item of no declared type, or of
+    another one than before."""
 
     def __init__(self, reason: Malformed) -> None:
         super().__init__(f"The record was refused: {reason.value}.")

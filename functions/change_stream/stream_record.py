@@ -139,19 +139,32 @@ def is_internal(record: Any) -> bool:
 
 
 def read_change(record: Any, arrived: datetime, declared: Container[str]) -> Change:
-    """The change that a record of a stream tells of an item of a type that is `declared`; raises
-    `MalformedRecord`.
+    """The change that a record of a stream tells of an item of a type that is `declared`, and was no other
+    declared one before, whose resource would be left behind; raises `MalformedRecord`.
 
     A record without a time has that of its arrival. Images are looked into only for the item's type: what
     else is wrong with them shows where they are written.
     """
     try:
         change = _read(record, arrived)
+        retyped = _is_retyped(change, declared)
     except (AttributeError, KeyError, TypeError, ValueError):
         raise MalformedRecord(Malformed.RECORD) from None
     if change.item_type not in declared:
         raise MalformedRecord(Malformed.ITEM_TYPE)
+    if retyped:
+        raise MalformedRecord(Malformed.ITEM_TYPE_CHANGED)
     return change
+
+
+def _is_retyped(change: Change, declared: Container[str]) -> bool:
+    if change.new_image is None or change.old_image is None:
+        return False
+    before = change.old_image.get("itemType")
+    if before is None or before == change.new_image["itemType"]:
+        return False
+    named = before.get("S")
+    return type(named) is str and named in declared
 
 
 def _read(record: Any, arrived: datetime) -> Change:

@@ -56,6 +56,15 @@ def test_a_number_that_is_not_doubtful_survives_programs_that_read_doubles(numbe
         assert Decimal(again) == Decimal(number)
 
 
+@given(numbers())
+def test_a_number_that_is_not_doubtful_gets_no_exponent_from_a_jvm(number: str) -> None:
+    """Java API, «Double.toString»: an exponent below 10^-3 and from 10^7 on. Whole numbers are none."""
+    doubtful: list[str] = []
+    plain_item({"n": {"N": number}}, doubtful)
+    if not doubtful and "." in number:
+        assert Decimal("0.001") <= abs(Decimal(number)) < 10**7
+
+
 @pytest.mark.parametrize(
     "number",
     [
@@ -69,6 +78,10 @@ def test_a_number_that_is_not_doubtful_survives_programs_that_read_doubles(numbe
         "9" * 38,
         "100.0",
         "0.00001",
+        "0.0005",
+        "-0.000999",
+        "12345678.5",
+        "-10000000.1",
     ],
 )
 def test_a_number_whose_digits_a_double_would_change_is_doubtful(number: str) -> None:
@@ -78,7 +91,9 @@ def test_a_number_whose_digits_a_double_would_change_is_doubtful(number: str) ->
     assert doubtful == [number]
 
 
-@pytest.mark.parametrize("number", ["0", "7", "-12.5", "0.5", "123456789012345", "0.0001", "-0.25"])
+@pytest.mark.parametrize(
+    "number", ["0", "7", "-12.5", "0.5", "123456789012345", "0.001", "-0.25", "9999999.5", "-0.0015"]
+)
 def test_usual_numbers_are_not(number: str) -> None:
     doubtful: list[str] = []
     plain_item({"n": {"N": number}}, doubtful)

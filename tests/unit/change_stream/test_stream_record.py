@@ -197,6 +197,21 @@ def test_what_is_no_record_of_records_is_refused_with_its_reason(
     assert len(record_identity(broken)) == 32
 
 
+def test_an_item_that_takes_another_type_is_refused_for_its_resource_would_stay() -> None:
+    retyped = record({**patient(), "itemType": text("Address")}, patient())
+    with pytest.raises(MalformedRecord) as refused:
+        read(retyped)
+    assert refused.value.reason == Malformed.ITEM_TYPE_CHANGED
+
+
+@pytest.mark.parametrize("before", [None, text("Patiant"), {"N": "1"}])
+def test_an_item_that_had_no_declared_type_may_be_given_one(before: Any) -> None:
+    old = patient() | {"itemType": before}
+    if before is None:
+        del old["itemType"]
+    assert read(record(patient(), old)).kind == "PatientModify"
+
+
 _anything = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()),
     lambda inner: st.one_of(
