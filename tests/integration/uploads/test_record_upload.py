@@ -9,13 +9,13 @@ from typing import Any
 import boto3
 import pytest
 
-from common.errors import InvalidSetting
+from common.errors import AwsCallFailed, InvalidSetting
 from local.testing.jobs_table import JOBS_TABLE
 from local.testing.mocked_hub import REGION
 from local.testing.upload_notifications import BUCKET, notification, s3_record, sns_event
 from uploads.errors import UnreadableNotification
 from uploads.settings import upload_settings
-from uploads.upload_items import identity_of, item_id
+from uploads.upload_items import MOST_GONE, UploadItems, identity_of, item_id
 
 KEY = "uploads/lab-7/Befunde Müller + Söhne.ndjson"
 FIRST, SECOND, THIRD = "0055AED6DCD90281E1", "0055AED6DCD90281E2", "0055AED6DCD90281E3"
@@ -95,6 +95,61 @@ def test_the_end_of_a_version_that_was_overwritten_changes_nothing(uploads: Any)
     uploads.notify(put(SECOND, "v2"))
     assert uploads.notify(gone("v1", THIRD)) == {"STALE": 1}
     assert (uploads.item["phase"], uploads.item["versionId"]) == ("UPLOADED", "v2")
+
+
+def test_a_gone_version_is_remembered_until_its_upload_comes(uploads: Any) -> None:
+    uploads.notify(put(FIRST, "v1"))
+    uploads.notify(gone("v2", THIRD))
+    assert uploads.item["goneVersions"] == [{"S": "v2"}]
+    assert uploads.notify(put(SECOND, "v2")) == {"DELETED": 1}
+    assert (uploads.item["phase"], uploads.item["versionId"]) == ("DELETED", "v2")
+    assert "goneVersions" not in uploads.item
+
+
+def test_an_upload_that_is_gone_and_stale_is_forgotten_as_well(uploads: Any) -> None:
+    uploads.notify(put(FIRST, "v1"))
+    uploads.notify(gone("v3", f"{THIRD}5"))
+    uploads.notify(gone("v2", f"{THIRD}6"))
+    uploads.notify(put(f"{THIRD}4", "v4"))
+    assert uploads.notify(put(SECOND, "v2")) == {"STALE": 1}
+    assert (uploads.item["phase"], uploads.item["goneVersions"]) == ("UPLOADED", [{"S": "v3"}])
+
+
+def test_an_item_remembers_the_newest_of_many_gone_versions(uploads: Any) -> None:
+    uploads.notify(put(FIRST, "v1"))
+    for number in range(MOST_GONE + 2):
+        uploads.notify(*[gone(f"old-{number}", f"{THIRD}{number:03}")] * 2)
+    names = [one["S"] for one in uploads.item["goneVersions"]]
+    assert names == [f"old-{number}" for number in range(2, MOST_GONE + 2)]
+    assert uploads.item["phase"] == "UPLOADED"
+
+
+def test_a_version_ends_while_another_upload_is_recorded(
+    uploads: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The upload of the version comes between the two writes of its end, and is not left as uploaded."""
+    uploads.notify(put(FIRST, "v1"))
+    update = UploadItems._update
+    calls = []
+
+    def between(self: UploadItems, event: Any, *given: Any) -> Any:
+        calls.append(event)
+        if len(calls) == 2:
+            uploads.notify(put(SECOND, "v2"))
+        return update(self, event, *given)
+
+    monkeypatch.setattr(UploadItems, "_update", between)
+    assert uploads.notify(gone("v2", THIRD)) == {"DELETED": 1}
+    assert (uploads.item["phase"], uploads.item["versionId"]) == ("DELETED", "v2")
+
+
+def test_an_item_that_changes_in_every_try_is_left_to_the_next_call(
+    uploads: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {"sequence": {"S": "0"}, "versionId": {"S": "v0"}}
+    monkeypatch.setattr(UploadItems, "_update", lambda *_: found)
+    with pytest.raises(AwsCallFailed):
+        uploads.notify(gone("v2", THIRD))
 
 
 def test_an_object_without_versions_is_gone_with_its_deletion(uploads: Any) -> None:
