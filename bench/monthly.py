@@ -18,8 +18,8 @@ LONG_POLL_SECONDS = 20
 
 
 def monthly(template: Mapping[str, Any], functions: Path) -> list[Quantity]:
-    """Keys, alarms, dashboards, custom metrics, and the polling of queues; without the fleet of workers, which
-    is off unless asked for."""
+    """Keys, alarms, dashboards, custom metrics, and the polling of queues; without the fleet of workers,
+    which is off unless asked for."""
     resources = [one for one in template["Resources"].values() if one.get("Condition") != FLEET]
     queues = sum(
         event["Type"] == "SQS"

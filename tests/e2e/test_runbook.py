@@ -37,7 +37,7 @@ def commands() -> list[str]:
 @pytest.fixture(scope="module")
 def placeholders(hub: "Hub") -> dict[str, str]:
     """What stands in angle brackets: a run with a resource in quarantine, and where that lies; a dead-letter
-    queue, and a message of it in quarantine."""
+    queue, and a message of it in quarantine; what uploads have."""
     body = b'{"resourceType":"Patient","id":"in-the-runbook","active":true}'
     assert hub.fhir.put("Patient/in-the-runbook", body).status in (200, 201)
     faults = f"{hub.account.endpoint}/_local/healthlake/faults"
@@ -52,7 +52,7 @@ def placeholders(hub: "Hub") -> dict[str, str]:
     )
     window = {"<since>": "2026-01-01T00:00:00Z", "<until>": "2026-01-01T01:00:00Z"}
     key = listing["Contents"][0]["Key"]
-    return {"<run id>": run.run_id, "<key>": key, **window, **_dead_letter(hub)}
+    return {"<run id>": run.run_id, "<key>": key, **window, **_dead_letter(hub), **_uploads(hub)}
 
 
 def _dead_letter(hub: "Hub") -> dict[str, str]:
@@ -87,8 +87,22 @@ def _dead_letter(hub: "Hub") -> dict[str, str]:
     }
     body = json.dumps(letter).encode()
     client(hub.account, "s3").put_object(Bucket=hub.outputs["HubBucketName"], Key=key, Body=body)
-    function = f"arn:aws:lambda:{hub.account.region}:{account_id(hub.account)}:function:in-the-runbook"
-    return {"<queue>": queue, "<dead letter>": key, "<function>": function}
+    return {"<queue>": queue, "<dead letter>": key}
+
+
+def _uploads(hub: "Hub") -> dict[str, str]:
+    """The queue of notifications that nobody took and the function they were for; an item of the jobs table."""
+    names = {
+        one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources(hub.account, hub.stack_name)
+    }
+    item = {"id": {"S": "in-the-runbook"}, "itemType": {"S": "Job"}}
+    client(hub.account, "dynamodb").put_item(TableName=names["JobsTable"], Item=item)
+    place = f"arn:aws:lambda:{hub.account.region}:{account_id(hub.account)}:function"
+    return {
+        "<notifications>": names["UploadNotificationsDeadLetterQueue"].rpartition("/")[2],
+        "<function>": f"{place}:{names['RecordUploadFunction']}",
+        "<id>": "in-the-runbook",
+    }
 
 
 def _rule(hub: "Hub", target: str, dead_letters: str) -> str:
