@@ -24,6 +24,8 @@ MAX_ROW_BYTES = 900_000
 MAX_ANSWER_BYTES = 3_500_000
 """What the rows of a batch come to that travel themselves: Firehose takes 4 MiB a call, Lambda 6 MB."""
 
+MAX_KEPT_BYTES = 4_100_000
+"""What the transformation can bring in of a row that lies in S3: its answer has 6 MB, in base64."""
 
 _FLAT_BYTES = 400
 """What a row has beside its items and its key, generously."""
@@ -122,11 +124,21 @@ class LakeRows:
         """Puts a row that is too large. What is malformed is kept where nothing expires."""
         if "malformed" in row:
             return partial(self.objects.quarantine, row["record"], Malformed(row["malformed"]))
-        return lambda: self.objects.put_row(row["event_id"], msgspec.json.encode(row))
+        return lambda: self.objects.put_row(row["event_id"], _kept(row))
 
 
 def _put(put: Callable[[], Reference]) -> Reference:
     return put()
+
+
+def _kept(row: dict[str, Any]) -> bytes:
+    """The text of a row, without the item before the change where both are more than the transformation can
+    bring in: nearly only control characters, of which JSON makes seven bytes each. The row of the change
+    before has that item as its `item`, and one of 400 KB is never too large alone."""
+    text = msgspec.json.encode(row)
+    if len(text) <= MAX_KEPT_BYTES or row["item"] is None:
+        return text
+    return msgspec.json.encode({**row, "old_item": None})
 
 
 def _written_length(row: dict[str, Any]) -> int:

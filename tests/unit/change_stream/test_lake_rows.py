@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from change_stream.change_objects import Reference
 from change_stream.errors import Malformed
 from change_stream.item_types import item_types
+from change_stream.lake_partitions import RowReference
 from change_stream.lake_rows import REFERENCE_BYTES, LakeRows, Rows
 from change_stream.parallel_calls import MOST_AT_ONCE
+from change_stream.row_batches import ANSWER_BYTES, answer_size
 from change_stream.stream_record import record_identity
 from local.testing.change_records import Item, images, measurement, patient, record, text
 
@@ -189,3 +191,16 @@ def test_a_reference_is_counted_for_more_than_its_length() -> None:
     for reason in Malformed:
         row = {"malformed": reason.value, "reference": longest}
         assert len(json.dumps(row)) < REFERENCE_BYTES
+
+
+def test_a_row_that_the_transformation_could_not_bring_in_leaves_the_item_before_it_out(shelf: Shelf) -> None:
+    """Items of 400 KB of control characters: with both the row would not fit into an answer."""
+    new, old = (patient(note={"S": character * 409_000}) for character in "\x01\x02")
+    shelf.prepare(record(new, old), record(None, old, 2), record(new, patient(), 3))
+    both, removed, small_before = (json.loads(row) for row in shelf.rows.values())
+    assert both["old_item"] is None
+    assert json.loads(both["item"], strict=False)["note"] == "\x01" * 409_000
+    assert removed["old_item"] is not None
+    assert small_before["old_item"] is not None
+    lengths = [len(row) for row in shelf.rows.values()]
+    assert all(answer_size(RowReference("b", "k", length)) <= ANSWER_BYTES for length in lengths)
