@@ -30,6 +30,21 @@ def test_every_queue_of_the_stack_with_something_in_it_is_planned(redrive: Any) 
     assert (planned["startedBy"], planned["dryRun"]) == ("schedule", False)
 
 
+def test_positions_are_redriven_without_the_others(redrive: Any) -> None:
+    """What the rule and the schedule on positions ask for."""
+    dlq, _ = redrive.pair()
+    pipe = redrive.queue("pipe-dead", kind="pipe")
+    for queue in (dlq, pipe):
+        redrive.send(queue, "one")
+
+    planned = redrive.plan({"kinds": ["stream", "pipe"], "maxRedrives": 20})
+
+    assert [(one["name"], one["mode"], one["maxRedrives"]) for one in planned["queues"]] == [
+        ("hub-test-pipe-dead", "counted", 20)
+    ]
+    assert (planned["empty"], planned["refused"], planned["failed"]) == ([], [], [])
+
+
 def test_queues_of_another_stack_are_no_business_of_this_one(redrive: Any) -> None:
     other = redrive.queue("eu-dead", kind="sqs", tags={"redrive-stack": "hub-test-eu"})
     redrive.send(other, "one")
