@@ -13,6 +13,7 @@ import pytest
 from local.cli.lake.athena import Athena
 from local.cli.lake.command import reingest
 from local.cli.output import Output
+from local.cli.transitions.command import resend
 from local.demo.streams.chain import FLUSH, Chain
 from local.demo.streams.lake_rows import distinct_rows, row_problems, rows_of
 from local.demo.streams.plan import Plan
@@ -124,7 +125,7 @@ def _flushed(streams: StreamedHub, chain: Chain, having: str) -> dict[str, list[
     return streams.failed_rows(having)
 
 
-def test_a_record_that_kills_the_detection_of_transitions_lies_whole_in_the_bucket(
+def test_a_record_that_kills_the_detection_of_transitions_lies_whole_in_the_bucket_and_is_resent(
     streams: StreamedHub,
 ) -> None:
     function = streams.function("DetectTransitionsFunction")
@@ -144,3 +145,7 @@ def test_a_record_that_kills_the_detection_of_transitions_lies_whole_in_the_buck
     assert len(noted) == 1
     assert streams.metric("Errors", "AWS/Lambda", FunctionName=function) >= errors + 4
     assert streams.alarm("transitions-failed") == "ALARM"
+
+    resend(streams.hub, Output())
+    (noted,) = until(lambda: streams.objects(streams.hub.bucket, "transitions/", '"deadly-2"'))
+    assert noted["jobId"] == "deadly-2"
