@@ -91,7 +91,7 @@ def _dead_letter(hub: "Hub") -> dict[str, str]:
 
 
 def _uploads(hub: "Hub") -> dict[str, str]:
-    """The queue of notifications that nobody took and the function they were for; an item of the jobs table."""
+    """The queue of notifications that nobody took, and whose they were; an item of the jobs table."""
     names = {
         one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources(hub.account, hub.stack_name)
     }
