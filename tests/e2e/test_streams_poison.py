@@ -87,28 +87,28 @@ def test_a_batch_that_kills_the_transformation_lies_whole_in_the_lake_until_it_i
     plan, behind = measurements("beside-", 6), measurements("late-", 6)
     poison = measurements("zzzzzzzzzzzz", 1)
     plans = (plan, poison)
-    with streams.chain(plan) as beside, streams.chain(poison) as deadly, streams.chain(behind) as last:
-        with streams.dying(poison="enp6enp6enp6", functions=["PartitionLakeRows"]):
-            streams.put_at_once([write.after or {} for one in plans for write in one.writes])
-            failed = until(lambda: _flushed(streams, beside, poison.prefix))
-            last.write()
+    beside, deadly, last = (streams.chain(one) for one in (*plans, behind))
+    with streams.dying(poison="enp6enp6enp6", functions=["PartitionLakeRows"]):
+        streams.put_at_once([write.after or {} for one in plans for write in one.writes])
+        failed = until(lambda: _flushed(streams, beside, poison.prefix))
+        last.write()
 
-            assert last.wait_for_rows() == len(behind.changes)
-            assert streams.alarm("lake-rows-transform-failed") == "ALARM"
+        assert last.wait_for_rows() == len(behind.changes)
+        assert streams.alarm("lake-rows-transform-failed") == "ALARM"
 
-        ((key, rows),) = failed.items()
-        assert sorted((row["item_id"], row["sk"]) for row in rows) == _keys(*plans)
-        assert [json.loads(row["item"]) for row in rows if row["item_id"].startswith(poison.prefix)] == [
-            {"id": "zzzzzzzzzzzzp", "sk": "MEASUREMENT#0", "itemType": "Measurement", "code": "8310-5"}
-            | {"value": 0.5, "unit": "Cel", "status": "final", "measuredAt": "2026-11-20T08:00:00Z"}
-        ]
-        told = streams.objects(streams.hub.lake_bucket, key, "")
-        assert {(one["errorCode"], one["attemptsMade"]) for one in told} == {
-            ("Lambda.FunctionError", FIREHOSE_TRIES)
-        }
+    ((key, rows),) = failed.items()
+    assert sorted((row["item_id"], row["sk"]) for row in rows) == _keys(*plans)
+    assert [json.loads(row["item"]) for row in rows if row["item_id"].startswith(poison.prefix)] == [
+        {"id": "zzzzzzzzzzzzp", "sk": "MEASUREMENT#0", "itemType": "Measurement", "code": "8310-5"}
+        | {"value": 0.5, "unit": "Cel", "status": "final", "measuredAt": "2026-11-20T08:00:00Z"}
+    ]
+    told = streams.objects(streams.hub.lake_bucket, key, "")
+    assert {(one["errorCode"], one["attemptsMade"]) for one in told} == {
+        ("Lambda.FunctionError", FIREHOSE_TRIES)
+    }
 
-        assert reingest(streams.hub, Output(), key) == 0
-        assert (beside.wait_for_rows(), deadly.wait_for_rows()) == (len(plan.changes), 1)
+    assert reingest(streams.hub, Output(), key) == 0
+    assert (beside.wait_for_rows(), deadly.wait_for_rows()) == (len(plan.changes), 1)
     athena = Athena.of(streams.hub)
     assert [row_problems(one, rows_of(athena, one.prefix)) for one in (*plans, behind)] == [[], [], []]
     assert streams.failed_rows(poison.prefix) == {}
