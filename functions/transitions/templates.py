@@ -16,8 +16,20 @@ import msgspec
 
 from change_stream.attribute_values import encode
 
-META = ("rule", "itemType", "change", "id", "itemHash", "sequenceNumber", "time", "transitionId", "table")
-"""What every transition has. `time` is when the item changed, `id` the item's key attribute."""
+META = (
+    "rule",
+    "itemType",
+    "change",
+    "id",
+    "itemHash",
+    "stream",
+    "sequenceNumber",
+    "time",
+    "transitionId",
+    "table",
+)
+"""What every transition has. `time` is when the item changed, `id` the item's key attribute, `stream` the
+label of that in which a later change has a greater `sequenceNumber`."""
 
 IN_KEYS = ("rule", "itemType", "change", "itemHash", "sequenceNumber", "transitionId")
 """What of it may stand in an object's key: not the item's own id, which may say whom it is about."""

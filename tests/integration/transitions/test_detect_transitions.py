@@ -54,6 +54,7 @@ def test_an_upload_goes_to_the_queue(transitions: Any) -> None:
         "itemType": "Upload",
         "change": "INSERT",
         "key": {"id": "UPLOAD#1"},
+        "stream": LABEL,
         "sequenceNumber": f"{100:025d}",
         "time": "2026-11-21T13:54:16.000Z",
         "attributes": {"key": f"uploads/lab-7/{MARK}.ndjson", "size": 42, "sequencer": "0055AE"},
