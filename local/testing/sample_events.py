@@ -26,6 +26,7 @@ _EXPORT: Mapping[str, tuple[str, ...]] = {
 _REDRIVE: Mapping[str, tuple[str, ...]] = {
     "PlanRedriveFunction": (
         "daily_look_fired",
+        "positions_are_due",
         "alarm_went_off",
         "redrive_requested",
         "dry_run_requested",
@@ -72,6 +73,7 @@ INPUTS: Mapping[str, Mapping[str, str]] = {
         "redrive_execution/dry_run_of_all": "dlq_redrive/dry_run_requested",
         "redrive_execution/one_queue_counted": "dlq_redrive/redrive_requested",
         "redrive_execution/alarm_went_off": "dlq_redrive/alarm_went_off",
+        "redrive_execution/positions_are_due": "dlq_redrive/positions_are_due",
     },
 }
 """Inputs of each state machine, and the event that its first function gets with each."""

@@ -113,6 +113,7 @@ SAMPLES: list[tuple[str, str, Judge]] = [
     ("PublishRunEventsFunction", "healthlake_export/run_is_complete", has("published")),
     ("AcquireRunLockFunction", "healthlake_export/replay_requested", acquired("replay")),
     ("PlanRedriveFunction", "dlq_redrive/daily_look_fired", returned({"dryRun": False})),
+    ("PlanRedriveFunction", "dlq_redrive/positions_are_due", returned({"dryRun": False})),
     ("PlanRedriveFunction", "dlq_redrive/dry_run_requested", returned({"dryRun": True})),
     ("PlanRedriveFunction", "dlq_redrive/alarm_went_off", refused("InvalidInput")),
     ("PlanRedriveFunction", "dlq_redrive/redrive_requested", refused("InvalidInput")),

@@ -321,6 +321,7 @@ def test_requests_of_a_redrive_are_right_and_the_one_with_an_unknown_field_is_no
     started = {name: parse_redrive_request(one, home).started_by for name, one in requests.items()}
     assert started == {
         "dlq_redrive/daily_look_fired": "schedule",
+        "dlq_redrive/positions_are_due": "schedule of positions",
         "dlq_redrive/alarm_went_off": "alarm",
         "dlq_redrive/redrive_requested": "on-call",
         "dlq_redrive/dry_run_requested": "on-call",
@@ -329,12 +330,13 @@ def test_requests_of_a_redrive_are_right_and_the_one_with_an_unknown_field_is_no
 
 def test_inputs_of_a_redrive_are_right_and_are_what_its_first_function_is_asked() -> None:
     home = Home("aws", "us-east-1", "123456789012")
-    dry, counted, alarm = (
+    dry, counted, alarm, positions = (
         parse_redrive_request(sample(name), home) for name in INPUTS["RedriveStateMachine"]
     )
     assert (dry.dry_run, dry.queue_arn) == (True, None)
     assert (counted.mode, counted.dry_run) == ("counted", False)
     assert alarm.started_by == "alarm"
+    assert positions.kinds == ("stream", "pipe")
     assert counted.queue_arn == alarm.queue_arn == home.queue_arn(SAMPLE_QUEUE)
     for name, event in INPUTS["RedriveStateMachine"].items():
         assert sample(event)["request"] == sample(name), name
