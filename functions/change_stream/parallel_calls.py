@@ -1,9 +1,10 @@
-"""Calls of AWS that wait for each other's answers for nothing."""
+"""Calls of AWS, as many at once as a client has connections for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
 from typing import TypeVar
 
 MOST_AT_ONCE = 8
@@ -18,5 +19,12 @@ def in_parallel(call: Callable[[Given], Answer], given: Sequence[Given]) -> list
     that order has raised, when none is under way any more."""
     if len(given) < 2:
         return [call(one) for one in given]
-    with ThreadPoolExecutor(min(len(given), MOST_AT_ONCE)) as threads:
-        return list(threads.map(call, given))
+    under_way = [_threads().submit(call, one) for one in given]
+    wait(under_way)
+    return [one.result() for one in under_way]
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Kept from one batch to the next: to start threads takes longer than to read most batches."""
+    return ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="calls-of-aws")

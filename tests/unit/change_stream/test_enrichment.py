@@ -215,7 +215,7 @@ def test_a_text_that_a_resource_has_as_a_number_keeps_its_zeros(shelf: Shelf) ->
 def test_every_number_reaches_the_consumer_as_it_was(pairs: list[tuple[Item, Item]]) -> None:
     shelf = Shelf()
     batch = [
-        record({**measurement(), **new}, {**measurement(), **old}, number)
+        record({**new, **measurement()}, {**old, **measurement()}, number)
         for number, (new, old) in enumerate(pairs)
     ]
     exact = Shelf()

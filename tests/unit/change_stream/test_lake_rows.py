@@ -196,8 +196,9 @@ def test_a_reference_is_counted_for_more_than_its_length() -> None:
 def test_a_row_that_the_transformation_could_not_bring_in_leaves_the_item_before_it_out(shelf: Shelf) -> None:
     """Items of 400 KB of control characters: with both the row would not fit into an answer."""
     new, old = (patient(note={"S": character * 409_000}) for character in "\x01\x02")
-    shelf.prepare(record(new, old), record(None, old, 2), record(new, patient(), 3))
-    both, removed, small_before = (json.loads(row) for row in shelf.rows.values())
+    batch = [record(new, old), record(None, old, 2), record(new, patient(), 3)]
+    shelf.prepare(*batch)
+    both, removed, small_before = (json.loads(shelf.rows[record_identity(one)]) for one in batch)
     assert both["old_item"] is None
     assert json.loads(both["item"], strict=False)["note"] == "\x01" * 409_000
     assert removed["old_item"] is not None
