@@ -20,7 +20,7 @@ def in_parallel(call: Callable[[Given], Answer], given: Sequence[Given]) -> list
     if len(given) < 2:
         return [call(one) for one in given]
     lanes = min(len(given), MOST_AT_ONCE)
-    # Each hand-over to a thread takes processor time that calls would have to win back: one for a share of them.
+    # To hand something to a thread takes processor time, so that each is handed a share of the calls at once.
     under_way = [_threads().submit(_each, call, given[lane::lanes]) for lane in range(lanes)]
     wait(under_way)
     shares = [one.result() for one in under_way]
