@@ -12,7 +12,7 @@ from local.cli.operations.hub import DeployedHub, add_place, find_hub
 from local.cli.operations.tables import show_table
 from local.cli.output import Output, counted
 from local.cli.project import Project, command_line
-from local.cli.transitions.dropped_command import add_dropped
+from local.cli.transitions.dropped_options import add_dropped
 from local.cli.transitions.given_up import GivenUpBatches
 
 _Command = Callable[[Project, Output, argparse.Namespace], int]
