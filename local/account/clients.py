@@ -1,6 +1,8 @@
 """boto3 clients of the local account, with its own credentials and none of the user's."""
 
 import os
+import threading
+from functools import cache
 from typing import Any
 
 import boto3
@@ -40,6 +42,19 @@ def session(account: RunningAccount) -> boto3.Session:
     )
 
 
+_making = threading.Lock()
+
+
+@cache
+def _shared_session(account: RunningAccount) -> boto3.Session:
+    """The session of all clients: it has read the descriptions of services that others need, too."""
+    return session(account)
+
+
 def client(account: RunningAccount, service: str) -> Any:
     """A client of the service in the local account."""
-    return session(account).client(service, endpoint_url=account.endpoint, config=CONFIG)  # type: ignore[call-overload]
+    # sessions are not made for several threads, clients are
+    with _making:
+        return _shared_session(account).client(  # type: ignore[call-overload]
+            service, endpoint_url=account.endpoint, config=CONFIG
+        )
