@@ -44,11 +44,12 @@ up: $(INSTALLED) ## start the local AWS account with the application deployed
 down: $(INSTALLED) ## stop the local AWS account
 	@$(BIN)/python -m local down
 
-# Two processes keep two cores busy; more cores take more.
+# Two processes keep two cores busy; more cores take more. Each takes whole files, in their order: the long ones on
+# the deployed stack come early, and what a file sets up is set up once.
 WORKERS ?= 2
 
 test: check $(CHECKOV)/.installed $(BENCH)/.installed ## run every check and test (WORKERS=<processes>)
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 soak: $(INSTALLED) ## take every permission away; 200 runs of each workflow and 10,000 writes with random faults (PART= SEED= RUNS= JSON=1)
 	@PYTHONPATH=functions $(BIN)/python -m local.soak $(PART) $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(JSON),--json)
