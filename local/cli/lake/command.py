@@ -4,39 +4,30 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable
 
 from local.cli.errors import CommandError
+from local.cli.operations.actions import Add, actions_of
 from local.cli.operations.application_code import make_importable
-from local.cli.operations.hub import DeployedHub, add_place, find_hub
+from local.cli.operations.hub import DeployedHub, find_hub
 from local.cli.operations.tables import show_table
 from local.cli.output import Output, counted
 from local.cli.project import Project, command_line
-
-_Command = Callable[[Project, Output, argparse.Namespace], int]
-_Add = Callable[[str, _Command, str], argparse.ArgumentParser]
 
 _COLUMNS = ("records", "failed", "reason", "code", "key")
 _NOTHING = "Nothing lies below the error prefix: every change has become a row, or is on its way."
 
 
-def add_lake(add: _Add) -> None:
+def add_lake(add: Add) -> None:
     """Add the command, with one of its own for each thing that it does."""
     command = add("lake", _errors, "Show what could not be brought into the lake, and ingest it again.")
-    add_place(command)
-    actions = command.add_subparsers(title="what to do", required=True, metavar="<what>")
+    action = actions_of(command)
     for name, run, summary in (
         ("errors", _errors, "List records that no row was made of, with their reasons: never what they say."),
         ("reingest", _reingest, "Ingest them again, once what was wrong is mended."),
     ):
-        # what is not given here stays as it was given before the action's name
-        added = actions.add_parser(
-            name, help=summary, description=summary, argument_default=argparse.SUPPRESS
+        action(name, run, summary).add_argument(
+            "--key", metavar="KEY", help="only objects whose keys begin so"
         )
-        added.add_argument("--key", metavar="KEY", help="only objects whose keys begin so")
-        added.add_argument("--json", action="store_true", help="write one JSON document instead of lines")
-        add_place(added)
-        added.set_defaults(command=run)
 
 
 def _errors(project: Project, output: Output, options: argparse.Namespace) -> int:

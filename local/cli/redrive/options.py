@@ -1,45 +1,30 @@
 """`redrive` and its options."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from local.cli.errors import CommandError
+from local.cli.operations.actions import Add, actions_of
 from local.cli.operations.application_code import make_importable
-from local.cli.operations.hub import DeployedHub, add_place, find_hub
+from local.cli.operations.hub import DeployedHub, find_hub
 from local.cli.output import Output
 from local.cli.parsing import positive
 from local.cli.project import Project
-
-_Command = Callable[[Project, Output, argparse.Namespace], int]
-_Add = Callable[[str, _Command, str], argparse.ArgumentParser]
 
 _LISTED = 50
 _MODES = ("bulk", "counted")
 
 
-def add_redrive(add: _Add) -> None:
+def add_redrive(add: Add) -> None:
     """Add the command, with a command of its own for each thing that it does."""
     command = add("redrive", _start, "Send dead letters back, and decide about those in quarantine.")
-    add_place(command)
-    actions = command.add_subparsers(title="what to do", required=True, metavar="<what>")
-
-    def action(name: str, run: _Command, summary: str) -> argparse.ArgumentParser:
-        # what is not given here stays as it was given before the action's name
-        added = actions.add_parser(
-            name, help=summary, description=summary, argument_default=argparse.SUPPRESS
-        )
-        added.add_argument("--json", action="store_true", help="write one JSON document instead of lines")
-        add_place(added)
-        added.set_defaults(command=run)
-        return added
-
+    action = actions_of(command)
     _add_start(action)
     _add_quarantine(action)
 
 
-def _add_start(action: _Add) -> None:
+def _add_start(action: Add) -> None:
     command = action("start", _start, "Start the redrive workflow and follow it to its end.")
     command.add_argument(
         "--queue", metavar="NAME", help="a dead-letter queue, by name or ARN; else every one"
@@ -56,7 +41,7 @@ def _add_start(action: _Add) -> None:
     )
 
 
-def _add_quarantine(action: _Add) -> None:
+def _add_quarantine(action: Add) -> None:
     command = action("list", _list, "List the dead letters in quarantine: never what they say.")
     command.add_argument("--queue", metavar="NAME", help="only those of one queue, by name or ARN")
     command.add_argument("--limit", type=positive, help=f"the newest N ({_LISTED})", metavar="N")

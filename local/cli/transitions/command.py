@@ -3,45 +3,32 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import Any
 
 from local.cli import stack
 from local.cli.errors import CommandError
-from local.cli.operations.hub import DeployedHub, add_place, find_hub
+from local.cli.operations.actions import Add, actions_of
+from local.cli.operations.hub import DeployedHub, find_hub
 from local.cli.operations.tables import show_table
 from local.cli.output import Output, counted
 from local.cli.project import Project, command_line
 from local.cli.transitions.dropped_options import add_dropped
 from local.cli.transitions.given_up import GivenUpBatches
 
-_Command = Callable[[Project, Output, argparse.Namespace], int]
-_Add = Callable[[str, _Command, str], argparse.ArgumentParser]
-
 FUNCTION = "DetectTransitionsFunction"
 _COLUMNS = ("records", "at", "condition", "key")
 _NOTHING = "Nothing was given up: every change of the jobs table has been looked at, or is on its way."
 
 
-def add_transitions(add: _Add) -> None:
+def add_transitions(add: Add) -> None:
     """Add the command, with one of its own for each thing that it does."""
     command = add(
         "transitions", _given_up, "Show changes and jobs that were given up or dropped, and resend them."
     )
-    add_place(command)
-    actions = command.add_subparsers(title="what to do", required=True, metavar="<what>")
-    for name, run, summary in (
-        ("given-up", _given_up, "List what the function failed on in all tries: never what it says."),
-        ("resend", _resend, "Give it to the function again, once what was wrong is mended."),
-    ):
-        # what is not given here stays as it was given before the action's name
-        added = actions.add_parser(
-            name, help=summary, description=summary, argument_default=argparse.SUPPRESS
-        )
-        added.add_argument("--json", action="store_true", help="write one JSON document instead of lines")
-        add_place(added)
-        added.set_defaults(command=run)
-    add_dropped(actions, lambda hub: batches_of(hub).function)
+    action = actions_of(command)
+    action("given-up", _given_up, "List what the function failed on in all tries: never what it says.")
+    action("resend", _resend, "Give it to the function again, once what was wrong is mended.")
+    add_dropped(action, lambda hub: batches_of(hub).function)
 
 
 def _given_up(project: Project, output: Output, options: argparse.Namespace) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import Any
 
+from local.cli.operations.actions import Add
 from local.cli.operations.application_code import make_importable
-from local.cli.operations.hub import DeployedHub, add_place, find_hub
+from local.cli.operations.hub import DeployedHub, find_hub
 from local.cli.output import Output
 from local.cli.project import Project
 
@@ -17,7 +17,7 @@ QUEUE_KEEPS_DAYS = 4
 _FunctionOf = Callable[[DeployedHub], str]
 
 
-def add_dropped(actions: Any, function_of: _FunctionOf) -> None:
+def add_dropped(action: Add, function_of: _FunctionOf) -> None:
     """Add both to the actions of `transitions`; `function_of` tells the function of a stack."""
 
     def listed(project: Project, output: Output, options: argparse.Namespace) -> int:
@@ -35,25 +35,18 @@ def add_dropped(actions: Any, function_of: _FunctionOf) -> None:
         return detect_again(job_items(hub, function_of(hub)), hub, output, options.days, options.item)
 
     summary = "List uploads that nobody has worked on, by the ids of their items."
-    _add(actions, "unprocessed", listed, summary)
+    _add_days(action("unprocessed", listed, summary))
     summary = "Detect their transitions again, or those of items of any type, as if they had just appeared."
-    _add(actions, "again", again, summary).add_argument(
+    _add_days(action("again", again, summary)).add_argument(
         "--item", action="append", default=[], metavar="<id>", help="this item instead; may be given again"
     )
 
 
-def _add(actions: Any, name: str, run: Any, summary: str) -> argparse.ArgumentParser:
-    # what is not given here stays as it was given before the action's name
-    added: argparse.ArgumentParser = actions.add_parser(
-        name, help=summary, description=summary, argument_default=argparse.SUPPRESS
-    )
-    added.add_argument("--json", action="store_true", help="write one JSON document instead of lines")
-    added.add_argument(
+def _add_days(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    command.add_argument(
         "--days",
         type=int,
         default=QUEUE_KEEPS_DAYS,
         help=f"uploads that are older ({QUEUE_KEEPS_DAYS}: those whose messages the queue has dropped)",
     )
-    add_place(added)
-    added.set_defaults(command=run)
-    return added
+    return command
