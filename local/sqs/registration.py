@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 
 from local.account.caller import Caller
 from local.account.ministack_names import ministack
-from local.sqs import deduplication, queue_lock
+from local.sqs import deduplication, move_pauses, queue_lock
 from local.sqs.ministack_queues import MinistackQueues
 from local.sqs.move_tasks import MoveRefused, named_by_handle
 from local.sqs.moving import Denied, MoveTasks
@@ -38,6 +38,7 @@ def register() -> None:
     sqs = ministack("ministack.services.sqs")
     queues = MinistackQueues()
     tasks = MoveTasks(queues)
+    move_pauses.register(tasks)
     sqs._HANDLERS.update(
         StartMessageMoveTask=_answering(tasks.start),
         ListMessageMoveTasks=_answering(tasks.list),

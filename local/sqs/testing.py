@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any
+
+from local.account.settings import HOST
+from local.account.state_file import RunningAccount
+from local.sqs.move_pauses import PATH as MOVES
 
 DEADLINE_SECONDS = 30.0
 
@@ -62,6 +69,16 @@ def bodies(sqs: Any, url: str) -> list[str]:
     return [message["Body"] for message in taken(sqs, url)]
 
 
+@contextmanager
+def no_moves(account: RunningAccount) -> Iterator[None]:
+    """Let no task of the account move anything within the block: what is started there stays RUNNING."""
+    _pause(account, paused=True)
+    try:
+        yield
+    finally:
+        _pause(account, paused=False)
+
+
 def latest_task(sqs: Any, source_arn: str) -> dict[str, Any]:
     """The entry of the latest task of a queue."""
     entry: dict[str, Any] = sqs.list_message_move_tasks(SourceArn=source_arn)["Results"][0]
@@ -74,6 +91,16 @@ def ended_task(sqs: Any, source_arn: str) -> dict[str, Any]:
     while latest_task(sqs, source_arn)["Status"] in ("RUNNING", "CANCELLING"):
         assert time.monotonic() < deadline, "the task does not end"
     return latest_task(sqs, source_arn)
+
+
+def _pause(account: RunningAccount, *, paused: bool) -> None:
+    connection = http.client.HTTPConnection(HOST, account.port)
+    try:
+        connection.request("POST", MOVES, json.dumps({"paused": paused}))
+        answer = connection.getresponse()
+        assert answer.status == HTTPStatus.OK, answer.read()
+    finally:
+        connection.close()
 
 
 def _number(sqs: Any, url: str) -> int:

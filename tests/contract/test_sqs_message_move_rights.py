@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -26,7 +27,8 @@ from local.account.clients import client
 from local.account.state_file import RunningAccount
 from local.account.testing import running_account
 from local.cloudwatch.testing import evaluate_alarms
-from local.sqs.testing import bodies, create_queue, ended_task, latest_task, let_die, send
+from local.sqs.move_pauses import PATH as MOVES
+from local.sqs.testing import bodies, create_queue, ended_task, latest_task, let_die, no_moves, send
 
 ON_DEAD = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 TO_START = ("sqs:StartMessageMoveTask", *ON_DEAD)
@@ -88,15 +90,15 @@ def without(actions: Sequence[str], missing: str) -> list[str]:
     return [action for action in actions if action != missing]
 
 
-def test_the_rights_that_are_documented_are_enough(sqs: Any, sqs_of: SqsOf) -> None:
-    dead = DeadLetters(sqs, "a", "b")
+def test_the_rights_that_are_documented_are_enough(
+    account: RunningAccount, dead: DeadLetters, sqs_of: SqsOf
+) -> None:
     allowed = {*TO_START, *TO_CANCEL, *TO_LIST}
     user = sqs_of((sorted(allowed), dead.dead_arn), (["sqs:SendMessage"], dead.arn))
 
-    handle = user.start_message_move_task(SourceArn=dead.dead_arn, MaxNumberOfMessagesPerSecond=1)[
-        "TaskHandle"
-    ]
-    user.cancel_message_move_task(TaskHandle=handle)
+    with no_moves(account):
+        handle = user.start_message_move_task(SourceArn=dead.dead_arn)["TaskHandle"]
+        user.cancel_message_move_task(TaskHandle=handle)
 
     assert ended_task(user, dead.dead_arn)["Status"] == "CANCELLED"
 
@@ -145,18 +147,16 @@ def test_a_task_that_may_not_send_to_the_source_of_a_message_fails_and_leaves_it
 
 @pytest.mark.parametrize("missing", TO_CANCEL)
 def test_each_right_on_the_dead_letter_queue_is_needed_to_cancel(
-    sqs: Any, sqs_of: SqsOf, missing: str
+    account: RunningAccount, sqs: Any, dead: DeadLetters, sqs_of: SqsOf, missing: str
 ) -> None:
-    dead = DeadLetters(sqs, "a", "b")
-    handle = sqs.start_message_move_task(SourceArn=dead.dead_arn, MaxNumberOfMessagesPerSecond=1)[
-        "TaskHandle"
-    ]
+    user = sqs_of((without(TO_CANCEL, missing), dead.dead_arn))
+    with no_moves(account):
+        handle = sqs.start_message_move_task(SourceArn=dead.dead_arn)["TaskHandle"]
 
-    with pytest.raises(ClientError, match="AccessDenied"):
-        sqs_of((without(TO_CANCEL, missing), dead.dead_arn)).cancel_message_move_task(TaskHandle=handle)
+        with pytest.raises(ClientError, match="AccessDenied"):
+            user.cancel_message_move_task(TaskHandle=handle)
 
-    assert latest_task(sqs, dead.dead_arn)["Status"] == "RUNNING"
-    sqs.cancel_message_move_task(TaskHandle=handle)
+        assert latest_task(sqs, dead.dead_arn)["Status"] == "RUNNING"
 
 
 @pytest.mark.parametrize("missing", TO_LIST)
@@ -254,10 +254,17 @@ def test_an_alarm_on_the_depth_of_the_dead_letter_queue_is_over_once_the_message
 def test_a_reset_of_the_account_stops_its_tasks(tmp_path: Any) -> None:
     with running_account(tmp_path, parts=("sqs",), auth=False) as account:
         sqs = client(account, "sqs")
-        dead = DeadLetters(sqs, "a", "b")
-        sqs.start_message_move_task(SourceArn=dead.dead_arn, MaxNumberOfMessagesPerSecond=1)
-        reset = urllib.request.Request(f"{account.endpoint}/_ministack/reset", method="POST")
-        urllib.request.urlopen(reset).close()
+        dead = DeadLetters(sqs)
+        with no_moves(account):
+            sqs.start_message_move_task(SourceArn=dead.dead_arn)
+            reset = urllib.request.Request(f"{account.endpoint}/_ministack/reset", method="POST")
+            urllib.request.urlopen(reset).close()
         again = create_queue(sqs, dead.dead_arn.rsplit(":", 1)[-1])
 
         assert sqs.list_message_move_tasks(SourceArn=again[1]).get("Results", []) == []
+
+
+def test_a_request_that_does_not_say_whether_tasks_are_paused_is_refused(account: RunningAccount) -> None:
+    for body in (b"{}", b'{"paused": "yes"}', b"[]", b"nonsense"):
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            urllib.request.urlopen(f"{account.endpoint}{MOVES}", body)

@@ -8,7 +8,9 @@ SQS», «Troubleshoot Amazon SQS dead-letter queue and DLQ redrive issues».
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
@@ -18,7 +20,7 @@ from botocore.exceptions import ClientError
 from local.account.clients import client
 from local.account.state_file import RunningAccount
 from local.account.testing import running_account
-from local.sqs.testing import bodies, create_queue, ended_task, latest_task, let_die, send, taken
+from local.sqs.testing import bodies, create_queue, ended_task, latest_task, let_die, no_moves, send, taken
 from local.stepfunctions.workbench import Workbench
 
 NOTHING = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
@@ -31,13 +33,36 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAccount
         yield account
 
 
+@dataclass(frozen=True)
+class Emulator:
+    """A client of an emulator's SQS, and how its tasks are kept from moving anything."""
+
+    sqs: Any
+    no_moves: Callable[[], AbstractContextManager[None]]
+
+
 @pytest.fixture(params=["account", "workbench"])
-def sqs(request: pytest.FixtureRequest) -> Iterator[Any]:
+def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     if request.param == "account":
-        yield client(request.getfixturevalue("account"), "sqs")
+        account = request.getfixturevalue("account")
+        yield Emulator(client(account, "sqs"), lambda: no_moves(account))
     else:
-        with Workbench(NOTHING, {}, {}):
-            yield boto3.client("sqs")
+        with Workbench(NOTHING, {}, {}) as bench:
+            yield Emulator(boto3.client("sqs"), lambda: _paused(bench))
+
+
+@contextmanager
+def _paused(bench: Workbench) -> Iterator[None]:
+    bench.moves.pause()
+    try:
+        yield
+    finally:
+        bench.moves.resume()
+
+
+@pytest.fixture
+def sqs(emulator: Emulator) -> Any:
+    return emulator.sqs
 
 
 class Pair:
@@ -214,15 +239,19 @@ def test_a_message_that_came_from_no_queue_fails_the_task_and_stays(sqs: Any, pa
     assert sorted(bodies(sqs, pair.dead_url)) == ["after it", "direct"]
 
 
-def test_a_task_whose_destination_is_deleted_fails_and_loses_nothing(sqs: Any, pair: Pair) -> None:
+def test_a_task_whose_destination_is_deleted_fails_and_loses_nothing(
+    emulator: Emulator, sqs: Any, pair: Pair
+) -> None:
     pair.die("a", "b", "c")
     url, arn = create_queue(sqs, f"deleted-{next(_numbers)}")
-    sqs.start_message_move_task(SourceArn=pair.dead_arn, DestinationArn=arn, MaxNumberOfMessagesPerSecond=1)
-    sqs.delete_queue(QueueUrl=url)
+    with emulator.no_moves():
+        sqs.start_message_move_task(SourceArn=pair.dead_arn, DestinationArn=arn)
+        sqs.delete_queue(QueueUrl=url)
     task = ended_task(sqs, pair.dead_arn)
 
     assert (task["Status"], task["FailureReason"]) == ("FAILED", "AWS.SimpleQueueService.NonExistentQueue")
-    assert len(bodies(sqs, pair.dead_url)) == 3 - task["ApproximateNumberOfMessagesMoved"]
+    assert task["ApproximateNumberOfMessagesMoved"] == 0
+    assert sorted(bodies(sqs, pair.dead_url)) == ["a", "b", "c"]
 
 
 def test_messages_in_flight_are_left_alone(sqs: Any, pair: Pair) -> None:
@@ -249,25 +278,28 @@ def test_a_group_of_a_fifo_queue_waits_behind_its_message_in_flight(sqs: Any) ->
     assert ended_task(sqs, pair.dead_arn)["ApproximateNumberOfMessagesMoved"] == 0
 
 
-def test_a_task_moves_as_many_messages_as_were_there_when_it_started(sqs: Any, pair: Pair) -> None:
+def test_a_task_moves_as_many_messages_as_were_there_when_it_started(
+    emulator: Emulator, sqs: Any, pair: Pair
+) -> None:
     pair.die("a", "b")
-    sqs.start_message_move_task(SourceArn=pair.dead_arn, MaxNumberOfMessagesPerSecond=1)
-    send(sqs, pair.dead_url, ["arrived meanwhile"])
+    with emulator.no_moves():
+        sqs.start_message_move_task(SourceArn=pair.dead_arn)
+        send(sqs, pair.dead_url, ["arrived meanwhile"])
     task = ended_task(sqs, pair.dead_arn)
 
     assert task["ApproximateNumberOfMessagesToMove"] == task["ApproximateNumberOfMessagesMoved"] == 2
     assert bodies(sqs, pair.dead_url) == ["arrived meanwhile"]
 
 
-def test_a_queue_has_one_task_at_a_time_and_another_when_that_has_ended(sqs: Any, pair: Pair) -> None:
+def test_a_queue_has_one_task_at_a_time_and_another_when_that_has_ended(
+    emulator: Emulator, sqs: Any, pair: Pair
+) -> None:
     pair.die("a", "b", "c")
-    handle = sqs.start_message_move_task(SourceArn=pair.dead_arn, MaxNumberOfMessagesPerSecond=1)[
-        "TaskHandle"
-    ]
-
-    code, status, message = refusal(sqs.start_message_move_task, SourceArn=pair.dead_arn)
-    running = latest_task(sqs, pair.dead_arn)
-    sqs.cancel_message_move_task(TaskHandle=handle)
+    with emulator.no_moves():
+        handle = sqs.start_message_move_task(SourceArn=pair.dead_arn)["TaskHandle"]
+        code, status, message = refusal(sqs.start_message_move_task, SourceArn=pair.dead_arn)
+        running = latest_task(sqs, pair.dead_arn)
+        sqs.cancel_message_move_task(TaskHandle=handle)
     ended_task(sqs, pair.dead_arn)
     sqs.start_message_move_task(SourceArn=pair.dead_arn)
 
@@ -279,7 +311,8 @@ def test_a_queue_has_one_task_at_a_time_and_another_when_that_has_ended(sqs: Any
 
 
 def test_a_cancelled_task_keeps_what_it_has_moved_and_leaves_the_rest(sqs: Any, pair: Pair) -> None:
-    pair.die("a", "b", "c")
+    # at one a second it is cancelled long before its end
+    pair.die(*(f"{number}" for number in range(60)))
     handle = sqs.start_message_move_task(SourceArn=pair.dead_arn, MaxNumberOfMessagesPerSecond=1)[
         "TaskHandle"
     ]
@@ -291,7 +324,7 @@ def test_a_cancelled_task_keeps_what_it_has_moved_and_leaves_the_rest(sqs: Any, 
 
     assert (task["Status"], task["ApproximateNumberOfMessagesMoved"]) == ("CANCELLED", told)
     assert "TaskHandle" not in task
-    assert (len(bodies(sqs, pair.url)), len(bodies(sqs, pair.dead_url))) == (told, 3 - told)
+    assert (len(bodies(sqs, pair.url)), len(bodies(sqs, pair.dead_url))) == (told, 60 - told)
 
 
 def test_what_cannot_be_cancelled_is_refused(sqs: Any, pair: Pair) -> None:
