@@ -13,8 +13,7 @@ from typing import Any
 from local.account.clients import client
 from local.account.settings import HOST
 from local.account.state_file import RunningAccount
-
-DEADLINE_SECONDS = 10.0
+from local.testing.patience import PATIENCE_SECONDS
 
 
 def evaluate_alarms(account: RunningAccount, after_seconds: float = 0) -> dict[str, str]:
@@ -39,7 +38,7 @@ class Topic:
 
     def says(self, alarm: str, state: str) -> Mapping[str, Any]:
         """The message that the alarm came to the state; raises AssertionError when none arrives."""
-        deadline = time.monotonic() + DEADLINE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             for message in self.heard:
                 if (message["AlarmName"], message["NewStateValue"]) == (alarm, state):

@@ -10,8 +10,8 @@ from typing import Any
 from local.account.clients import client
 from local.account.state_file import RunningAccount
 from local.lambda_runtime.testing import Functions
+from local.testing.patience import PATIENCE_SECONDS
 
-DEADLINE_SECONDS = 20.0
 QUIET_SECONDS = 0.3
 READING = [
     "dynamodb:DescribeStream",
@@ -111,7 +111,7 @@ class StreamLab:
         arn: str = self.client("lambda").get_function(FunctionName=name)["Configuration"]["FunctionArn"]
         return arn
 
-    def messages(self, url: str, number: int, seconds: float = DEADLINE_SECONDS) -> list[str]:
+    def messages(self, url: str, number: int, seconds: float = PATIENCE_SECONDS) -> list[str]:
         """The bodies of at least so many messages, which are taken; AssertionError when fewer come."""
         sqs = self.client("sqs")
         found: list[str] = []
@@ -130,7 +130,7 @@ class StreamLab:
         return not self.client("sqs").receive_message(QueueUrl=url).get("Messages")
 
 
-def eventually(condition: Callable[[], Any], seconds: float = DEADLINE_SECONDS) -> Any:
+def eventually(condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
     """What the condition answers once that is true; AssertionError when it does not become true."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):

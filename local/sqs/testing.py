@@ -13,8 +13,7 @@ from typing import Any
 from local.account.settings import HOST
 from local.account.state_file import RunningAccount
 from local.sqs.move_pauses import PATH as MOVES
-
-DEADLINE_SECONDS = 30.0
+from local.testing.patience import PATIENCE_SECONDS
 
 
 def create_queue(sqs: Any, name: str, dead_letters: str | None = None, **attributes: str) -> tuple[str, str]:
@@ -39,7 +38,7 @@ def send(sqs: Any, url: str, bodies: Sequence[str], **more: Any) -> None:
 
 def let_die(sqs: Any, url: str) -> None:
     """Receive what is in a queue, and do nothing with it, until all of it is in the dead-letter queue."""
-    left, deadline = _number(sqs, url), time.monotonic() + DEADLINE_SECONDS
+    left, deadline = _number(sqs, url), time.monotonic() + PATIENCE_SECONDS
     while left:
         # To ask how many are left takes as long as to receive some: many are received between two questions.
         for _ in range(left):
@@ -48,7 +47,7 @@ def let_die(sqs: Any, url: str) -> None:
                 break
         before, left = left, _number(sqs, url)
         if left < before:
-            deadline = time.monotonic() + DEADLINE_SECONDS
+            deadline = time.monotonic() + PATIENCE_SECONDS
         assert time.monotonic() < deadline, "the messages do not die"
 
 
@@ -87,7 +86,7 @@ def latest_task(sqs: Any, source_arn: str) -> dict[str, Any]:
 
 def ended_task(sqs: Any, source_arn: str) -> dict[str, Any]:
     """The entry of the latest task of a queue once it has ended, and its number has followed."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while latest_task(sqs, source_arn)["Status"] in ("RUNNING", "CANCELLING"):
         assert time.monotonic() < deadline, "the task does not end"
     return latest_task(sqs, source_arn)

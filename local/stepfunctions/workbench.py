@@ -249,7 +249,7 @@ class Workbench:
         """Let an AWS service's event arrive: kept and delivered like any other."""
         self._bus.put(event)
 
-    def wait_until(self, condition: Callable[[], bool], timeout: float = 10.0) -> None:
+    def wait_until(self, condition: Callable[[], bool], timeout: float = 120.0) -> None:
         """Wait until the condition holds, tried after each call, event and status change, or TimeoutError."""
         ends_at = time.monotonic() + timeout
         while not condition():

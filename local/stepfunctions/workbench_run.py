@@ -17,7 +17,7 @@ class Run:
         self._engine = engine
         self._execution = execution
 
-    def wait(self, timeout: float = 30.0) -> Run:
+    def wait(self, timeout: float = 120.0) -> Run:
         """Wait for the end and return the run. Raises TimeoutError that says where it is."""
         if not self._execution.done.wait(timeout):
             raise TimeoutError(f"execution {self.name} still runs after {timeout} s, in {self.path[-1:]}")

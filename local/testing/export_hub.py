@@ -141,7 +141,7 @@ class ExportHub:
 
     def run(self, request: Any = None) -> Run:
         """Start an execution and wait for its end."""
-        return self.bench.start(request).wait(60)
+        return self.bench.start(request).wait()
 
     @property
     def state(self) -> Any:

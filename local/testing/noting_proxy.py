@@ -6,6 +6,8 @@ import socket
 import threading
 from typing import Self
 
+from local.testing.patience import PATIENCE_SECONDS
+
 
 class NotingProxy:
     """Notes the first line of every request and answers none, from entry to exit of the context."""
@@ -22,7 +24,7 @@ class NotingProxy:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
-        self._thread.join(timeout=5)
+        self._thread.join(PATIENCE_SECONDS)
 
     @property
     def variables(self) -> dict[str, str]:

@@ -26,8 +26,7 @@ from local.demo.streams.items import MEASUREMENT, Image, Key
 from local.demo.streams.plan import PUT, Plan, Write
 from local.demo.streams.work_plan import WorkPlan
 from local.lambda_runtime import deaths
-
-PATIENCE_SECONDS = 60.0
+from local.testing.patience import PATIENCE_SECONDS
 
 
 class StreamedHub:

@@ -17,6 +17,7 @@ from local.account.listeners import listeners
 from local.account.settings import HOST, AccountSettings
 from local.account.testing import running_account
 from local.lambda_runtime.testing import Functions
+from local.testing.patience import PATIENCE_SECONDS
 
 PARTS = ("lambda_runtime",)
 IGNORES_TERM = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
@@ -204,7 +205,7 @@ def test_an_account_that_cannot_start_says_why_and_where_its_log_is(tmp_path: Pa
 
 
 def _await(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
         time.sleep(0.02)

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from local.account.testing import running_account
 from local.cli.operations.hub import DeployedHub
 from local.testing.lake_stack import Version, deploy_lake, objects, write_versions
+from local.testing.patience import PATIENCE_SECONDS
 
 SCAN_LIMIT = 100_000
 LARGE = random.Random(7).randbytes(300_000).hex()
@@ -51,7 +52,7 @@ def execution(lake: DeployedHub, query_id: str) -> Any:
 def ended(lake: DeployedHub, sql: str, **more: Any) -> Any:
     """The execution once it is neither queued nor running."""
     query_id = start(lake, sql, **more)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         found = execution(lake, query_id)
         if found["Status"]["State"] not in ("QUEUED", "RUNNING"):

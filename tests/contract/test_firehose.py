@@ -15,9 +15,11 @@ from botocore.exceptions import ClientError
 from local.account.clients import client
 from local.account.testing import running_account
 from local.firehose.testing import PARQUET, Streams
+from local.testing.patience import PATIENCE_SECONDS
 
 TRANSFORM = """
 import base64, json
+from local.testing.patience import PATIENCE_SECONDS
 
 def handler(event, context):
     records = []
@@ -91,7 +93,7 @@ def test_a_full_buffer_is_delivered_by_itself(streams: Streams) -> None:
 
     streams.put("fills", [b"x" * 600_000, b"y" * 600_000])
 
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not (found := streams.objects("fills")) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert [len(body) for body in found.values()] == [1_200_000]
@@ -102,7 +104,7 @@ def test_a_buffer_is_delivered_when_its_interval_is_over(streams: Streams) -> No
 
     streams.put("ages", [b"at once"])
 
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not (found := streams.objects("ages")) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert list(found.values()) == [b"at once"]

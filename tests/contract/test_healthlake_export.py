@@ -17,6 +17,7 @@ from local.healthlake.clock import ManualClock
 from local.healthlake.store import StoredResource
 from local.healthlake.testing import HealthLakeServer
 from local.healthlake.testing_client import ROLE_ARN, FhirClient
+from local.testing.patience import PATIENCE_SECONDS
 
 START = datetime(2026, 8, 26, 13, 46, 56, tzinfo=UTC)
 
@@ -349,7 +350,7 @@ def test_with_a_pace_jobs_move_by_themselves() -> None:
         fhir = server.client()
         fhir.put("Patient", "p1")
         jobs = [start(fhir) for _ in range(5)]
-        server.service.exports.wait_for(jobs[-1], "COMPLETED", timeout=10)
+        server.service.exports.wait_for(jobs[-1], "COMPLETED", timeout=PATIENCE_SECONDS)
         assert [status_of(fhir, job) for job in jobs] == ["COMPLETED"] * 5
 
 
@@ -370,5 +371,5 @@ def test_a_job_cancelled_while_it_writes_ends_cancelled() -> None:
         job_id = start(client)
         cancel.append(lambda: client.send("DELETE", f"export/{job_id}"))
         running.service.exports.release()
-        running.service.exports.wait_for(job_id, "CANCEL_COMPLETED", timeout=10)
+        running.service.exports.wait_for(job_id, "CANCEL_COMPLETED", timeout=PATIENCE_SECONDS)
         assert len(written) == 1

@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from local.healthlake.faults import FailedResource
 from local.healthlake.testing import HealthLakeServer
 from local.healthlake.testing_client import FhirClient
+from local.testing.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -204,7 +205,7 @@ def test_a_slow_job_takes_its_time() -> None:
         fhir = server.client()
         server.faults.slow_next_job(30)
         job_id = fhir.start_export().document["jobId"]
-        server.service.exports.wait_for(job_id, "IN_PROGRESS", timeout=60)
+        server.service.exports.wait_for(job_id, "IN_PROGRESS", timeout=PATIENCE_SECONDS)
         with pytest.raises(TimeoutError):
             server.service.exports.wait_for(job_id, "COMPLETED", timeout=0.2)
 

@@ -27,6 +27,7 @@ from local.account import clients, lifecycle
 from local.account.settings import AccountSettings
 from local.account.state_file import RunningAccount
 from local.healthlake.testing_client import Answer, FhirClient
+from local.testing.patience import PATIENCE_SECONDS
 
 TEMPLATE: dict[str, Any] = {
     "Parameters": {"Tag": {"Type": "String", "Default": "one"}, "Name": {"Type": "String", "Default": "hub"}},
@@ -200,7 +201,7 @@ def deploy(account: RunningAccount, name: str, **parameters: str) -> dict[str, s
 
 def await_end(fhir: FhirClient, job_id: str) -> dict[str, Any]:
     """The status document of a job that has ended."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while (answer := fhir.send("GET", f"export/{job_id}")).status == 202:
         assert time.monotonic() < deadline, "the job does not end"
         time.sleep(0.1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from local.healthlake.testing import HealthLakeServer
+from local.testing.patience import PATIENCE_SECONDS
 
 
 def test_datastores_resources_and_jobs_survive(tmp_path: Path) -> None:
@@ -34,5 +35,5 @@ def test_jobs_that_were_under_way_go_on(tmp_path: Path) -> None:
         server.step()
     with HealthLakeServer(directory=tmp_path) as server:
         for job_id in jobs:
-            server.service.exports.wait_for(job_id, "COMPLETED", timeout=10)
+            server.service.exports.wait_for(job_id, "COMPLETED", timeout=PATIENCE_SECONDS)
         assert len(server.objects.objects) == 2

@@ -19,6 +19,7 @@ from local.cli.output import Output
 from local.cli.stack import outputs
 from local.firehose.testing import TRUST
 from local.lambda_runtime.testing import TRUST as LAMBDA_TRUST
+from local.testing.patience import PATIENCE_SECONDS
 
 # Makes a row of a record only when the record says that it has been mended.
 MAKES_ROWS = """
@@ -126,7 +127,7 @@ def remaining(hub: DeployedHub) -> dict[str, int]:
 
 def ingested(hub: DeployedHub, count: int) -> list[Any]:
     """The rows that have come into the lake, which is empty then."""
-    s3, deadline = hub.client("s3"), time.monotonic() + 10
+    s3, deadline = hub.client("s3"), time.monotonic() + PATIENCE_SECONDS
     rows: list[Any] = []
     while len(rows) < count and time.monotonic() < deadline:
         time.sleep(0.05)

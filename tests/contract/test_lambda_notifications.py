@@ -12,7 +12,6 @@ from local.lambda_runtime.testing import Functions
 from local.sqs.testing import create_queue
 
 FAILS = "def handler(event, context):\n    raise ValueError(event['Records'][0]['Sns']['Message'])\n"
-PATIENCE_SECONDS = 15
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +40,7 @@ def test_what_a_subscribed_function_goes_on_failing_on_goes_to_its_destination(
     )
 
     sns.publish(TopicArn=topic, Message="told once")
-    received = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=PATIENCE_SECONDS)["Messages"]
+    received = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
 
     (failed,) = [json.loads(message["Body"]) for message in received]
     (record,) = failed["requestPayload"]["Records"]

@@ -384,7 +384,7 @@ def test_an_event_that_a_rule_cannot_deliver_lies_in_the_dead_letter_queue_of_it
     events.put_events(Entries=[entry])
 
     answer = lab.client("sqs").receive_message(
-        QueueUrl=dead_url, MaxNumberOfMessages=10, WaitTimeSeconds=5, MessageAttributeNames=["All"]
+        QueueUrl=dead_url, MaxNumberOfMessages=10, WaitTimeSeconds=20, MessageAttributeNames=["All"]
     )["Messages"]
     told = {
         message["MessageAttributes"]["TARGET_ARN"]["StringValue"]: message["MessageAttributes"]

@@ -89,7 +89,7 @@ def test_a_workflow_starts_a_task_and_waits_for_its_end() -> None:
         run = bench.start({"arn": dead_arn, "url": dead_url})
         bench.wait_until(lambda: "Wait" in run.path)
         bench.moves.resume()
-        run.wait(20)
+        run.wait()
 
         assert run.status == "SUCCEEDED", run.cause
         (listed,) = run.output["listed"]["Results"]
@@ -111,7 +111,7 @@ def test_moved_messages_reach_the_function_of_their_queue() -> None:
         bench.functions["take"] = lambda event, context: None
         bench.connect_queue(url, "take")
 
-        bench.start(json.dumps(dead_arn)).wait(10)
+        bench.start(json.dumps(dead_arn)).wait()
         bench.wait_until(lambda: bool(bench.calls("take")))
 
         (record,) = bench.calls("take")[0].event["Records"]
@@ -180,7 +180,7 @@ def test_each_error_has_its_name_on_the_workbench(case: str) -> None:
         prepare(boto3.client("sqs"))
         bench.moves.pause()
         boto3.client("sqs").start_message_move_task(SourceArn=f"{ARN}busy")
-        run = bench.start().wait(10)
+        run = bench.start().wait()
     assert (run.error, told in str(run.cause)) == (error, True), run.cause
 
 
@@ -200,7 +200,7 @@ def test_a_cancelled_task_is_cancelled_by_a_workflow_too() -> None:
         prepare(sqs)
         bench.moves.pause()
         handle = sqs.start_message_move_task(SourceArn=f"{ARN}busy")["TaskHandle"]
-        run = bench.start(json.dumps(handle)).wait(10)
+        run = bench.start(json.dumps(handle)).wait()
         assert run.output == {"ApproximateNumberOfMessagesMoved": 0}
         assert bench.moves.wait(f"{ARN}busy")["Status"] == "CANCELLED"
 

@@ -17,9 +17,10 @@ import pytest
 from moto.sqs.models import sqs_backends
 
 from local.sqs import queue_lock
-from local.sqs.testing import DEADLINE_SECONDS, create_queue, let_die, send
+from local.sqs.testing import create_queue, let_die, send
 from local.stepfunctions.work_threads import WorkThreads
 from local.stepfunctions.workbench import ACCOUNT, REGION, Workbench
+from local.testing.patience import PATIENCE_SECONDS
 
 NOTHING = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
 MESSAGES = 300
@@ -50,7 +51,7 @@ def test_motos_queues_neither_lose_nor_double_messages() -> None:
     taken: list[str] = []
 
     def consume() -> None:
-        deadline = time.monotonic() + DEADLINE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while len(taken) < 3 * MESSAGES and time.monotonic() < deadline:
             for message in backend.receive_message("q", 10, 0, 30):
                 taken.append(message.body)
@@ -88,7 +89,7 @@ def test_messages_survive_senders_consumers_and_moves_at_once() -> None:
             lambda: send(sqs, url, [f"new-{number}" for number in range(MESSAGES)]),
             lambda: sqs.start_message_move_task(SourceArn=dead_arn),
         )
-        bench.wait_until(lambda: len(done) >= 2 * MESSAGES, DEADLINE_SECONDS)
+        bench.wait_until(lambda: len(done) >= 2 * MESSAGES, PATIENCE_SECONDS)
 
     assert sorted(done) == sorted(f"{kind}-{n}" for kind in ("dead", "new") for n in range(MESSAGES))
 
@@ -126,7 +127,7 @@ for thread in (*consumers, *senders):
     thread.start()
 for thread in senders:
     thread.join()
-deadline = time.monotonic() + 20
+deadline = time.monotonic() + 120
 while len(set(taken)) < 3000 and time.monotonic() < deadline:
     time.sleep(0.01)
 stop.set()

@@ -18,8 +18,8 @@ import pytest
 from local.account.clients import client
 from local.account.state_file import RunningAccount
 from local.account.testing import running_account
-from local.sqs.testing import DEADLINE_SECONDS
 from local.stepfunctions.workbench import Workbench
+from local.testing.patience import PATIENCE_SECONDS
 
 NOTHING = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
 QUEUE = {
@@ -49,7 +49,7 @@ def clients(request: pytest.FixtureRequest) -> Iterator[Clients]:
 
 def url_of_deployed_queue(cloudformation: Any, stack: str) -> str:
     """The queue of a stack that has nothing else."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"] != "CREATE_COMPLETE":
         assert time.monotonic() < deadline, "the stack is not created"
     (resource,) = cloudformation.describe_stack_resources(StackName=stack)["StackResources"]

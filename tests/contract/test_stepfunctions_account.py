@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from local.account import lifecycle
 from local.account.settings import AccountSettings
 from local.stepfunctions.registration import REQUIRED_NAMES
+from local.testing.patience import PATIENCE_SECONDS
 
 TRUST = {
     "Version": "2012-10-17",
@@ -66,7 +67,7 @@ def run(client: Client, machine: str, document: Any = None) -> dict[str, Any]:
 
 
 def finished(states: Any, arn: str) -> dict[str, Any]:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         described: dict[str, Any] = states.describe_execution(executionArn=arn)
         if described["status"] != "RUNNING":
@@ -153,7 +154,7 @@ def test_status_changes_reach_a_rule_on_the_default_bus(client: Client) -> None:
     execution = states.start_execution(stateMachineArn=machine, name="stopped")["executionArn"]
     states.stop_execution(executionArn=execution, error="Stopped", cause="by hand")
     assert states.describe_execution(executionArn=execution)["status"] == "ABORTED"
-    (message,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=10)["Messages"]
+    (message,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
     detail = json.loads(message["Body"])["detail"]
     assert (detail["executionArn"], detail["status"]) == (execution, "ABORTED")
     assert (detail["error"], detail["cause"]) == ("Stopped", "by hand")
@@ -171,11 +172,11 @@ def test_a_task_token_is_answered_through_the_api(client: Client) -> None:
     }
     machine = create(client, "tokens", role(client, "tokens", "sqs:SendMessage"), {"Send": send})
     execution = states.start_execution(stateMachineArn=machine)["executionArn"]
-    (message,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=10)["Messages"]
+    (message,) = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"]
     token = json.loads(message["Body"])["token"]
     states.send_task_heartbeat(taskToken=token)
     states.send_task_success(taskToken=token, output='{"answered": true}')
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while (described := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
         assert time.monotonic() < deadline
     assert json.loads(described["output"]) == {"answered": True}
@@ -190,7 +191,7 @@ def test_a_rule_starts_executions_on_the_engine(client: Client) -> None:
     starter = role(client, "starter", "states:StartExecution")
     events.put_targets(Rule="starts", Targets=[{"Id": "m", "Arn": machine, "RoleArn": starter}])
     events.put_events(Entries=[{"Source": "test.starts", "DetailType": "Go", "Detail": '{"n": 1}'}])
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not (found := states.list_executions(stateMachineArn=machine)["executions"]):
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from local.stepfunctions import task_tokens
 from local.stepfunctions.pace import Pace
 from local.stepfunctions.workbench import Run, Workbench
+from local.testing.patience import PATIENCE_SECONDS
 
 
 class Tokens:
@@ -32,7 +33,7 @@ class Tokens:
     def get(self, number: int = 1) -> str:
         """The token of that attempt, once it is there."""
         with self._came:
-            assert self._came.wait_for(lambda: len(self._tokens) >= number, timeout=60)
+            assert self._came.wait_for(lambda: len(self._tokens) >= number, timeout=PATIENCE_SECONDS)
             return self._tokens[number - 1]
 
 
@@ -119,7 +120,7 @@ class Clock:
         """Return when somebody has looked at the clock from now on."""
         with self._looks:
             before = self._number
-            assert self._looks.wait_for(lambda: self._number > before, timeout=60)
+            assert self._looks.wait_for(lambda: self._number > before, timeout=PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ def test_heartbeats_keep_the_task_alive(open_bench: Any, tokens: Tokens, clock: 
         clock.await_a_look()
     assert run.status == "RUNNING"
     states.send_task_success(taskToken=token, output="{}")
-    assert run.wait(60).path == ["Wait", "Done"]
+    assert run.wait().path == ["Wait", "Done"]
 
 
 def test_a_heartbeat_that_comes_too_late_is_missed(open_bench: Any, tokens: Tokens, clock: Clock) -> None:
@@ -147,7 +148,7 @@ def test_a_heartbeat_that_comes_too_late_is_missed(open_bench: Any, tokens: Toke
     clock.now += 0.15
     states.send_task_heartbeat(taskToken=token)
     clock.now += 0.25
-    assert run.wait(60).path == ["Wait", "No Heartbeat"]
+    assert run.wait().path == ["Wait", "No Heartbeat"]
 
 
 def test_heartbeats_do_not_extend_the_timeout(open_bench: Any, tokens: Tokens, clock: Clock) -> None:
@@ -155,7 +156,7 @@ def test_heartbeats_do_not_extend_the_timeout(open_bench: Any, tokens: Tokens, c
     while run.status == "RUNNING":
         with contextlib.suppress(states.exceptions.TaskTimedOut):
             states.send_task_heartbeat(taskToken=tokens.get())
-    assert run.wait(60).path == ["Wait", "Timed Out"]
+    assert run.wait().path == ["Wait", "Timed Out"]
 
 
 def test_an_unknown_token_is_invalid(open_bench: Any) -> None:

@@ -18,7 +18,7 @@ INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 def run(states: dict[str, Any], document: Any = None, **functions: Any) -> Run:
     definition = {"StartAt": next(iter(states)), "States": states}
     with Workbench(definition, {}, functions, pace=Pace(delays=0.0)) as bench:
-        return bench.start(document, name="named").wait(10)
+        return bench.start(document, name="named").wait()
 
 
 def shown(document: Any = None, **paths: str) -> Any:
@@ -144,7 +144,7 @@ def test_an_object_is_read_as_text_with_its_metadata() -> None:
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket="bucket")
         s3.put_object(Bucket="bucket", Key="k", Body=b'{"a": 1}')
-        output = bench.start().wait(10).output
+        output = bench.start().wait().output
     assert json.loads(output["Body"]) == {"a": 1}
     assert INSTANT.fullmatch(output["LastModified"])
     assert output["ETag"]
@@ -174,7 +174,7 @@ def test_an_item_keeps_its_attribute_types() -> None:
             AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
-        assert bench.start().wait(10).output == item
+        assert bench.start().wait().output == item
 
 
 def test_a_state_machine_started_from_another_gets_its_input_as_json() -> None:

@@ -107,7 +107,7 @@ def test_a_stop_ends_every_kind_of_state_at_once_and_no_catch_sees_it(
         assert (run.status, run.error, run.cause) == ("ABORTED", "Stopped", "by hand")
         assert "Caught" not in run.path
         assert run.history[-1]["type"] == "ExecutionAborted"
-        assert {child.wait(10).status for child in run.children} <= {"ABORTED"}
+        assert {child.wait().status for child in run.children} <= {"ABORTED"}
         assert bench.status_events[-1]["detail"]["status"] == "ABORTED"
 
 
@@ -120,13 +120,13 @@ def test_the_timeout_of_the_state_machine_ends_every_kind_of_state_and_no_catch_
         Workbench(definition, {}, {"f": lambda event, context: held.wait()}, pace=FAST) as bench,
         released(held),
     ):
-        run = bench.start({"items": [1, 2]}).wait(10)
+        run = bench.start({"items": [1, 2]}).wait()
 
         assert (run.status, run.error) == ("TIMED_OUT", None)
         assert run.path[:1] == ["First"]
         assert "Caught" not in run.path
         assert run.history[-1]["type"] == "ExecutionTimedOut"
-        assert {child.wait(10).status for child in run.children} <= {"ABORTED"}
+        assert {child.wait().status for child in run.children} <= {"ABORTED"}
         bench.wait_until(lambda: len(bench.status_events) == 2)
         assert bench.status_events[-1]["detail"]["status"] == "TIMED_OUT"
 
@@ -157,7 +157,7 @@ def test_too_much_data_fails_the_execution_and_states_all_does_not_catch_it(name
         return MORE_THAN_HALF * 2 if "half" in json.dumps(event) else "little"
 
     with Workbench(machine(TOO_MUCH[name]), {}, {"f": answer}, pace=FAST) as bench:
-        run = bench.start({"half": MORE_THAN_HALF, "items": [1, 2]}).wait(10)
+        run = bench.start({"half": MORE_THAN_HALF, "items": [1, 2]}).wait()
 
         assert (run.status, run.error) == ("FAILED", "States.DataLimitExceeded")
         assert "Caught" not in run.path

@@ -58,7 +58,7 @@ def catching(*errors: str) -> list[dict[str, Any]]:
 
 def run(definition: dict[str, Any], document: Any = None, **functions: Any) -> Run:
     with Workbench(definition, {}, functions, pace=FAST) as bench:
-        return bench.start(document).wait(10)
+        return bench.start(document).wait()
 
 
 def test_a_handlers_exception_is_caught_by_its_class_name() -> None:
@@ -120,7 +120,7 @@ def test_a_function_error_without_a_type_is_lambda_unknown(
     answer = {"StatusCode": 200, "FunctionError": "Unhandled", "Payload": io.BytesIO(payload)}
     with Workbench(machine(task(Resource=resource)), {}, {}, pace=FAST) as bench:
         monkeypatch.setattr(bench.client("lambda"), "invoke", lambda **_: answer)
-        done = bench.start().wait(10)
+        done = bench.start().wait()
     assert (done.error, done.cause) == ("Lambda.Unknown", payload.decode())
 
 
@@ -240,7 +240,7 @@ def test_a_services_refusal_keeps_its_aws_name(resource: str, parameters: Any, e
             BillingMode="PAY_PER_REQUEST",
         )
         boto3.client("dynamodb").put_item(TableName="t", Item={"pk": {"S": "a"}})
-        done = bench.start().wait(10)
+        done = bench.start().wait()
     assert (done.status, done.error) == ("FAILED", error)
     assert "Service: " in str(done.cause)
     assert "Request ID: " in str(done.cause)
@@ -256,6 +256,6 @@ def test_a_refusal_without_a_modelled_name_has_the_base_exception_and_its_code_i
             AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
-        done = bench.start().wait(10)
+        done = bench.start().wait()
     assert done.error == "DynamoDB.AmazonDynamoDBException"
     assert "Error Code: ValidationException" in str(done.cause)

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from local.stepfunctions.pace import Pace
 from local.stepfunctions.workbench import Run, Workbench
+from local.testing.patience import PATIENCE_SECONDS
 
 FAST = Pace(delays=0.0, timeouts=0.05)
 EXCEEDED = "States.ExceedToleratedFailureThreshold"
@@ -63,7 +64,7 @@ def each(**fields: Any) -> dict[str, Any]:
 
 def run(definition: dict[str, Any], items: list[int]) -> Run:
     with Workbench(definition, {}, {"process": process}, pace=FAST) as bench:
-        done = bench.start({"items": items}, name="mapped").wait(10)
+        done = bench.start({"items": items}, name="mapped").wait()
         assert done.children is not None
         return done
 
@@ -94,7 +95,7 @@ def test_a_failed_map_is_retried() -> None:
 
 def test_after_too_many_failures_no_further_child_starts() -> None:
     with Workbench(each(MaxConcurrency=1), {}, {"process": process}, pace=FAST) as bench:
-        done = bench.start({"items": [-1, 1, 2, 3]}).wait(10)
+        done = bench.start({"items": [-1, 1, 2, 3]}).wait()
         assert [child.status for child in done.children] == ["FAILED"]
 
 
@@ -128,7 +129,7 @@ def test_a_map_over_nothing_succeeds() -> None:
 
 def test_children_are_executions_with_arns_inputs_and_histories_of_their_own() -> None:
     with Workbench(each(), {}, {"process": process}, pace=FAST) as bench:
-        done = bench.start({"items": [7]}, name="mapped").wait(10)
+        done = bench.start({"items": [7]}, name="mapped").wait()
         states = boto3.client("stepfunctions")
         (map_run,) = states.list_map_runs(executionArn=done.arn)["mapRuns"]
         (child,) = states.list_executions(mapRunArn=map_run["mapRunArn"])["executions"]
@@ -158,7 +159,7 @@ def test_children_are_executions_with_arns_inputs_and_histories_of_their_own() -
 
 def test_a_map_run_counts_its_children() -> None:
     with Workbench(each(ToleratedFailureCount=1), {}, {"process": process}, pace=FAST) as bench:
-        done = bench.start({"items": [1, -1, 2]}).wait(10)
+        done = bench.start({"items": [1, -1, 2]}).wait()
         states = boto3.client("stepfunctions")
         arn = states.list_map_runs(executionArn=done.arn)["mapRuns"][0]["mapRunArn"]
         described = states.describe_map_run(mapRunArn=arn)
@@ -193,7 +194,7 @@ def test_no_more_children_run_at_once_than_max_concurrency_says() -> None:
         return {"value": 1}
 
     with Workbench(each(MaxConcurrency=2), {}, {"process": count}, pace=FAST) as bench:
-        assert bench.start({"items": list(range(12))}).wait(10).status == "SUCCEEDED"
+        assert bench.start({"items": list(range(12))}).wait(PATIENCE_SECONDS).status == "SUCCEEDED"
     assert max(seen) == 2
 
 
@@ -228,7 +229,7 @@ def test_items_are_read_from_a_json_object_in_s3() -> None:
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket="bucket")
         s3.put_object(Bucket="bucket", Key="items.json", Body=b"[3, 4]")
-        done = bench.start({"kept": True}).wait(10)
+        done = bench.start({"kept": True}).wait()
     assert [result["value"] for result in done.output["results"]] == [3, 4]
     assert done.output["kept"] is True
 
@@ -240,7 +241,7 @@ def test_items_that_cannot_be_read_fail_the_map_with_item_reader_failed(body: by
         s3.create_bucket(Bucket="bucket")
         if body is not None:
             s3.put_object(Bucket="bucket", Key="items.json", Body=body)
-        done = bench.start().wait(10)
+        done = bench.start().wait()
     assert (done.status, done.error) == ("FAILED", "States.ItemReaderFailed")
 
 
@@ -253,7 +254,7 @@ def test_the_result_writers_manifest_lists_files_with_the_results() -> None:
     with Workbench(definition, {}, {"process": process}, pace=FAST) as bench:
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket="bucket")
-        done = bench.start({"items": [5, -1]}).wait(10)
+        done = bench.start({"items": [5, -1]}).wait()
 
         def read(key: str) -> Any:
             return json.loads(s3.get_object(Bucket="bucket", Key=key)["Body"].read())

@@ -17,6 +17,7 @@ from local.stepfunctions.errors import StepFunctionsError
 from local.stepfunctions.pace import Pace
 from local.stepfunctions.work_threads import WorkThreads
 from local.stepfunctions.workbench import Run, Workbench
+from local.testing.patience import PATIENCE_SECONDS
 
 FAST = Pace(delays=0.0, timeouts=0.05)
 
@@ -94,7 +95,7 @@ def refusal_of(run: Run) -> str:
 
 def failed_once(bench: Workbench, service: Service, **start: Any) -> Run:
     service.broken.add("second")
-    run = bench.start(**start).wait(10)
+    run = bench.start(**start).wait()
     assert run.status == "FAILED"
     service.broken.clear()
     return run
@@ -105,7 +106,7 @@ def test_a_redriven_execution_goes_on_in_the_failed_state_with_its_input(
 ) -> None:
     run = failed_once(opened(two_tasks()), service, input={"kept": 1})
 
-    run.redrive().wait(10)
+    run.redrive().wait()
 
     assert run.status == "SUCCEEDED"
     assert service.calls == ["first", "second", "second"]
@@ -122,7 +123,7 @@ def test_history_goes_on_with_execution_redriven_and_enters_the_state_no_second_
     run = failed_once(opened(two_tasks()), service)
     before = run.history
 
-    run.redrive().wait(10)
+    run.redrive().wait()
 
     assert run.history[: len(before)] == before
     assert [event["id"] for event in run.history] == list(range(1, len(run.history) + 1))
@@ -157,7 +158,7 @@ def test_name_arn_start_and_input_stay_and_the_context_object_counts_redrives(op
     held.set()
 
     answer = states.redrive_execution(executionArn=run.arn)
-    run.wait(10)
+    run.wait()
 
     second = states.describe_execution(executionArn=run.arn)
     assert (second["name"], second["startDate"]) == ("again", first["startDate"])
@@ -173,9 +174,9 @@ def test_retries_count_from_nothing_again(service: Service, opened: Open) -> Non
     retry = [{"ErrorEquals": ["Broken"], "MaxAttempts": 2}]
     bench = opened(two_tasks(Retry=retry))
     service.broken.add("second")
-    run = bench.start().wait(10)
+    run = bench.start().wait()
 
-    run.redrive().wait(10)
+    run.redrive().wait()
 
     assert run.status == "FAILED"
     assert service.calls.count("second") == 6
@@ -187,7 +188,7 @@ def test_an_execution_that_ended_in_fail_enters_it_again_and_fails_again(
     catch = [{"ErrorEquals": ["Broken"], "ResultPath": "$.e", "Next": "Failed"}]
     run = failed_once(opened(two_tasks(Catch=catch)), service)
 
-    run.redrive().wait(10)
+    run.redrive().wait()
 
     assert (run.status, run.error, run.cause) == ("FAILED", "Failed", "for good")
     assert service.calls == ["first", "second"]
@@ -214,25 +215,25 @@ def test_a_stopped_wait_for_a_token_gets_a_new_one(opened: Open, service: Servic
     with pytest.raises(states.exceptions.TaskTimedOut):
         states.send_task_success(taskToken=tokens[0], output="{}")
     states.send_task_success(taskToken=tokens[1], output='{"answered": 1}')
-    assert run.wait(10).output == {"answered": 1}
+    assert run.wait().output == {"answered": 1}
 
 
 def test_the_timeout_of_the_state_machine_starts_again(opened: Open, service: Service) -> None:
     held = threading.Event()
     bench = opened({**two_tasks(), "TimeoutSeconds": 10})
     bench.functions["f"] = lambda event, context: held.wait() and event
-    run = bench.start().wait(10)
+    run = bench.start().wait()
     assert run.status == "TIMED_OUT"
     held.set()
 
-    assert run.redrive().wait(10).status == "SUCCEEDED"
+    assert run.redrive().wait().status == "SUCCEEDED"
 
 
 def test_a_redrive_is_announced_as_running(service: Service, opened: Open) -> None:
     bench = opened(two_tasks())
     run = failed_once(bench, service)
 
-    run.redrive().wait(10)
+    run.redrive().wait()
 
     bench.wait_until(lambda: len(bench.status_events) == 4)
     details = [event["detail"] for event in bench.status_events]
@@ -253,7 +254,7 @@ def test_the_same_client_token_redrives_once(service: Service, opened: Open) -> 
     service.broken.add("second")
     states = boto3.client("stepfunctions")
     first = states.redrive_execution(executionArn=run.arn, clientToken="t")
-    run.wait(10)
+    run.wait()
 
     again = states.redrive_execution(executionArn=run.arn, clientToken="t")
 
@@ -271,11 +272,11 @@ def test_two_redrives_at_once_let_one_through(service: Service, opened: Open) ->
 
     assert refusal_of(run) == f"Execution is RUNNING and cannot be redriven: '{run.arn}'"
     held.set()
-    assert run.wait(10).status == "SUCCEEDED"
+    assert run.wait().status == "SUCCEEDED"
 
 
 def test_a_succeeded_execution_is_not_redriven(service: Service, opened: Open) -> None:
-    run = opened(two_tasks()).start().wait(10)
+    run = opened(two_tasks()).start().wait()
     states = boto3.client("stepfunctions")
 
     with pytest.raises(states.exceptions.ExecutionNotRedrivable, match="Execution is SUCCEEDED"):
@@ -302,7 +303,7 @@ def test_an_execution_is_redriven_for_fourteen_days(service: Service, opened: Op
     execution.stop_date -= datetime.timedelta(days=days)
 
     if days < 14:
-        assert run.redrive().wait(10).status == "SUCCEEDED"
+        assert run.redrive().wait().status == "SUCCEEDED"
     else:
         assert refusal_of(run).startswith("Execution redrivable period exceeded")
 
@@ -341,12 +342,12 @@ def each(**fields: Any) -> dict[str, Any]:
 def test_a_map_run_is_redriven_with_its_unsuccessful_children_only(service: Service, opened: Open) -> None:
     bench = opened(each(MaxConcurrency=1))
     service.broken.add(2)
-    run = bench.start({"items": [1, 2, 3]}).wait(10)
+    run = bench.start({"items": [1, 2, 3]}).wait()
     assert [child.status for child in run.children] == ["SUCCEEDED", "FAILED"]
     before = [child.arn for child in run.children]
     service.broken.clear()
 
-    run.redrive().wait(10)
+    run.redrive().wait()
 
     assert run.status == "SUCCEEDED", run.cause
     assert service.calls == [1, 2, 2, 3]
@@ -359,10 +360,10 @@ def test_a_map_run_is_redriven_with_its_unsuccessful_children_only(service: Serv
 def test_a_redriven_child_goes_on_in_its_failed_state(service: Service, opened: Open) -> None:
     bench = opened(each())
     service.broken.add(1)
-    run = bench.start({"items": [1]}).wait(10)
+    run = bench.start({"items": [1]}).wait()
     service.broken.clear()
 
-    run.redrive().wait(10)
+    run.redrive().wait()
 
     (child,) = run.children
     assert child.path == ["Prepare", "Process"]
@@ -372,13 +373,13 @@ def test_a_redriven_child_goes_on_in_its_failed_state(service: Service, opened: 
 def test_map_run_and_children_say_how_often_they_were_redriven(service: Service, opened: Open) -> None:
     bench = opened(each(MaxConcurrency=1))
     service.broken.add(2)
-    run = bench.start({"items": [1, 2]}).wait(10)
+    run = bench.start({"items": [1, 2]}).wait()
     states = boto3.client("stepfunctions")
     failed = states.describe_execution(executionArn=run.children[1].arn)
     assert failed["redriveStatus"] == "REDRIVABLE_BY_MAP_RUN"
     service.broken.clear()
 
-    run.redrive().wait(10)
+    run.redrive().wait()
 
     (map_run,) = states.list_map_runs(executionArn=run.arn)["mapRuns"]
     described = states.describe_map_run(mapRunArn=map_run["mapRunArn"])
@@ -399,14 +400,14 @@ def test_an_execution_stopped_before_it_entered_a_state_begins_anew(
 
     def start_late(threads: WorkThreads, name: str, target: Callable[..., Any], *args: Any) -> Any:
         late = name == "states-program"
-        return start(threads, name, lambda: (late and stopped.wait(10), target(*args)))
+        return start(threads, name, lambda: (late and stopped.wait(PATIENCE_SECONDS), target(*args)))
 
     monkeypatch.setattr(WorkThreads, "start", start_late)
     run = bench.start({"kept": 1}).stop()
     stopped.set()
-    assert (run.wait(10).status, run.path) == ("ABORTED", [])
+    assert (run.wait().status, run.path) == ("ABORTED", [])
 
-    run.redrive().wait(10)
+    run.redrive().wait()
 
     assert (run.status, run.path) == ("SUCCEEDED", ["First", "Second"])
     assert run.output["kept"] == 1
@@ -415,7 +416,7 @@ def test_an_execution_stopped_before_it_entered_a_state_begins_anew(
 def test_a_child_is_not_redriven_by_itself(service: Service, opened: Open) -> None:
     bench = opened(each())
     service.broken.add(1)
-    run = bench.start({"items": [1]}).wait(10)
+    run = bench.start({"items": [1]}).wait()
 
     assert refusal_of(run.children[0]).startswith("Execution can be redriven only by its Map Run")
 
@@ -431,7 +432,7 @@ def test_a_map_run_stopped_with_its_execution_is_redriven_with_its_aborted_child
     run.stop()
     held.set()
 
-    run.redrive().wait(10)
+    run.redrive().wait()
 
     assert run.status == "SUCCEEDED", run.cause
     assert len(run.children) == 3
@@ -441,11 +442,11 @@ def test_a_map_run_stopped_with_its_execution_is_redriven_with_its_aborted_child
 def test_a_map_run_that_fails_again_is_redriven_again(service: Service, opened: Open) -> None:
     bench = opened(each())
     service.broken.add(1)
-    run = bench.start({"items": [1]}).wait(10)
-    assert run.redrive().wait(10).error == "States.ExceedToleratedFailureThreshold"
+    run = bench.start({"items": [1]}).wait()
+    assert run.redrive().wait().error == "States.ExceedToleratedFailureThreshold"
     service.broken.clear()
 
-    assert run.redrive().wait(10).status == "SUCCEEDED"
+    assert run.redrive().wait().status == "SUCCEEDED"
     redriven = [e["mapRunRedrivenEventDetails"] for e in run.history if e["type"] == "MapRunRedriven"]
     assert [details["redriveCount"] for details in redriven] == [1, 2]
 
@@ -453,10 +454,10 @@ def test_a_map_run_that_fails_again_is_redriven_again(service: Service, opened: 
 def test_a_map_run_is_redriven_a_thousand_times(service: Service, opened: Open) -> None:
     bench = opened(each())
     service.broken.add(1)
-    run = bench.start({"items": [1]}).wait(10)
+    run = bench.start({"items": [1]}).wait()
     bench.engine.execution(run.arn).map_runs[0].redrive_count = 1000
 
-    assert run.redrive().wait(10).error == "States.Runtime"
+    assert run.redrive().wait().error == "States.Runtime"
 
 
 def test_a_map_whose_items_could_not_be_read_reads_them_in_a_new_map_run(
@@ -470,13 +471,13 @@ def test_a_map_whose_items_could_not_be_read_reads_them_in_a_new_map_run(
     definition = each(ItemReader=reader)
     del definition["States"]["Each"]["ItemsPath"]
     bench = opened(definition)
-    run = bench.start().wait(10)
+    run = bench.start().wait()
     assert run.error == "States.ItemReaderFailed"
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket="bucket")
     s3.put_object(Bucket="bucket", Key="items.json", Body=json.dumps([5]))
 
-    run.redrive().wait(10)
+    run.redrive().wait()
 
     assert service.calls == [5]
     assert len(boto3.client("stepfunctions").list_map_runs(executionArn=run.arn)["mapRuns"]) == 2
@@ -491,7 +492,7 @@ def test_unlike_on_aws_a_parallel_state_runs_all_of_its_branches_again(
 
     def second_after_first(event: Any, context: Any) -> Any:
         if event["name"] == "second":
-            first_called.wait(10)  # or its branch might be stopped before its call
+            first_called.wait(PATIENCE_SECONDS)  # or its branch might be stopped before its call
         try:
             return service(event, context)
         finally:
@@ -500,7 +501,7 @@ def test_unlike_on_aws_a_parallel_state_runs_all_of_its_branches_again(
     bench.functions["f"] = second_after_first
     run = failed_once(bench, service)
 
-    assert run.redrive().wait(10).status == "SUCCEEDED"
+    assert run.redrive().wait().status == "SUCCEEDED"
     assert sorted(service.calls) == ["first", "first", "second", "second"]
 
 

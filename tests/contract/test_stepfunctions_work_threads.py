@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from local.stepfunctions.work_threads import WorkThreads
+from local.testing.patience import PATIENCE_SECONDS
 
 
 def test_threads_that_threads_start_are_waited_for() -> None:
@@ -27,7 +28,7 @@ def test_a_thread_does_not_wait_for_itself() -> None:
 
     threads.start("pump", join)
 
-    assert joined.wait(10)
+    assert joined.wait(PATIENCE_SECONDS)
 
 
 def test_a_thread_that_goes_on_is_named() -> None:

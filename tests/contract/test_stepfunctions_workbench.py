@@ -13,6 +13,7 @@ from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
 from local.stepfunctions.pace import Pace
 from local.stepfunctions.workbench import Workbench, function_arn, substituted
+from local.testing.patience import PATIENCE_SECONDS
 
 FAST = Pace(delays=0.001, timeouts=0.1)
 NOTHING = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
@@ -151,7 +152,7 @@ def test_a_queues_delay_follows_the_pace_and_is_recorded() -> None:
         url, _ = queue("q")
         bench.connect_queue(url, "take")
         boto3.client("sqs").send_message(QueueUrl=url, MessageBody="x", DelaySeconds=900)
-        bench.wait_until(lambda: bool(bench.calls("take")), timeout=60)
+        bench.wait_until(lambda: bool(bench.calls("take")), timeout=PATIENCE_SECONDS)
         assert bench.queue_delays == [900]
 
 
@@ -200,7 +201,7 @@ def test_leaving_the_bench_waits_for_a_function_that_outlives_its_execution() ->
 
     with Workbench(calling("outlive"), {}, {"outlive": outlive}) as bench:
         run = bench.start()
-        assert began.wait(10)
+        assert began.wait(PATIENCE_SECONDS)
     assert run.status == "ABORTED"
     assert [call.error for call in bench.calls("outlive")] == [None]
 
@@ -236,7 +237,7 @@ def test_conditional_writes_of_threads_are_decided_one_at_a_time() -> None:
             BillingMode="PAY_PER_REQUEST",
         )
         runs = [bench.start() for _ in range(8)]
-        statuses = sorted(run.wait(10).status for run in runs)
+        statuses = sorted(run.wait().status for run in runs)
     assert statuses == ["FAILED"] * 7 + ["SUCCEEDED"]
 
 
@@ -253,7 +254,7 @@ def test_planned_faults_are_met_by_the_calls_of_their_state_one_each() -> None:
     with Workbench(definition, {}, {"echo": lambda event, context: event}, pace=FAST) as bench:
         bench.call_faults.plan("Call", refuse, lose_the_answer)
         bench.call_faults.plan("Another State", refuse)
-        run = bench.start({"a": 1}).wait(10)
+        run = bench.start({"a": 1}).wait()
         assert run.output == {"a": 1}
         failures = [event["taskFailedEventDetails"] for event in run.history if event["type"] == "TaskFailed"]
         assert [failure["error"] for failure in failures] == [
@@ -270,4 +271,7 @@ def test_an_updated_definition_is_run_by_the_executions_that_start_from_then_on(
     with Workbench(waiting, {}, {}, pace=FAST) as bench:
         before = bench.start()
         bench.update(NOTHING)
-        assert (before.wait(10).path, bench.start().wait(10).path) == (["Wait", "Done"], ["Done"])
+        assert (before.wait().path, bench.start().wait().path) == (
+            ["Wait", "Done"],
+            ["Done"],
+        )

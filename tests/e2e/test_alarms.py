@@ -22,6 +22,7 @@ from local.account.clients import client
 from local.cli import stack
 from local.cli.executions import Executions, Finished
 from local.cloudwatch.testing import Topic, evaluate_alarms, listening_to
+from local.testing.patience import PATIENCE_SECONDS
 from local.testing.template_reader import read
 
 if TYPE_CHECKING:
@@ -312,7 +313,7 @@ def told(hub: "Hub", operator: Operator, topic: Topic) -> Told:
 
 def _once_counted(hub: "Hub") -> Mapping[str, str]:
     """The states once Step Functions has counted the runs, which it does in its own time."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_SECONDS
     counted = {f"{hub.stack_name}-export-failed", f"{hub.stack_name}-redrive-failed"}
     states = evaluate_alarms(hub.account)
     while {states[name] for name in counted} != {"ALARM"} and time.monotonic() < deadline:

@@ -19,6 +19,7 @@ import pytest
 from local.account import processes
 from local.account.lifecycle import REPOSITORY
 from local.account.settings import HOST
+from local.testing.patience import PATIENCE_SECONDS
 
 TEMPLATE = """
 AWSTemplateFormatVersion: "2010-09-09"
@@ -206,7 +207,7 @@ def test_down_leaves_no_process_and_no_listener(copy: Copy, up: Any) -> None:
 
 def test_status_says_that_the_account_has_died_and_where_its_log_is(copy: Copy, up: Any) -> None:
     os.kill(up["pid"], signal.SIGKILL)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while processes.started_token(up["pid"]) and time.monotonic() < deadline:
         time.sleep(0.02)
 

@@ -13,11 +13,10 @@ import pytest
 
 from local.account.clients import client
 from local.cli.executions import Executions, Finished
+from local.testing.patience import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Hub
-
-DEADLINE_SECONDS = 60
 
 
 @pytest.fixture
@@ -107,7 +106,7 @@ def _state(hub: "Hub") -> dict[str, Any]:
 
 def _wait_until(condition: Callable[[], bool]) -> None:
     """Look until the condition holds; the account offers no event to wait for."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
         time.sleep(0.1)

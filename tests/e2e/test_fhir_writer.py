@@ -10,9 +10,8 @@ import pytest
 
 from local.account.clients import client
 from local.cli import stack
+from local.testing.patience import PATIENCE_SECONDS
 from local.testing.sample_events import SAMPLES, sample
-
-LONGEST_SECONDS = 60
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def put(hub: Any, records: Any, person: str, sk: str, item_type: str, **texts: s
 
 def awaited(hub: Any, path: str, is_so: Callable[[int, Any], bool]) -> Any:
     """The resource as soon as it is so; fails when that takes too long."""
-    ends = time.monotonic() + LONGEST_SECONDS
+    ends = time.monotonic() + PATIENCE_SECONDS
     while True:
         status, found = read(hub, path)
         if is_so(status, found):

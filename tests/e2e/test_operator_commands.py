@@ -24,6 +24,7 @@ from local.cli.output import Output
 from local.cli.project import Project
 from local.cli.sam import account_variables
 from local.sample_data.generator import write_sample
+from local.testing.patience import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Hub
@@ -175,7 +176,7 @@ def running(hub: "Hub", operated: Operated) -> Iterator[str]:
 
 
 def test_the_state_tells_who_holds_the_lock_and_that_it_is_alive(aws: Command, running: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while (state := aws("state")[1]["state"])["phase"] != "EXPORTING" and time.monotonic() < deadline:
         time.sleep(0.2)
 

@@ -9,9 +9,9 @@ from local.demo.streams.plan import draw
 from local.demo.streams.work_plan import draw_work
 from local.soak.streams.rough import Rough
 from local.soak.streams.weather import Settings
+from local.testing.patience import PATIENCE_SECONDS
 
 WRITES, UPLOADS, STATES = 500, 20, 30
-PATIENCE_SECONDS = 40.0
 WEATHER = Settings(repeat=0.2, late=0.05, deaths=0.04, midst=0.1, worker_seconds=5.0)
 
 

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from local.account.clients import CONFIG, client
 from local.cli import stack
+from local.testing.patience import PATIENCE_SECONDS
 from local.testing.sample_events import sample
 from uploads.upload_items import item_id
 
@@ -37,7 +38,7 @@ def uploader(hub: "Hub") -> Any:
 
 
 def eventually(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not (answer := condition()):
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.1)

@@ -14,6 +14,7 @@ from botocore.exceptions import ReadTimeoutError
 from healthlake_export.export_watch import ExportWatcher
 from healthlake_export.fhir_export_api import FhirExportApi
 from local.testing.moments import Gate
+from local.testing.patience import PATIENCE_SECONDS
 
 LONGER_THAN_AN_EXPORT_MAY_RUN = timedelta(hours=13)
 
@@ -94,13 +95,13 @@ def test_a_wait_that_an_event_ends_while_a_poll_is_under_way_ends_once(
         plan(event, context),
     )[1]
     run = export_under_way(hub)
-    assert poll.reached.wait(20), "a poll has seen the job in progress"
+    assert poll.reached.wait(PATIENCE_SECONDS), "a poll has seen the job in progress"
 
     hub.healthlake.service.exports.release()
     if has_ended:
         run.wait()
     else:
-        assert rest_of_the_run.reached.wait(20)
+        assert rest_of_the_run.reached.wait(PATIENCE_SECONDS)
     done = checks_done(hub)
     poll.opened.set()
     hub.bench.wait_until(lambda: checks_done(hub) > done)
@@ -119,7 +120,7 @@ def test_a_wait_that_a_poll_ends_while_an_event_is_under_way_ends_once(
     event = held_look("on_job_event")
     run = export_under_way(hub)
     hub.healthlake.service.exports.release()
-    assert event.reached.wait(20), "the event's look has seen the job completed"
+    assert event.reached.wait(PATIENCE_SECONDS), "the event's look has seen the job completed"
 
     assert run.wait().status == "SUCCEEDED", run.cause
     done = checks_done(hub)
@@ -158,7 +159,7 @@ def test_a_poll_that_a_retry_of_the_wait_has_overtaken_cancels_nothing(
     def send_and_lose_the_answer(**request: Any) -> Any:
         monkeypatch.setattr(sqs, "send_message", send)
         send(**request)
-        assert poll.reached.wait(20), "the first attempt's job is being polled"
+        assert poll.reached.wait(PATIENCE_SECONDS), "the first attempt's job is being polled"
         raise ReadTimeoutError(endpoint_url="https://sqs.us-east-1.amazonaws.com/")
 
     monkeypatch.setattr(sqs, "send_message", send_and_lose_the_answer)

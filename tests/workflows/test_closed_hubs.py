@@ -9,6 +9,7 @@ import pytest
 
 from local.soak.faults.episode import live_through
 from local.testing.export_hub import ExportHub
+from local.testing.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +40,7 @@ def test_a_run_that_is_stopped_while_it_takes_the_lock_takes_none_of_the_next_hu
 
         hub.bench.functions["AcquireRunLockFunction"] = late
         hub.bench.start()
-        assert began.wait(10)
+        assert began.wait(PATIENCE_SECONDS)
 
     assert [call.error for call in hub.bench.calls("AcquireRunLockFunction")] == [None]
     with ExportHub(monkeypatch) as following:

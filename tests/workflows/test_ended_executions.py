@@ -21,6 +21,7 @@ from local.testing.ended_executions import (
 )
 from local.testing.export_hub import DEFINITION, ExportHub
 from local.testing.moments import Gate
+from local.testing.patience import PATIENCE_SECONDS
 
 ENDINGS = {"stopped": (stop, "ABORTED"), "timed out": (time_out, "TIMED_OUT")}
 
@@ -57,7 +58,7 @@ def end_at(hub: Any, gate: Gate, function: str, end: Callable[[Any], None]) -> A
     """A run that has ended while its function was held at the gate, and been cleaned up; the function goes on
     after that, as those of a stopped execution do."""
     run = hub.bench.start()
-    assert gate.reached.wait(20), run.path
+    assert gate.reached.wait(PATIENCE_SECONDS), run.path
     returned = len(hub.bench.calls(function))
     end(run)
     hub.bench.wait_until(lambda: bool(clean_ups(hub)))

@@ -28,6 +28,7 @@ from local.healthlake.faults import FailedResource
 from local.testing.exported_content import export_instead
 from local.testing.marked_records import MARKS, mark
 from local.testing.mocked_hub import BUCKET, LAKE_BUCKET, REGION, TABLE
+from local.testing.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_what_somebody_asked_for_waits_for_the_end_of_an_erasure(hub: Any, lock:
 
     assert lock().release()
 
-    assert run.wait(30).output["status"] == "COMPLETED"
+    assert run.wait().output["status"] == "COMPLETED"
 
 
 def test_the_lock_of_an_erasure_whose_process_died_is_taken_over_and_no_run_failed_for_it(
@@ -192,15 +193,15 @@ def test_a_run_that_was_under_way_brings_nothing_back(
 
     monkeypatch.setattr(LakeFiles, "complete", late)
     run = hub.bench.start()
-    assert held.reached.wait(30)
+    assert held.reached.wait(PATIENCE_SECONDS)
     with ThreadPoolExecutor(1) as aside:
         erasing = aside.submit(erase, PATIENT, waits.set)
         try:
-            assert waits.wait(20), "the erasure waits for the run"
+            assert waits.wait(PATIENCE_SECONDS), "the erasure waits for the run"
             assert entries(hub) == {PATIENT}
         finally:
             held.opened.set()
-        assert run.wait(60).output["status"] == "COMPLETED"
+        assert run.wait().output["status"] == "COMPLETED"
         assert erasing.result(60).verified
 
     assert marked() == []
@@ -246,12 +247,12 @@ def test_a_range_that_a_stopped_run_left_behind_is_waited_for(
 
     monkeypatch.setattr(LakeFiles, "complete", late)
     run = hub.bench.start()
-    assert held.reached.wait(30)
+    assert held.reached.wait(PATIENCE_SECONDS)
     run.stop().wait()
     hub.bench.wait_until(lambda: hub.state.owner is None)
 
     assert erase(PATIENT, held.opened.set).verified
     held.opened.set()
-    assert done.wait(20)
+    assert done.wait(PATIENCE_SECONDS)
 
     assert marked() == []

@@ -137,7 +137,7 @@ def test_healthlakes_own_word_ends_the_wait_without_any_poll(hub: Any) -> None:
     hub.bench.wait_until(lambda: hub.state.phase == "EXPORTING")
     hub.healthlake.service.exports.release()
 
-    assert run.wait(30).status == "SUCCEEDED", run.cause
+    assert run.wait().status == "SUCCEEDED", run.cause
 
 
 def test_a_lost_job_event_is_made_up_for_by_polling(hub: Any) -> None:

@@ -18,6 +18,7 @@ from healthlake_export.errors import HealthLakeBusy, RunLockHeld
 from healthlake_export.ledger import Ledger
 from healthlake_export.run_state import RunState
 from local.testing.mocked_hub import ACCOUNT, REGION, TABLE
+from local.testing.patience import PATIENCE_SECONDS
 
 CONTENDED = ["Acquire Run Lock", "Read Run Lock", "Is The Lock Still Held?", "Ask About The Other Run"]
 UNKNOWN = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:workflow:long-gone"
@@ -68,7 +69,7 @@ def test_a_lock_taken_twice_at_once_lets_one_execution_run(hub: Any) -> None:
     release = Event()
     plan = hub.bench.functions["PlanRangesFunction"]
     hub.bench.functions["PlanRangesFunction"] = lambda event, context: (
-        release.wait(20) and plan(event, context)
+        release.wait(PATIENCE_SECONDS) and plan(event, context)
     )
     barrier = Barrier(2)
 
@@ -81,7 +82,7 @@ def test_a_lock_taken_twice_at_once_lets_one_execution_run(hub: Any) -> None:
     hub.bench.wait_until(lambda: any(run.status == "SUCCEEDED" for run in runs))
     release.set()
 
-    outcomes = sorted(run.wait(30).path[-1] for run in runs)
+    outcomes = sorted(run.wait().path[-1] for run in runs)
     assert outcomes == ["Export Already Running", "Export Completed"]
     loser = next(run for run in runs if run.path[-1] == "Export Already Running")
     winner = next(run for run in runs if run is not loser)
@@ -155,7 +156,7 @@ def test_a_late_write_of_a_dead_run_whose_lock_was_taken_over_is_refused(
 
     monkeypatch.setattr(owner, method, write_late)
     dead = hub.bench.start()
-    assert held.reached.wait(20)
+    assert held.reached.wait(PATIENCE_SECONDS)
     die(dead)
     run = hub.run()
     assert run.status == "SUCCEEDED", run.cause
@@ -183,7 +184,7 @@ def test_a_redriven_execution_whose_lock_was_taken_over_ends_as_superseded(
     plan = hub.bench.functions["PlanRangesFunction"]
     hub.bench.functions["PlanRangesFunction"] = lambda event, context: (rest.hold(), plan(event, context))[1]
     run = hub.bench.start()
-    assert rest.reached.wait(20), run.path
+    assert rest.reached.wait(PATIENCE_SECONDS), run.path
     if other == "has completed":
         rest.opened.set()
         run.wait()
@@ -202,7 +203,9 @@ def test_a_redriven_execution_whose_lock_was_taken_over_ends_as_superseded(
 def test_an_execution_redriven_before_anybody_took_its_lock_goes_on_with_its_job(hub: Any, die: Any) -> None:
     """Nor has anybody looked for the execution while it was dead: its job would be cancelled."""
     check, redriven = hub.bench.functions["CheckExportFunction"], Event()
-    hub.bench.functions["CheckExportFunction"] = lambda *given: redriven.wait(30) and check(*given)
+    hub.bench.functions["CheckExportFunction"] = lambda *given: (
+        redriven.wait(PATIENCE_SECONDS) and check(*given)
+    )
     hub.put(("Patient", "p1"))
     hub.healthlake.faults.hold_next_job("IN_PROGRESS")
     run = hub.bench.start()

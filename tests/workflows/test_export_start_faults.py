@@ -13,6 +13,7 @@ import pytest
 from healthlake_export.check_messages import CheckQueue
 from healthlake_export.fhir_export_api import FhirExportApi
 from healthlake_export.run_state import RunState
+from local.testing.patience import PATIENCE_SECONDS
 
 LONGER_THAN_A_START_MAY_TAKE = timedelta(seconds=91)
 
@@ -43,7 +44,7 @@ def test_a_start_message_delivered_twice_at_once_starts_one_job(
 
     def begin_together(*args: Any, **kwargs: Any) -> bool:
         if len(begun) < 2:
-            barrier.wait(20)
+            barrier.wait(PATIENCE_SECONDS)
         begun.append(begin(*args, **kwargs))
         return begun[-1]
 

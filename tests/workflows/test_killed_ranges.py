@@ -19,6 +19,7 @@ from local.cli.operations.run_items import read_ledger
 from local.testing.exported_content import export_instead, read_object
 from local.testing.killed_functions import Death, KillableFunction, aws_calls_watched
 from local.testing.mocked_hub import REGION, TABLE
+from local.testing.patience import PATIENCE_SECONDS
 from local.testing.range_lab import patient, text_of
 from local.testing.refusing_bus import bus_refusing
 
@@ -100,7 +101,7 @@ def last_words(monkeypatch: pytest.MonkeyPatch) -> None:
         said.set()
 
     def write_after(ledger: Ledger, entry: LedgerItem) -> None:
-        assert said.wait(10)
+        assert said.wait(PATIENCE_SECONDS)
         write(ledger, entry)
 
     monkeypatch.setattr(RangeFailures, "record", record_and_tell)

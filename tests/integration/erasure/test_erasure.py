@@ -18,6 +18,7 @@ from local.erasure.erasure import LockHeld
 from local.erasure.run_lock import LockLost, RunLock
 from local.erasure.stack_buckets import StackResource
 from local.testing.mocked_hub import BUCKET, DATASTORE_ID, LAKE_BUCKET, REGION, TABLE
+from local.testing.patience import PATIENCE_SECONDS
 
 RESULTS = "hub-results"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -243,7 +244,7 @@ def test_a_lock_that_is_another_s_is_noticed_by_who_renews_it(hub: Any) -> None:
         mine.require()
         unlock()
         assert lock("2", NOON).acquire()
-        assert mine._lost.wait(20)
+        assert mine._lost.wait(PATIENCE_SECONDS)
         with pytest.raises(LockLost):
             mine.require()
 

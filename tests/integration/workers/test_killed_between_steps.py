@@ -31,6 +31,7 @@ from hub_worker.messages import JobMessage
 from hub_worker.metrics import Metrics
 from local.testing.mocked_hub import CREDENTIALS, REGION
 from local.testing.moto_dynamodb import atomic_writes
+from local.testing.patience import PATIENCE_SECONDS
 
 STEPS = ("receive_message", "get_item", "head_object", "get_object", "transact_write_items", "delete_message")
 NAME = "jobs"
@@ -226,7 +227,7 @@ def test_of_two_workers_with_the_same_message_one_commits(bench: Bench) -> None:
         commit = worker.commits.commit
 
         def commit_together(*arguments: Any, **more: Any) -> Any:
-            both.wait(10)
+            both.wait(PATIENCE_SECONDS)
             return commit(*arguments, **more)
 
         object.__setattr__(worker.commits, "commit", commit_together)
@@ -243,7 +244,7 @@ def test_of_two_workers_with_the_same_message_one_commits(bench: Bench) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(PATIENCE_SECONDS)
 
     assert bench.job()["phase"] == {"S": "DONE"}
     assert bench.counted("JobsDone") == 1

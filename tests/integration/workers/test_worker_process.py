@@ -12,6 +12,7 @@ import pytest
 from local.account.state_file import RunningAccount
 from local.testing.fake_instance import fake_instance
 from local.testing.held_s3 import HeldS3, held_s3
+from local.testing.patience import PATIENCE_SECONDS
 from local.workers.process import WorkerProcess
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def s3(running: RunningAccount) -> Iterator[HeldS3]:
 
 def eventually(holds: Callable[[], object]) -> None:
     """Wait until it holds; raises AssertionError when it never does."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not holds():
         assert time.monotonic() < deadline, "it never held"
         time.sleep(0.05)
@@ -56,7 +57,7 @@ def test_a_job_in_the_middle_of_which_a_worker_is_killed_is_done_once(
 ) -> None:
     job = account.submit("uploads/clinic/1.ndjson")
     killed = start(account.settings(AWS_ENDPOINT_URL_S3=s3.endpoint, VISIBILITY_SECONDS="1"))
-    assert s3.reached.wait(10)
+    assert s3.reached.wait(PATIENCE_SECONDS)
 
     killed.kill()
     second = start(account.settings(WAIT_SECONDS="4"))
@@ -71,7 +72,7 @@ def test_a_worker_that_is_told_to_end_finishes_its_job_and_takes_no_other(
 ) -> None:
     job = account.submit("uploads/clinic/1.ndjson")
     worker = start(account.settings(AWS_ENDPOINT_URL_S3=s3.endpoint, DRAIN_SECONDS="15"))
-    assert s3.reached.wait(10)
+    assert s3.reached.wait(PATIENCE_SECONDS)
     account.submit("uploads/clinic/2.ndjson")
 
     worker.drain()
@@ -88,7 +89,7 @@ def test_a_job_that_there_is_no_time_for_is_handed_back_at_once(
     account.submit("uploads/clinic/1.ndjson")
     held = {"VISIBILITY_SECONDS": "600", "AWS_ENDPOINT_URL_S3": s3.endpoint, "DRAIN_SECONDS": "0"}
     worker = start(account.settings(**held))
-    assert s3.reached.wait(10)
+    assert s3.reached.wait(PATIENCE_SECONDS)
 
     worker.drain()
     s3.go_on.set()
@@ -103,7 +104,7 @@ def test_a_worker_that_stood_still_while_another_did_its_job_commits_nothing(
 ) -> None:
     job = account.submit("uploads/clinic/1.ndjson")
     frozen = start(account.settings(AWS_ENDPOINT_URL_S3=s3.endpoint, VISIBILITY_SECONDS="1"))
-    assert s3.reached.wait(10)
+    assert s3.reached.wait(PATIENCE_SECONDS)
 
     frozen.send(signal.SIGSTOP)
     other = start(account.settings(WAIT_SECONDS="4"))
@@ -121,7 +122,7 @@ def test_a_job_that_takes_longer_than_a_message_is_hidden_stays_with_its_worker(
 ) -> None:
     account.submit("uploads/clinic/1.ndjson")
     busy = start(account.settings(AWS_ENDPOINT_URL_S3=s3.endpoint, VISIBILITY_SECONDS="2"))
-    assert s3.reached.wait(10)
+    assert s3.reached.wait(PATIENCE_SECONDS)
 
     taken = account.client("sqs").receive_message(QueueUrl=account.queue_url, WaitTimeSeconds=3)
     s3.go_on.set()
@@ -171,7 +172,7 @@ def test_health_says_that_a_worker_is_well_and_that_one_is_stuck(
     assert worker.health()[0] == 200
 
     account.submit("uploads/clinic/1.ndjson")
-    assert s3.reached.wait(10)
+    assert s3.reached.wait(PATIENCE_SECONDS)
     eventually(lambda: worker.health()[0] != 200)
 
     status, document = worker.health()

@@ -22,6 +22,7 @@ from change_stream.item_types import item_types
 from change_stream.parallel_calls import MOST_AT_ONCE
 from local.testing.change_records import Item, address, images, measurement, patient, record, text
 from local.testing.fhir_definitions import faults
+from local.testing.patience import PATIENCE_SECONDS
 
 ARRIVED = datetime(2026, 11, 20, 10, 16, tzinfo=UTC)
 MAX_INLINE = 204_800
@@ -327,7 +328,7 @@ def test_collections_are_read_and_objects_put_at_the_same_time_and_answered_in_o
     """Each waits for seven others, which is only possible where eight are under way."""
 
     class Waiting(Shelf):
-        together = Barrier(MOST_AT_ONCE, timeout=10)
+        together = Barrier(MOST_AT_ONCE, timeout=PATIENCE_SECONDS)
 
         def read(self, aggregate: Aggregate, item_id: str, sk: str) -> Sequence[Image]:
             self.together.wait()

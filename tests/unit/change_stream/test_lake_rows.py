@@ -20,6 +20,7 @@ from change_stream.parallel_calls import MOST_AT_ONCE
 from change_stream.row_batches import ANSWER_BYTES, answer_size
 from change_stream.stream_record import record_identity
 from local.testing.change_records import Item, images, measurement, patient, record, text
+from local.testing.patience import PATIENCE_SECONDS
 
 FIREHOSE_RECORD_BYTES = 1000 * 1024
 FIREHOSE_CALL_BYTES = 4 * 1024 * 1024
@@ -173,7 +174,7 @@ def test_large_rows_are_put_at_the_same_time_and_referred_to_in_order() -> None:
     """Each waits for seven others, which is only possible where eight are under way."""
 
     class Waiting(Shelf):
-        together = Barrier(MOST_AT_ONCE, timeout=10)
+        together = Barrier(MOST_AT_ONCE, timeout=PATIENCE_SECONDS)
 
         def put_row(self, event_id: str, row: bytes) -> Reference:
             self.together.wait()

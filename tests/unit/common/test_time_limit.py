@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from common import time_limit
 from common.time_limit import before_timeout
+from local.testing.patience import PATIENCE_SECONDS
 
 
 def context(milliseconds: int) -> Any:
@@ -21,7 +22,7 @@ def context(milliseconds: int) -> Any:
 def test_what_is_still_at_work_when_little_time_is_left_has_its_last_words_said() -> None:
     said = Event()
     with before_timeout(context(15_020), 15.0, said.set):
-        assert said.wait(10)
+        assert said.wait(PATIENCE_SECONDS)
 
 
 def test_what_ends_in_time_leaves_no_words_and_no_thread() -> None:
@@ -41,4 +42,4 @@ def test_words_that_cannot_be_written_are_told_to_the_log_and_disturb_nothing(
     refusal = ClientError({"Error": {"Code": "InternalServerError"}}, "PutItem")
 
     with before_timeout(context(0), 15.0, Mock(side_effect=refusal)):
-        assert told.wait(10)
+        assert told.wait(PATIENCE_SECONDS)

@@ -12,6 +12,7 @@ from healthlake_export.change_events import Change, ChangeEvent
 from healthlake_export.errors import EventsNotAccepted
 from healthlake_export.event_publisher import IN_FLIGHT, EventPublisher, Outcome, send_events
 from healthlake_export.ndjson import LinePlace
+from local.testing.patience import PATIENCE_SECONDS
 
 Answer = Callable[[list[str]], dict[str, Any]]
 
@@ -257,7 +258,7 @@ def test_batches_are_sent_at_once_but_not_more_than_allowed() -> None:
         with lock:
             at_once += 1
             most = max(most, at_once)
-        everyone_waits.wait(timeout=10)
+        everyone_waits.wait(PATIENCE_SECONDS)
         with lock:
             at_once -= 1
         return accept(details)
@@ -280,7 +281,7 @@ def test_publishing_waits_while_the_batches_allowed_are_under_way() -> None:
 
     class WaitingBus:
         def put_events(self, *, Entries: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
-            answering.wait(timeout=10)
+            answering.wait(PATIENCE_SECONDS)
             return accept([entry["Detail"] for entry in Entries])
 
     with EventPublisher(cast(Any, WaitingBus()), Waits().policy()) as publisher:
@@ -294,7 +295,7 @@ def test_publishing_waits_while_the_batches_allowed_are_under_way() -> None:
         thread.start()
         assert not published.wait(timeout=0.1)
         answering.set()
-        assert published.wait(timeout=10)
+        assert published.wait(PATIENCE_SECONDS)
         thread.join()
         assert publisher.finish() == []
     assert publisher.accepted == 10 * (IN_FLIGHT + 1) + 1

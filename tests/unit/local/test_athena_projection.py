@@ -18,6 +18,7 @@ from local.athena.engine import Query
 from local.athena.errors import QueryFailed
 from local.athena.glue_types import duckdb_type
 from local.athena.projection import in_projection
+from local.testing.patience import PATIENCE_SECONDS
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -134,7 +135,7 @@ def test_a_query_can_be_interrupted(of_devices: Memory, seconds: float) -> None:
     thread.start()
     sleep(seconds)
     query.interrupt()
-    thread.join(10)
+    thread.join(PATIENCE_SECONDS)
     assert [str(error) for error in ended] == ["interrupted"]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from local.streams.faults import DeliveryFaults, FaultSettings, FaultsRefused
+from local.testing.patience import PATIENCE_SECONDS
 
 ELEMENTS = list(range(20))
 
@@ -52,7 +53,7 @@ def test_deliveries_of_a_moment_are_shuffled_together_and_none_is_lost() -> None
     for element in ELEMENTS:
         faults.deliver(lambda element=element: send(element))  # type: ignore[misc]
 
-    assert all_sent.wait(5)
+    assert all_sent.wait(PATIENCE_SECONDS)
     assert sent != ELEMENTS
     assert sorted(sent) == ELEMENTS
 
@@ -70,7 +71,7 @@ def test_what_is_late_is_held_until_it_is_released_and_then_delivered_once() -> 
 def test_what_is_late_comes_by_itself_after_the_seconds_that_are_asked_for() -> None:
     faults, came = _asked(late=1, lateSeconds=0.01), threading.Event()
     faults.hold(came.set)
-    assert came.wait(5)
+    assert came.wait(PATIENCE_SECONDS)
     assert faults.held() == 0
 
 

@@ -16,6 +16,7 @@ from hub_worker.item_values import to_attribute
 from hub_worker.messages import parse_message
 from hub_worker.metrics import Metrics
 from hub_worker.settings import read_settings
+from local.testing.patience import PATIENCE_SECONDS
 
 REQUIRED = {"JOBS_QUEUE_URL": "https://sqs.example.com/q.fifo", "JOBS_TABLE": "jobs", "STACK_NAME": "hub"}
 BODY: dict[str, Any] = {
@@ -137,5 +138,5 @@ def test_systemd_is_told_for_as_long_as_the_worker_is_well(tmp_path: Path) -> No
         stuck.append(11.0)
         assert falls_silent(systemd)
         stop.set()
-        thread.join(5)
+        thread.join(PATIENCE_SECONDS)
     assert not tell_systemd("READY=1", {})

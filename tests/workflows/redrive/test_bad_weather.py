@@ -11,6 +11,7 @@ import pytest
 from dlq_redrive.counted_redrive import CountedRedrive
 from local.soak.redrive.clock import Clock
 from local.soak.redrive.episode import live_through
+from local.testing.patience import PATIENCE_SECONDS
 
 
 def test_after_redrives_in_bad_weather_nothing_is_lost_told_held_or_sent_back_for_ever() -> None:
@@ -56,4 +57,4 @@ def test_no_time_is_skipped_while_a_function_works() -> None:
     with clock.working():
         threading.Thread(target=skip, daemon=True).start()
         assert not skipped.wait(0.05)
-    assert skipped.wait(10)
+    assert skipped.wait(PATIENCE_SECONDS)
