@@ -121,10 +121,10 @@ def test_a_job_that_takes_longer_than_a_message_is_hidden_stays_with_its_worker(
     account: JobsAccount, start: Start, s3: HeldS3
 ) -> None:
     account.submit("uploads/clinic/1.ndjson")
-    busy = start(account.settings(AWS_ENDPOINT_URL_S3=s3.endpoint, VISIBILITY_SECONDS="2"))
+    busy = start(account.settings(AWS_ENDPOINT_URL_S3=s3.endpoint, VISIBILITY_SECONDS="5"))
     assert s3.reached.wait(PATIENCE_SECONDS)
 
-    taken = account.client("sqs").receive_message(QueueUrl=account.queue_url, WaitTimeSeconds=3)
+    taken = account.client("sqs").receive_message(QueueUrl=account.queue_url, WaitTimeSeconds=7)
     s3.go_on.set()
 
     assert "Messages" not in taken
