@@ -54,6 +54,7 @@ PRIVATE_NAMES: Mapping[str, tuple[str, ...]] = {
         "_lock",
         "execution_credentials",
         "kill_workers",
+        "zipfile",
     ),
     "ministack.services.lambda_svc": (
         "_dynamodb_stream_positions",

@@ -48,6 +48,7 @@ class AccountSettings:
 
     @property
     def temporary_dir(self) -> Path:
+        """Where functions are unpacked, for as long as the account runs."""
         return self.state_dir / "tmp"
 
     @property

@@ -12,12 +12,12 @@ from typing import Any
 from local.account.ministack_names import ministack
 from local.lambda_runtime import deaths, notifications
 from local.lambda_runtime.call_metrics import counting, of_throttled_calls
-from local.lambda_runtime.compiled_archives import compiled
 from local.lambda_runtime.deaths import dying
 from local.lambda_runtime.error_payloads import Payload, exited, timed_out
 from local.lambda_runtime.invoke_configs import of_the_latest_version, with_actions_of_invoke_configs
 from local.lambda_runtime.log_ends import worker_with_log_ends
 from local.lambda_runtime.log_events import with_event_ids
+from local.lambda_runtime.unpacked_archives import ARCHIVES, linking
 from local.lambda_runtime.worker_script import with_aws_error_types
 
 # The failure of the call that this thread is making, for the answer that ministack builds after it.
@@ -46,7 +46,8 @@ def register() -> None:
     deaths.register()
     notifications.register()
     resolve_layer = service._resolve_layer_zip
-    service._resolve_layer_zip = lambda layer: _compiled_or_none(resolve_layer(layer))
+    service._resolve_layer_zip = lambda layer: _reference_or_none(resolve_layer(layer))
+    runtime.zipfile = linking
 
 
 def worker_with_failures(base: type[Any]) -> type[Any]:
@@ -58,7 +59,7 @@ def worker_with_failures(base: type[Any]) -> type[Any]:
     class FailureDescribingWorker(base):  # type: ignore[misc]
         def __init__(self, func_name: str, config: dict[str, Any], code_zip: bytes) -> None:
             python = str(config.get("Runtime", "")).startswith("python")
-            super().__init__(func_name, config, compiled(code_zip) if python else code_zip)
+            super().__init__(func_name, config, ARCHIVES.reference(code_zip) if python else code_zip)
 
         def _spawn(self) -> None:
             super()._spawn()
@@ -147,5 +148,5 @@ def exit_status(process: Any) -> int | None:
     return status
 
 
-def _compiled_or_none(archive: bytes | None) -> bytes | None:
-    return compiled(archive) if archive else archive
+def _reference_or_none(archive: bytes | None) -> bytes | None:
+    return ARCHIVES.reference(archive) if archive else archive

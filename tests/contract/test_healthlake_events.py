@@ -6,6 +6,7 @@ events reference: "AWS HealthLake events".
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
 
 from local.healthlake.clock import ManualClock
@@ -13,6 +14,7 @@ from local.healthlake.faults import FailedResource
 from local.healthlake.job_events import Event
 from local.healthlake.testing import HealthLakeServer
 from local.healthlake.testing_client import FhirClient
+from local.testing.patience import PATIENCE_SECONDS
 
 START = datetime(2023, 12, 8, 1, 50, 50, 986000, tzinfo=UTC)
 
@@ -117,14 +119,15 @@ def test_a_subscriber_that_fails_once_gets_the_event_again() -> None:
 
 def test_a_subscriber_may_ask_for_the_job_while_it_is_told() -> None:
     """Handlers describe the job when its event arrives, so nothing may be locked meanwhile."""
-    seen: list[int] = []
+    told, asked = 3, threading.Semaphore(0)
 
     def describe(event: Event) -> None:
         if "jobId" in event["detail"]:
-            seen.append(fhir.send("GET", f"export/{event['detail']['jobId']}").status)
+            assert fhir.send("GET", f"export/{event['detail']['jobId']}").status == 200
+            asked.release()
 
     with HealthLakeServer(on_event=describe) as server:
         fhir = server.client()
-        job_id = fhir.start_export().document["jobId"]
-        server.service.exports.wait_for(job_id, "COMPLETED")
-    assert len(seen) == 3
+        fhir.start_export()
+        for _ in range(told):
+            assert asked.acquire(timeout=PATIENCE_SECONDS)
