@@ -15,6 +15,7 @@ from local.account import processes, state_file
 from local.account.host import architecture, python_runtime
 from local.account.settings import without_foreign_variables
 from local.account.state_file import RunningAccount
+from local.cli.archives import TEMPLATE, archive
 from local.cli.errors import CommandError
 from local.cli.fingerprint import fingerprint
 from local.cli.project import Project
@@ -94,7 +95,7 @@ class Sam:
         record = project.local_dir / "build.json"
         # beside what SAM caches, which takes no two builds at once: copies of a project may share it
         with state_file.lock(project.cache_dir / "sam-build.lock"):
-            if _recorded(record) == current and (project.build_dir / "template.yaml").is_file():
+            if _recorded(record) == current and (project.build_dir / TEMPLATE).is_file():
                 return False
             command = ["build", "--template-file", str(project.template), "--cached", "--parallel"]
             command += ["--build-dir", str(project.build_dir)]
@@ -102,6 +103,7 @@ class Sam:
             command += ["--parameter-overrides", *_as_options(environment.parameters)]
             record.unlink(missing_ok=True)
             self._run(command, "sam-build.log", progress, {})
+            archive(project.build_dir, project.cache_dir / "archives")
             state_file.write_json(record, {"fingerprint": current})
         return True
 
@@ -115,7 +117,7 @@ class Sam:
         if _recorded(record) == current:
             return False
         record.unlink(missing_ok=True)
-        command = ["deploy", "--template-file", str(project.build_dir / "template.yaml")]
+        command = ["deploy", "--template-file", str(project.build_dir / TEMPLATE)]
         command += ["--config-file", str(project.samconfig), "--config-env", ENVIRONMENT_NAME]
         command += ["--stack-name", environment.stack_name, "--region", account.region, "--resolve-s3"]
         command += ["--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]

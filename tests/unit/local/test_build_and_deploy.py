@@ -1,12 +1,16 @@
 """When to build and deploy, and with which parameters."""
 
+import json
+import os
 import threading
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from local.account.host import architecture, python_runtime
+from local.cli.archives import TEMPLATE, archive
 from local.cli.errors import CommandError
 from local.cli.fingerprint import fingerprint
 from local.cli.project import Project
@@ -86,6 +90,46 @@ def test_the_build_for_the_laptop_stays_out_of_the_one_for_aws(tmp_path: Path) -
     assert ".aws-sam" not in str(project.build_dir)
 
 
+def _built(folder: Path, **resources: str) -> Path:
+    """A build of resources, by name, whose code is so."""
+    lines = ["Globals:", "  Function:", "    CodeUri: functions/", "Resources:"]
+    for name, text in resources.items():
+        (folder / name / "python").mkdir(parents=True)
+        (folder / name / "python" / "code.py").write_text(text)
+        lines += [f"  {name}:", "    Properties:", f"      CodeUri: {name}", "      Role: !GetAtt Role.Arn"]
+    (folder / "template.yaml").write_text("\n".join(lines))
+    return folder
+
+
+def test_functions_that_are_built_alike_are_archived_once(tmp_path: Path) -> None:
+    built, archives = _built(tmp_path / "built", A="same", B="same", C="other"), tmp_path / "archives"
+
+    archive(built, archives)
+
+    template = json.loads((built / TEMPLATE).read_text())
+    first, second, third = (one["Properties"]["CodeUri"] for one in template["Resources"].values())
+    assert first == second
+    assert sorted(archives.iterdir()) == sorted([Path(first), Path(third)])
+    with zipfile.ZipFile(first) as opened:
+        assert opened.read("python/code.py") == b"same"
+    assert template["Resources"]["A"]["Properties"]["Role"] == {"Fn::GetAtt": ["Role", "Arn"]}
+    assert template["Globals"] == {"Function": {"CodeUri": "functions/"}}
+
+
+def test_what_has_not_changed_is_not_archived_again_and_what_is_old_is_forgotten(tmp_path: Path) -> None:
+    built, archives = _built(tmp_path / "built", A="same"), tmp_path / "archives"
+    archive(built, archives)
+    (before,) = archives.iterdir()
+    old = archives / "old.zip"
+    old.touch()
+    os.utime(old, (0, 0))
+    kept = before.stat().st_ino
+
+    archive(built, archives)
+
+    assert [(file.name, file.stat().st_ino) for file in archives.iterdir()] == [(before.name, kept)]
+
+
 def test_copies_of_a_project_that_share_what_sam_caches_build_one_after_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,7 +137,9 @@ def test_copies_of_a_project_that_share_what_sam_caches_build_one_after_the_othe
     together = threading.Barrier(2)
     met: list[bool] = []
 
-    def build(*_arguments: object) -> None:
+    def build(sam: Sam, *_arguments: object) -> None:
+        sam.project.build_dir.mkdir(parents=True)
+        (sam.project.build_dir / "template.yaml").write_text("Resources: {}")
         try:
             together.wait(timeout=0.3)
         except threading.BrokenBarrierError:
