@@ -36,7 +36,7 @@ MORTAL = (
 
 DETECTING = "DetectTransitionsFunction"
 BATCH = 100
-HIDDEN_SECONDS = 4
+HIDDEN_SECONDS = 10
 """How long a message is hidden that was with a function which has died: minutes in the template."""
 
 LATER_SECONDS = deduplication.WINDOW_SECONDS + 1
