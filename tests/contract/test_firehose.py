@@ -19,7 +19,6 @@ from local.testing.patience import PATIENCE_SECONDS
 
 TRANSFORM = """
 import base64, json
-from local.testing.patience import PATIENCE_SECONDS
 
 def handler(event, context):
     records = []
