@@ -1,6 +1,7 @@
 """The services that a delivery stream calls, with the rights of its role.
 
-AWS documentation: «Controlling access with Amazon Data Firehose».
+AWS documentation: «Controlling access with Amazon Data Firehose»; AWS Glue Developer Guide, «Specifying AWS
+Glue resource ARNs»: who reads a table may do so of the table, its database and the catalog.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +19,7 @@ from local.firehose.conversion import Columns
 from local.firehose.destinations import Destination
 from local.firehose.records import Failure
 from local.firehose.transformation import ACCESS_DENIED, FUNCTION_ERROR
+from local.streams.role_calls import CallFailed, RoleCalls
 
 ANSWER_LIMIT = 6_291_556
 """Bytes that a function may answer a synchronous call with («Lambda quotas»)."""
@@ -69,13 +72,13 @@ class AccountServices:
 
     def columns(self, destination: Destination) -> Columns | None:
         schema: Mapping[str, Any] = (destination.conversion or {}).get("SchemaConfiguration") or {}
-        client = self.clients.client(
-            "glue", destination.region, schema.get("RoleARN") or destination.role_arn
-        )
+        role_arn = schema.get("RoleARN") or destination.role_arn
+        database, name = schema.get("DatabaseName", ""), schema.get("TableName", "")
+        # not in the context of whoever asks for a flush, without credentials of its own
+        Context().run(_require_table, destination, role_arn, database, name)
+        client = self.clients.client("glue", destination.region, role_arn)
         try:
-            table = client.get_table(
-                DatabaseName=schema.get("DatabaseName", ""), Name=schema.get("TableName", "")
-            )["Table"]
+            table = client.get_table(DatabaseName=database, Name=name)["Table"]
         except ClientError as error:
             if error.response["Error"]["Code"] == "EntityNotFoundException":
                 return None
@@ -118,3 +121,16 @@ class AccountServices:
 
     def _client(self, destination: Destination, service: str) -> Any:
         return self.clients.client(service, destination.region, destination.role_arn)
+
+
+def _require_table(destination: Destination, role_arn: str, database: str, table: str) -> None:
+    """Raise Undelivered unless the role may read the table: at its door the account asks for one of the
+    three resources only."""
+    calls = RoleCalls("firehose", role_arn, destination.region, destination.account_id)
+    calls.enter()
+    glue = f"arn:aws:glue:{destination.region}:{destination.account_id}"
+    try:
+        for resource in ("catalog", f"database/{database}", f"table/{database}/{table}"):
+            calls.require("glue:GetTable", f"{glue}:{resource}")
+    except CallFailed as refusal:
+        raise Undelivered(f"Glue.{refusal.code}") from None

@@ -253,6 +253,24 @@ def test_without_the_right_to_invoke_every_record_is_an_error(streams: Streams, 
     assert line["errorCode"] == "Lambda.InvokeAccessDenied"
 
 
+@pytest.mark.parametrize("lacking", ["catalog", "database/closed", "table/closed/rows"])
+def test_without_the_right_to_read_the_table_its_database_and_the_catalog_records_wait(
+    streams: Streams, lacking: str
+) -> None:
+    name = f"closed-{lacking.partition('/')[0]}"
+    if name == "closed-catalog":
+        streams.table("closed", "rows", {"id": "string"})
+    conversion = {**PARQUET, "SchemaConfiguration": {"DatabaseName": "closed", "TableName": "rows"}}
+    streams.create(name, DataFormatConversionConfiguration=conversion)
+    streams.deny(f"{name}-role", "glue:GetTable", f"arn:aws:glue:*:*:{lacking}")
+    streams.put(name, [b'{"id": "a"}'])
+
+    assert streams.flush()["undelivered"] == 1
+
+    streams.deny(f"{name}-role", "glue:GetTable", "arn:aws:glue:*:*:table/closed/others")
+    assert streams.flush() == {"objects": 1, "undelivered": 0}
+
+
 def test_without_the_right_to_store_records_wait_until_the_role_has_it(streams: Streams) -> None:
     streams.create("stuck", actions=[])
     streams.put("stuck", [b"patience"])
