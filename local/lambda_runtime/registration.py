@@ -14,6 +14,7 @@ from local.lambda_runtime import deaths, notifications
 from local.lambda_runtime.call_metrics import counting, of_throttled_calls
 from local.lambda_runtime.deaths import dying
 from local.lambda_runtime.error_payloads import Payload, exited, timed_out
+from local.lambda_runtime.failure_destinations import asking_the_role
 from local.lambda_runtime.invoke_configs import of_the_latest_version, with_actions_of_invoke_configs
 from local.lambda_runtime.log_ends import worker_with_log_ends
 from local.lambda_runtime.log_events import with_event_ids
@@ -40,6 +41,7 @@ def register() -> None:
     service._emit_lambda_metrics = of_throttled_calls(service._emit_lambda_metrics)
     logs = ministack("ministack.services.cloudwatch_logs")
     logs._append_log_events = with_event_ids(logs._append_log_events)
+    service._route_async_failure = asking_the_role(service)
     service._event_invoke_config = of_the_latest_version(service._event_invoke_config)
     actions = ministack("ministack.core.iam_actions")
     actions.extract_iam_action = with_actions_of_invoke_configs(actions.extract_iam_action)
