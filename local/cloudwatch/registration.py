@@ -25,6 +25,7 @@ from local.account.ministack_names import ministack
 from local.account.settings import ACCOUNT_ID, DEFAULT_REGION
 from local.cloudwatch import queue_metrics, stored_metrics
 from local.cloudwatch.alarm_evaluation import Alarms, Record
+from local.cloudwatch.log_permissions import stream_of_events
 from local.cloudwatch.rule_permissions import rule_of_targets
 
 logger = logging.getLogger("local.cloudwatch")
@@ -47,7 +48,7 @@ def register() -> None:
     provisioners = ministack("ministack.services.cloudformation.provisioners")
     provisioners._cw_metric_alarm_record = _with_metric_math(provisioners._cw_metric_alarm_record)
     actions = ministack("ministack.core.iam_actions")
-    actions.extract_resource_arn = rule_of_targets(actions.extract_resource_arn)
+    actions.extract_resource_arn = stream_of_events(rule_of_targets(actions.extract_resource_arn))
     _join_requests(alarms)
     threading.Thread(target=_evaluate_for_ever, args=(alarms,), name="alarms", daemon=True).start()
 

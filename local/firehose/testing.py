@@ -48,9 +48,9 @@ class Streams:
         arn: str = made["Role"]["Arn"]
         return arn
 
-    def allow(self, name: str, action: str) -> None:
+    def allow(self, name: str, action: str, resource: str = "*") -> None:
         """Give a role one more right."""
-        statement = {"Effect": "Allow", "Action": action, "Resource": "*"}
+        statement = {"Effect": "Allow", "Action": action, "Resource": resource}
         policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         self._iam.put_role_policy(RoleName=name, PolicyName=action.replace(":", "-"), PolicyDocument=policy)
 
