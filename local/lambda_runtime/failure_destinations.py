@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextvars import Context
 from typing import Any
 
 from local.cloudwatch import stored_metrics
@@ -27,7 +28,8 @@ def asking_the_role(service: Any) -> Callable[..., None]:
     def route(target_arn: str, function: str, event: object, result: Mapping[str, Any]) -> None:
         configuration = service._functions.get(function, {}).get("config", {})
         try:
-            _require(configuration, target_arn)
+            # not in the context of the request that the function was called by
+            Context().run(_require, configuration, target_arn)
         except CallFailed as refusal:
             logger.error("%s: its destination did not take an event: %s", function, refusal)
             failed = Measured(
@@ -49,4 +51,6 @@ def _require(configuration: Mapping[str, Any], target_arn: str) -> None:
     _, _, service, region, account_id, *_ = (*target_arn.split(":"), "", "", "", "")
     action = _ACTIONS.get(service)
     if action is not None:
-        RoleCalls("lambda", configuration.get("Role", ""), region, account_id).require(action, target_arn)
+        calls = RoleCalls("lambda", configuration.get("Role", ""), region, account_id)
+        calls.enter()
+        calls.require(action, target_arn)

@@ -1,7 +1,7 @@
 """Functions that a topic notifies, against «Invoking Lambda functions with Amazon SNS notifications»."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -22,11 +22,11 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAccount
 
 
 def subscribed_function(
-    account: RunningAccount, name: str, queue: str, *statements: object
+    account: RunningAccount, name: str, queue: str, *statements: Mapping[str, str]
 ) -> tuple[str, str]:
     """A function that fails on everything, with the queue for that; its topic and subscription."""
     functions, lambdas, sns = Functions(account), client(account, "lambda"), client(account, "sns")
-    functions.create(name, functions.role(name, statements), FAILS)  # type: ignore[arg-type]
+    functions.create(name, functions.role(name, statements), FAILS)
     lambdas.put_function_event_invoke_config(
         FunctionName=name, MaximumRetryAttempts=1, DestinationConfig={"OnFailure": {"Destination": queue}}
     )
