@@ -51,7 +51,7 @@ WORKERS ?= 2
 test: check $(CHECKOV)/.installed $(BENCH)/.installed ## run every check and test (WORKERS=<processes>)
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-soak: $(INSTALLED) ## take every permission away; 200 runs of each workflow and 10,000 writes with random faults (PART= SEED= RUNS= JSON=1)
+soak: $(INSTALLED) ## take permissions away one by one; 200 runs of each workflow and 10,000 writes with random faults (PART= SEED= RUNS= JSON=1)
 	@PYTHONPATH=functions $(BIN)/python -m local.soak $(PART) $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(JSON),--json)
 
 bench: $(INSTALLED) $(BENCH)/.installed ## measure speed and cost; a quiet machine and half an hour (NAME= SAMPLES= DATA=)

@@ -1,1 +1,1 @@
-"""Soak tests: every permission taken away once, and hundreds of runs of each workflow with random faults."""
+"""Soak tests: permissions taken away one by one, and hundreds of runs of each workflow with random faults."""

@@ -1,8 +1,9 @@
 """`python -m local.soak`: what takes too long for `make test`.
 
-`permissions` takes every permission of the deployed stack away, one at a time. `faults` lets hundreds of runs
-of the export workflow meet faults drawn at random from a seed, `redrive` as many of the redrive workflow;
-`streams` follows thousands of writes to tables. The functions have to be importable: PYTHONPATH=functions.
+`permissions` takes those of the deployed stack away, one at a time, that a local account can show.
+`faults` lets hundreds of runs of the export workflow meet faults drawn at random from a seed, `redrive` as
+many of the redrive workflow; `streams` follows thousands of writes to tables. The functions have to be
+importable: PYTHONPATH=functions.
 """
 
 from __future__ import annotations

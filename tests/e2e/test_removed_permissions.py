@@ -1,8 +1,8 @@
-"""A permission of each kind is taken away from the deployed stack: the run fails, the action is named, and
-with the permission back the next run completes.
+"""A permission of each kind is taken away from the deployed stack: the run fails, or what is on its way does
+not arrive, the action is named, and with the permission back it arrives and the next run completes.
 
-`make soak` does so with every permission. The local scheduler does not ask IAM: what the schedule's role
-needs is required by a template test.
+`make soak` does so with every permission that the local account can show. The local scheduler does not ask
+IAM: what the schedule's role needs is required by a template test.
 """
 
 from typing import TYPE_CHECKING
@@ -57,6 +57,16 @@ def test_without_a_permission_the_run_fails_and_names_the_action(
     removal = remove(stage, roles, grant)
 
     assert (removal.status, removal.named_in, removal.problem) == ("FAILED", "cause", None)
+
+
+def test_without_a_permission_a_change_does_not_arrive_until_it_is_back(
+    stage: Stage, roles: DeployedRoles, template: Expanded
+) -> None:
+    (grant,) = _matching(template, "RecordsPipeRole events:PutEvents")
+
+    removal = remove(stage, roles, grant)
+
+    assert (removal.status, removal.named_in, removal.problem) == ("HELD", "account's log", None)
 
 
 def _matching(template: Expanded, written: str) -> list[Grant]:

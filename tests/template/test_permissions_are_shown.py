@@ -1,5 +1,5 @@
-"""Every permission of the template is missed by name when it is taken away: by a run, as `make soak` shows,
-or by a template test, as is shown here."""
+"""Every permission of the template is missed by name when it is taken away: by a run or by what is on its
+way, as `make soak` shows, or by a template test, as is shown here."""
 
 from __future__ import annotations
 

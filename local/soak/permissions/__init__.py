@@ -1,1 +1,1 @@
-"""Every permission of every role of the stack taken away, one at a time, on the deployed application."""
+"""Permissions of the stack's roles taken away, one at a time, on the deployed application."""

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 
 from local.soak.permissions.grants import Grant
 from local.soak.permissions.required import REQUIRED
+from local.soak.permissions.shown import HELD
+from local.soak.permissions.stream_catalogue import NAMED_AS, ON_THEIR_WAY
 
 SHOWN: Mapping[str, tuple[str, ...]] = {
     "an ordinary run": (
@@ -133,6 +135,9 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
         "RedriveMessagesFunctionRole lambda:GetFunctionEventInvokeConfig",
         "RedriveMessagesFunctionRole lambda:InvokeFunction",
     ),
+    "a redrive to a function that reads a stream": (
+        "RedriveMessagesFunctionRole lambda:ListEventSourceMappings",
+    ),
     "a redrive to a state machine": (
         "RedriveMessagesFunctionRole scheduler:GetSchedule",
         "RedriveMessagesFunctionRole states:StartExecution",
@@ -145,6 +150,13 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
         "RedriveStateMachineRole dynamodb:GetItem",
         "RedriveStateMachineRole states:DescribeExecution",
     ),
+    "a redrive of a change": (
+        "RedriveMessagesFunctionRole pipes:DescribePipe",
+        "RedriveMessagesFunctionRole dynamodb:GetShardIterator",
+        "RedriveMessagesFunctionRole dynamodb:GetRecords",
+    ),
+    "a redrive of a row": ("RedriveMessagesFunctionRole firehose:PutRecordBatch",),
+    **ON_THEIR_WAY,
 }
 
 ENDS_OTHERWISE: Mapping[str, str] = {
@@ -180,8 +192,16 @@ def required_by(grant: Grant) -> str | None:
 
 
 def expected_end(grant: Grant) -> str:
-    """The status that the execution has in the end when the permission is missing."""
+    """The status that the execution has in the end when the permission is missing, or what became of what was
+    on its way."""
+    if scenario_of(grant) in ON_THEIR_WAY:
+        return HELD
     return next((end for one, end in ENDS_OTHERWISE.items() if grant.matches(one)), "FAILED")
+
+
+def named_as(grant: Grant) -> str:
+    """What is looked for where it must be told that the permission is missing."""
+    return next((words for one, words in NAMED_AS.items() if grant.matches(one)), grant.service_action)
 
 
 def _listed(table: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Takes every permission away, one after the other, in a local account of its own."""
+"""Takes permissions away, one after the other, in a local account of its own."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from local.soak.permissions.catalogue import scenario_of
 from local.soak.permissions.grants import DeployedRoles, Grant, granted
 from local.soak.permissions.removal import Removal, remove, settle
 from local.soak.permissions.stage import Stage
+from local.soak.permissions.stream_stage import StreamStage
 from local.testing.template_reader import expand, read
 
 # Retries of the state machine wait a hundredth of their time, checks come often, and a full run has more
@@ -83,6 +84,8 @@ def deployed_stage(project: Project, output: Output) -> Iterator[Stage]:
             with output.step("Deploy it (sam deploy)") as step:
                 sam.deploy(account, step.progress)
             name = local_environment(project.samconfig).stack_name
-            yield Stage(account, name, stack.outputs(account, name))
+            stage = Stage(account, name, stack.outputs(account, name))
+            StreamStage(stage).hasten()
+            yield stage
         finally:
             lifecycle.stop(state_dir)

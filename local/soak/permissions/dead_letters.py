@@ -41,10 +41,24 @@ class DeadLetters:
 
     def redrive(self, queue: str, **request: Any) -> str:
         """Start a redrive of one queue; returns the execution's ARN."""
+        return self.redrive_of(self.queue_arn(queue), **request)
+
+    def redrive_of(self, queue_arn: str, **request: Any) -> str:
+        """The same of a queue that need not be of the template."""
         arn: str = self.stage.client("stepfunctions").start_execution(
-            stateMachineArn=self._machine, input=json.dumps({"queueArn": self.queue_arn(queue), **request})
+            stateMachineArn=self._machine, input=json.dumps({"queueArn": queue_arn, **request})
         )["executionArn"]
         return arn
+
+    def put_by_reader(self, function: str, stream: str) -> str:
+        """Send a message as Lambda does when a function has failed on a batch of a stream; returns the ARN of
+        the queue for those, of which the template has none. What it tells of is not in the stream."""
+        url = self._sqs.create_queue(QueueName=self._readers_queue, tags=self._tags("stream"))["QueueUrl"]
+        batch = {"streamArn": stream, "shardId": "shardId-0", "batchSize": 1}
+        batch |= {"startSequenceNumber": "1", "endSequenceNumber": "1"}
+        told = {"requestContext": {"functionArn": self.function_arn(function)}, "DDBStreamBatchInfo": batch}
+        self._sqs.send_message(QueueUrl=url, MessageBody=json.dumps(told))
+        return self._arn(url)
 
     def queue_for_returns(self) -> str:
         """ARN of an empty queue that nobody reads, which what is redriven may be sent to."""
@@ -88,6 +102,7 @@ class DeadLetters:
         return arn
 
     def _urls(self) -> Iterator[str]:
+        yield from self._sqs.list_queues(QueueNamePrefix=self._readers_queue).get("QueueUrls", [])
         for one in stack.resources(self.stage.account, self.stage.stack_name):
             if one["ResourceType"] == "AWS::SQS::Queue" and "DeadLetter" in one["LogicalResourceId"]:
                 yield one["PhysicalResourceId"]
@@ -99,6 +114,14 @@ class DeadLetters:
 
     def _empty(self, url: str) -> None:
         self._sqs.purge_queue(QueueUrl=url)
+
+    def _tags(self, kind: str) -> dict[str, str]:
+        """What the redrive knows a queue of the stack by."""
+        return {"redrive-kind": kind, "redrive-stack": self.stage.stack_name}
+
+    @property
+    def _readers_queue(self) -> str:
+        return f"{self.stage.stack_name}-unread"
 
     @property
     def _sqs(self) -> Any:

@@ -21,6 +21,7 @@ _QUEUE, _BUS_QUEUE = "StartExportDeadLetterQueue", "EventBusDeadLetterQueue"
 _FUNCTION_QUEUE, _SCHEDULE_QUEUE = "CleanUpDeadLetterQueue", "ExportScheduleDeadLetterQueue"
 _RULE_QUEUE = "ExecutionEndedDeadLetterQueue"
 _RULE, _CLEANER = "CleanUpFailedRunFunctionExecutionEnded", "CleanUpFailedRunFunction"
+_READER = "DetectTransitionsFunction"
 _NOBODY = "nobody"
 
 
@@ -56,6 +57,16 @@ def a_redrive_of_what_a_rule_could_not_deliver(stage: Stage) -> Generator[None, 
     letters.put_by_rule(_RULE_QUEUE, _RULE, json.dumps(_event()), letters.function_arn(_CLEANER))
     yield
     return letters.redrive(_RULE_QUEUE)
+
+
+def a_redrive_to_a_function_that_reads_a_stream(stage: Stage) -> Generator[None, None, str]:
+    """A batch of a stream is to be given to its function again, from a queue as no function of the stack has
+    one."""
+    letters = DeadLetters(stage)
+    table = stage.client("dynamodb").describe_table(TableName=stage.outputs["JobsTableName"])["Table"]
+    queue = letters.put_by_reader(_READER, table["LatestStreamArn"])
+    yield
+    return letters.redrive_of(queue)
 
 
 def a_redrive_to_a_state_machine(stage: Stage) -> Generator[None, None, str]:
@@ -123,6 +134,7 @@ REDRIVE_SCENARIOS: Mapping[str, RedriveScenario] = {
     "a redrive message by message": a_redrive_message_by_message,
     "a redrive to a function": a_redrive_to_a_function,
     "a redrive of what a rule could not deliver": a_redrive_of_what_a_rule_could_not_deliver,
+    "a redrive to a function that reads a stream": a_redrive_to_a_function_that_reads_a_stream,
     "a redrive to a state machine": a_redrive_to_a_state_machine,
     "a redrive to the bus": a_redrive_to_the_bus,
     "a redrive into quarantine": a_redrive_into_quarantine,

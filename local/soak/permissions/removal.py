@@ -1,27 +1,33 @@
-"""One permission taken away: does the run end as it must, and is the action named where one looks?"""
+"""One permission taken away: does the run end as it must, or what is on its way not arrive, and is the action
+named where one looks?"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
-from local.soak.permissions.catalogue import expected_end, scenario_of
+from local.soak.permissions.catalogue import expected_end, named_as, scenario_of
 from local.soak.permissions.dead_letters import DeadLetters
 from local.soak.permissions.grants import DeployedRoles, Grant
-from local.soak.permissions.scenarios import SCENARIOS, Answer, Shown, is_another
+from local.soak.permissions.logs import Logs
+from local.soak.permissions.scenarios import SCENARIOS, is_another
+from local.soak.permissions.shown import ARRIVED, HELD, LOST, Answer, Journey, Shown
 from local.soak.permissions.stage import DidNotHappenError, Stage
 
-# A redrive waits a minute before it believes that SQS has not heard of its move task.
+# A redrive waits a minute before it believes that SQS has not heard of its move task; functions that have not
+# run yet take their time on a busy machine.
 END_SECONDS = 150.0
 LOG_SECONDS = 20.0
+# What a log says is missing may have been wanted, and not needed.
+HELD_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What became of a run without a permission: its status, where the action was named, and what is wrong
-    with that, if anything."""
+    """What became of a run, or of what was on its way, without a permission: its status, where the action was
+    named, and what is wrong with that, if anything."""
 
     permission: str
     scenario: str
@@ -78,27 +84,61 @@ def settle(stage: Stage) -> str | None:
 
 
 def _without(stage: Stage, roles: DeployedRoles, grant: Grant, scenario: str) -> tuple[str, str]:
-    steps = SCENARIOS[scenario](stage)
-    next(steps)
-    since = int(time.time() * 1000) - 1
-    with roles.lacking(grant):
-        shown = _finish(steps)
-        if isinstance(shown, Answer):
-            named = grant.service_action.lower() in shown.text.lower()
-            return ("FAILED" if shown.failed else "SUCCEEDED"), ("answer" if named else "nowhere")
-        return _look(stage, grant, shown, since)
+    with closing(SCENARIOS[scenario](stage)) as steps:
+        next(steps)
+        logs = Logs.from_now(stage, grant.role)
+        with roles.lacking(grant):
+            shown = _shown(steps)
+            if isinstance(shown, Answer):
+                named = grant.service_action.lower() in shown.text.lower()
+                return ("FAILED" if shown.failed else "SUCCEEDED"), ("answer" if named else "nowhere")
+            if isinstance(shown, str):
+                return _look(stage, grant, shown, logs)
+            status, named_in = held(stage, shown, logs, named_as(grant))
+        return (status if status == ARRIVED else given_back(stage, shown)), named_in
 
 
-def _finish(steps: object) -> Shown:
+def _shown(steps: Generator[Journey | None, None, str | Answer | None]) -> Shown:
+    """What a scenario returns, or yields while what it has arranged goes on."""
     try:
-        next(steps)  # type: ignore[call-overload]
+        shown: Shown | None = next(steps)
     except StopIteration as end:
-        shown: Shown = end.value
-        return shown
-    raise AssertionError("a scenario yields once")
+        shown = end.value
+    if shown is None:
+        raise AssertionError("a scenario yields once before what one looks at")
+    return shown
 
 
-def _look(stage: Stage, grant: Grant, arn: str, since: int) -> tuple[str, str]:
+def held(stage: Stage, journey: Journey, logs: Logs, words: str) -> tuple[str, str]:
+    """Whether what is on its way is held, and where that is named by the words."""
+    arrived, named_in = False, "nowhere"
+
+    def is_decided() -> bool:
+        nonlocal arrived, named_in
+        arrived = bool(journey.arrived())
+        places = (("answer", journey.told), *logs.of_the_role())
+        named_in = next((place for place, text in places if words.lower() in text.lower()), "nowhere")
+        return arrived or named_in != "nowhere"
+
+    with suppress(DidNotHappenError):
+        stage.wait_until(is_decided)
+        if not arrived:
+            stage.wait_until(journey.arrived, HELD_SECONDS)
+            arrived = True
+    return (ARRIVED if arrived else HELD), named_in
+
+
+def given_back(stage: Stage, journey: Journey) -> str:
+    """Whether it arrives now that nothing is missing."""
+    journey.again()
+    try:
+        stage.wait_until(journey.arrived, END_SECONDS)
+    except DidNotHappenError:
+        return LOST
+    return HELD
+
+
+def _look(stage: Stage, grant: Grant, arn: str, logs: Logs) -> tuple[str, str]:
     """The execution's status and where the action is named. An execution that goes on is left alone once
     the log says why."""
 
@@ -109,7 +149,7 @@ def _look(stage: Stage, grant: Grant, arn: str, since: int) -> tuple[str, str]:
         return bool(stage.describe(arn)["status"] != "RUNNING")
 
     def is_logged() -> bool:
-        return is_named(stage.logged_since(since))
+        return is_named(logs.of_functions())
 
     if expected_end(grant) == "RUNNING":
         stage.wait_until(lambda: has_ended() or is_logged(), END_SECONDS)
@@ -139,7 +179,14 @@ def _wait_for_end(stage: Stage, has_ended: Callable[[], bool], is_logged: Callab
 def _judge(grant: Grant, status: str, named_in: str) -> str | None:
     expected = expected_end(grant)
     if status != expected:
-        return f"the execution ended as {status}, and {expected} was expected"
+        return f"{_ENDS.get(status, f'the execution ended as {status}')}, and {expected} was expected"
     if named_in == "nowhere":
-        return f"{grant.service_action} is named neither in the cause nor in a log"
+        return f"{named_as(grant)} is named neither in the cause nor in a log"
     return None
+
+
+_ENDS = {
+    HELD: "it did not arrive, and did once the permission was back",
+    ARRIVED: "it arrived without the permission",
+    LOST: "it did not even arrive once the permission was back",
+}

@@ -1,42 +1,35 @@
 """What has to happen for a permission to be needed.
 
 A scenario prepares, yields where the permission is taken away, goes on, and returns what one looks at then:
-the ARN of an execution, or the answer of a function.
+the ARN of an execution, or the answer of a function. Where something is sent on its way it yields that
+instead, and ends what it has arranged when it is closed.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
 
 from local.soak.permissions.redrive_scenarios import REDRIVE_SCENARIOS
+from local.soak.permissions.shown import Answer, Journey
 from local.soak.permissions.stage import Stage
+from local.soak.permissions.stream_scenarios import STREAM_SCENARIOS
+from local.soak.permissions.upload_scenarios import UPLOAD_SCENARIOS
 
-
-@dataclass(frozen=True)
-class Answer:
-    """What a function that was invoked by hand has answered."""
-
-    failed: bool
-    text: str
-
-
-Shown = str | Answer
-Scenario = Callable[[Stage], Generator[None, None, Shown]]
+Scenario = Callable[[Stage], Generator[Journey | None, None, str | Answer | None]]
 
 _ANOTHER = "-another"
 _RULE = "CleanUpFailedRunFunctionExecutionEnded"
 
 
-def an_ordinary_run(stage: Stage) -> Generator[None, None, Shown]:
+def an_ordinary_run(stage: Stage) -> Generator[None, None, str]:
     """An incremental run with a change to publish and earlier ones to recognise."""
     stage.change_a_patient()
     yield
     return stage.start()
 
 
-def a_failed_job(stage: Stage) -> Generator[None, None, Shown]:
+def a_failed_job(stage: Stage) -> Generator[None, None, str]:
     """HealthLake ends the export job as FAILED."""
     stage.change_a_patient()
     stage.fault("fail-next-job")
@@ -44,7 +37,7 @@ def a_failed_job(stage: Stage) -> Generator[None, None, Shown]:
     return stage.start()
 
 
-def a_refused_start(stage: Stage) -> Generator[None, None, Shown]:
+def a_refused_start(stage: Stage) -> Generator[None, None, str]:
     """HealthLake refuses to start the job, for good."""
     stage.change_a_patient()
     action = "StartFHIRExportJobWithPost"
@@ -53,7 +46,7 @@ def a_refused_start(stage: Stage) -> Generator[None, None, Shown]:
     return stage.start()
 
 
-def a_busy_healthlake(stage: Stage) -> Generator[None, None, Shown]:
+def a_busy_healthlake(stage: Stage) -> Generator[None, None, str]:
     """HealthLake throttles the first try to start the job."""
     stage.change_a_patient()
     stage.fault("throttle", calls=1, action="StartFHIRExportJobWithPost")
@@ -61,7 +54,7 @@ def a_busy_healthlake(stage: Stage) -> Generator[None, None, Shown]:
     return stage.start()
 
 
-def checks_without_events(stage: Stage) -> Generator[None, None, Shown]:
+def checks_without_events(stage: Stage) -> Generator[None, None, str]:
     """A job that runs for seconds, of which no event arrives: only the chain of checks ends the wait."""
     stage.change_a_patient()
     stage.fault("drop-events", count=100)
@@ -70,7 +63,7 @@ def checks_without_events(stage: Stage) -> Generator[None, None, Shown]:
     return stage.start()
 
 
-def an_error_file(stage: Stage) -> Generator[None, None, Shown]:
+def an_error_file(stage: Stage) -> Generator[None, None, str]:
     """HealthLake could not export a resource."""
     stage.change_a_patient()
     stage.fault("errors-in-next-job", resources=[{"resourceType": "Patient", "id": "soaked"}])
@@ -78,7 +71,7 @@ def an_error_file(stage: Stage) -> Generator[None, None, Shown]:
     return stage.start()
 
 
-def a_line_of_40_mb(stage: Stage) -> Generator[None, None, Shown]:
+def a_line_of_40_mb(stage: Stage) -> Generator[None, None, str]:
     """An exported file has a line that is too long to be read: it is copied into quarantine in parts."""
     stage.change_a_patient()
     with stage.deaf_checks():
@@ -89,14 +82,14 @@ def a_line_of_40_mb(stage: Stage) -> Generator[None, None, Shown]:
     return arn
 
 
-def a_full_run(stage: Stage) -> Generator[None, None, Shown]:
+def a_full_run(stage: Stage) -> Generator[None, None, str]:
     """Everything is exported, more than the bound on events can be sure to hold."""
     stage.change_a_patient()
     yield
     return stage.start({"full": True})
 
 
-def a_stopped_execution(stage: Stage) -> Generator[None, None, Shown]:
+def a_stopped_execution(stage: Stage) -> Generator[None, None, str]:
     """An execution is stopped while its job runs: the rule on status changes cleans up."""
     arn = stage.start_and_hold()
     yield
@@ -104,7 +97,7 @@ def a_stopped_execution(stage: Stage) -> Generator[None, None, Shown]:
     return arn
 
 
-def a_stopped_execution_that_nothing_cleans_up(stage: Stage) -> Generator[None, None, Shown]:
+def a_stopped_execution_that_nothing_cleans_up(stage: Stage) -> Generator[None, None, str]:
     """The rule did not fire: the next check finds that nobody waits."""
     stage.fault("drop-events", count=100)
     events = stage.client("events")
@@ -120,14 +113,14 @@ def a_stopped_execution_that_nothing_cleans_up(stage: Stage) -> Generator[None, 
     return arn
 
 
-def two_runs_at_once(stage: Stage) -> Generator[None, None, Shown]:
+def two_runs_at_once(stage: Stage) -> Generator[None, None, str]:
     """A run finds the lock held by one that is alive."""
     stage.start_and_hold()
     yield
     return stage.start()
 
 
-def a_start_of_a_run_that_lost_the_lock(stage: Stage) -> Generator[None, None, Shown]:
+def a_start_of_a_run_that_lost_the_lock(stage: Stage) -> Generator[None, None, str]:
     """The start message is delivered again after another run took the lock over, with the job still there."""
     arn = stage.start_and_hold()
     run = stage.state_input(arn, "Wait For Export")["run"]
@@ -139,7 +132,7 @@ def a_start_of_a_run_that_lost_the_lock(stage: Stage) -> Generator[None, None, S
     return arn
 
 
-def a_lost_answer(stage: Stage) -> Generator[None, None, Shown]:
+def a_lost_answer(stage: Stage) -> Generator[None, None, Answer]:
     """The last write of a run is tried again, though it was made: its answer was lost."""
     stage.change_a_patient()
     arn = stage.start()
@@ -174,7 +167,7 @@ def _job_runs(stage: Stage) -> bool:
 
 def _seen_to_be_abandoned(stage: Stage, arn: str) -> bool:
     stopped = stage.describe(arn)["stopDate"]
-    return "is not allowed" in stage.logged_since(int(stopped.timestamp() * 1000))
+    return "is not allowed" in stage.logged(stage.log_groups(), int(stopped.timestamp() * 1000))
 
 
 SCENARIOS: Mapping[str, Scenario] = {
@@ -192,4 +185,6 @@ SCENARIOS: Mapping[str, Scenario] = {
     "a start of a run that lost the lock": a_start_of_a_run_that_lost_the_lock,
     "a lost answer": a_lost_answer,
     **REDRIVE_SCENARIOS,
+    **STREAM_SCENARIOS,
+    **UPLOAD_SCENARIOS,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -159,18 +159,13 @@ class Stage:
         """Names of the functions by logical id."""
         return stack.functions(self.account, self.stack_name)
 
-    def logged_since(self, milliseconds: int) -> str:
-        """What all functions have logged since a time in milliseconds."""
-        logs, lines = self.client("logs"), []
-        for function in self.functions().values():
-            pages = logs.get_paginator("filter_log_events")
-            group = log_group(self.account, function)
-            try:
-                for page in pages.paginate(logGroupName=group, startTime=milliseconds):
-                    lines += [event["message"] for event in page["events"]]
-            except logs.exceptions.ResourceNotFoundException:
-                continue
-        return "\n".join(lines)
+    def log_groups(self) -> Sequence[str]:
+        """The log groups of all functions."""
+        return [log_group(self.account, function) for function in self.functions().values()]
+
+    def logged(self, groups: Sequence[str], milliseconds: int) -> str:
+        """What was logged in these groups since a time in milliseconds."""
+        return "\n".join(line for group in groups for line in self._lines(group, milliseconds))
 
     def wait_until(self, condition: Callable[[], Any], seconds: float = DEADLINE_SECONDS) -> None:
         """Look until the condition holds. Raises DidNotHappenError."""
@@ -179,6 +174,14 @@ class Stage:
             if time.monotonic() > ends_at:
                 raise DidNotHappenError("it did not come to pass")
             time.sleep(LOOK_AGAIN_SECONDS)
+
+    def _lines(self, group: str, milliseconds: int) -> list[str]:
+        logs = self.client("logs")
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=milliseconds)
+        try:
+            return [event["message"] for page in pages for event in page["events"]]
+        except logs.exceptions.ResourceNotFoundException:
+            return []
 
     @property
     def _state_key(self) -> dict[str, Any]:
