@@ -146,9 +146,11 @@ class StreamedHub:
             chain.ask(deaths.PATH, "DELETE")
 
     def _received(self, logical_id: str) -> list[Any]:
+        # some queues let who receives wait for messages
+        at_once = {"MaxNumberOfMessages": 10, "VisibilityTimeout": 0, "WaitTimeSeconds": 0}
         received: list[Any] = (
             self.hub.client("sqs")
-            .receive_message(QueueUrl=self._url(logical_id), MaxNumberOfMessages=10, VisibilityTimeout=0)
+            .receive_message(QueueUrl=self._url(logical_id), **at_once)
             .get("Messages", [])
         )
         return received
