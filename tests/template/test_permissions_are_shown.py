@@ -121,7 +121,8 @@ def test_whoever_calls_healthlake_may_have_its_key_checked(expanded: Expanded) -
 
 
 def test_dead_letters_of_streams_and_pipes_can_be_redriven(expanded: Expanded) -> None:
-    """Without another right, once there are queues for them with names and tags of the stack."""
+    """Without another right: those of the stack's pipes, and of streams once a function has a queue for what
+    it fails on, with name and tags of the stack."""
     for action, resource in NEEDED_BY_REDRIVEN_RECORDS.items():
         assert resource in expanded.resources_for("RedriveMessagesFunctionRole", action), action
 
