@@ -23,7 +23,7 @@ def pytest_configure() -> None:
     shipped = JSONFileLoader.load_file
     loaded = cache(lambda file_path: shipped(JSONFileLoader(), file_path))
 
-    def load_file(self: JSONFileLoader, file_path: str) -> Any:  # noqa: ARG001 (its form)
+    def load_file(self: JSONFileLoader, file_path: str) -> Any:
         return loaded(file_path)
 
     JSONFileLoader.load_file = load_file  # type: ignore[method-assign]
