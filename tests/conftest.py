@@ -1,4 +1,4 @@
-"""That nothing which tests start outlives them, and what handlers get."""
+"""That nothing which tests start outlives them, what their sessions share, and what handlers get."""
 
 from __future__ import annotations
 
@@ -10,23 +10,31 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from botocore.loaders import JSONFileLoader
+from botocore.loaders import JSONFileLoader, Loader
+from moto.core.loaders import Loader as MotoLoader
 
 from local.account import companion
 
 
+class SharedFiles(JSONFileLoader):
+    """Files of botocore's, of which each is read once for all sessions."""
+
+    def load_file(self, file_path: str) -> Any:
+        return _content(file_path)
+
+
+@cache
+def _content(file_path: str) -> Any:
+    return JSONFileLoader().load_file(file_path)
+
+
 def pytest_configure() -> None:
-    """Let local accounts end with the process that runs the tests, however that one ends, and read what
-    botocore knows of services once: each test has a session of its own, and a third of the time of tests on
-    moto went into reading the same files for each."""
+    """Let local accounts end with the process that runs the tests, however that one ends, and let sessions
+    share what botocore has read: each test has one of its own, and to read the same files for each took a
+    third of the time of tests on moto. What moto reads it changes, so that it has its own."""
     os.environ[companion.VARIABLE] = str(os.getpid())
-    shipped = JSONFileLoader.load_file
-    loaded = cache(lambda file_path: shipped(JSONFileLoader(), file_path))
-
-    def load_file(self: JSONFileLoader, file_path: str) -> Any:
-        return loaded(file_path)
-
-    JSONFileLoader.load_file = load_file  # type: ignore[method-assign]
+    Loader.FILE_LOADER_CLASS = SharedFiles
+    MotoLoader.FILE_LOADER_CLASS = JSONFileLoader
 
 
 @pytest.fixture
