@@ -79,7 +79,7 @@ def _started(state_dir: Path, output: Output, options: UpOptions) -> RunningAcco
             raise CommandError(
                 str(error), "Look at the end of that log; `make down` clears what is left."
             ) from None
-        taken = f" (port {options.port} is taken)" if account.port != options.port else ""
+        taken = f" (port {options.port} is taken)" if options.port and account.port != options.port else ""
         step.result = f"{account.endpoint}{taken}"
     return account
 
