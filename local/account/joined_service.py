@@ -1,5 +1,6 @@
 """A service of its own beside ministack's: how requests find it."""
 
+import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from types import ModuleType
@@ -9,6 +10,11 @@ from local.account.ministack_names import ministack
 
 Answer = tuple[int, dict[str, str], bytes]
 Handler = Callable[[str, str, dict[str, str], bytes, Mapping[str, Any]], Awaitable[Answer]]
+
+
+def json_answer(status: int, document: Mapping[str, Any]) -> Answer:
+    """The answer that is a JSON document."""
+    return status, {"content-type": "application/json"}, json.dumps(document).encode()
 
 
 def join_service(

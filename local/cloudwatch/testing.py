@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from local.account.clients import client
-from local.account.settings import HOST
+from local.account.own_pages import ask
 from local.account.state_file import RunningAccount
 from local.testing.patience import PATIENCE_SECONDS
 
@@ -19,12 +18,7 @@ from local.testing.patience import PATIENCE_SECONDS
 def evaluate_alarms(account: RunningAccount, after_seconds: float = 0) -> dict[str, str]:
     """Every alarm's state by name, as of `after_seconds` from now."""
     body = json.dumps({"afterSeconds": after_seconds}).encode()
-    connection = http.client.HTTPConnection(HOST, account.port)
-    try:
-        connection.request("POST", "/_local/cloudwatch/evaluate", body)
-        alarms = json.load(connection.getresponse())["alarms"]
-    finally:
-        connection.close()
+    alarms = json.loads(ask(account, "/_local/cloudwatch/evaluate", "POST", body))["alarms"]
     return {name: alarm["state"] for name, alarm in alarms.items()}
 
 

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from random import Random
 from typing import Any
 
-from local.account.joined_service import Answer, join_service
+from local.account.joined_service import Answer, join_service, json_answer
 from local.lambda_runtime.error_payloads import exited
 
 PATH = "/_local/lambda/deaths"
@@ -129,9 +129,5 @@ async def _handle(
         elif method == "DELETE":
             deaths.ask(None)
     except (TypeError, ValueError) as error:
-        return _answer(400, {"message": str(error)})
-    return _answer(200, deaths.told())
-
-
-def _answer(status: int, document: Mapping[str, Any]) -> Answer:
-    return status, {"content-type": "application/json"}, json.dumps(document).encode()
+        return json_answer(400, {"message": str(error)})
+    return json_answer(200, deaths.told())

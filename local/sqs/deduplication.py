@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from local.account.joined_service import Answer, join_service
+from local.account.joined_service import Answer, join_service, json_answer
 from local.account.ministack_names import ministack
 
 PATH = "/_local/sqs/deduplication"
@@ -43,9 +43,5 @@ async def _handle(
             raise ValueError("Ask with POST and the seconds that have passed.")
         known = passed(float(json.loads(body)["passed"]))
     except (KeyError, TypeError, ValueError) as error:
-        return _answer(400, {"message": str(error)})
-    return _answer(200, {"known": known})
-
-
-def _answer(status: int, document: Mapping[str, Any]) -> Answer:
-    return status, {"content-type": "application/json"}, json.dumps(document).encode()
+        return json_answer(400, {"message": str(error)})
+    return json_answer(200, {"known": known})

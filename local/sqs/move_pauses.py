@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from local.account.joined_service import Answer, join_service
+from local.account.joined_service import Answer, join_service, json_answer
 from local.sqs.moving import MoveTasks
 
 PATH = "/_local/sqs/moves"
@@ -27,15 +27,11 @@ def register(tasks: MoveTasks) -> None:
             if not isinstance(paused, bool):
                 raise ValueError("Ask with POST and whether tasks are paused: true or false.")
         except (KeyError, TypeError, ValueError) as error:
-            return _answer(400, {"message": str(error)})
+            return json_answer(400, {"message": str(error)})
         if paused:
             tasks.pause()
         else:
             tasks.resume()
-        return _answer(200, {"paused": paused})
+        return json_answer(200, {"paused": paused})
 
     join_service("sqs_moves", handle, (PATH,))
-
-
-def _answer(status: int, document: Mapping[str, Any]) -> Answer:
-    return status, {"content-type": "application/json"}, json.dumps(document).encode()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from http import HTTPStatus
 from typing import Any
 
-from local.account.settings import HOST
+from local.account.own_pages import ask
 from local.account.state_file import RunningAccount
 from local.sqs.move_pauses import PATH as MOVES
 from local.testing.patience import PATIENCE_SECONDS
@@ -93,13 +91,7 @@ def ended_task(sqs: Any, source_arn: str) -> dict[str, Any]:
 
 
 def _pause(account: RunningAccount, *, paused: bool) -> None:
-    connection = http.client.HTTPConnection(HOST, account.port)
-    try:
-        connection.request("POST", MOVES, json.dumps({"paused": paused}))
-        answer = connection.getresponse()
-        assert answer.status == HTTPStatus.OK, answer.read()
-    finally:
-        connection.close()
+    ask(account, MOVES, "POST", json.dumps({"paused": paused}).encode())
 
 
 def _number(sqs: Any, url: str) -> int:

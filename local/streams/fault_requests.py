@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from local.account.joined_service import Answer, join_service
+from local.account.joined_service import Answer, join_service, json_answer
 from local.account.ministack_names import ministack
 from local.streams.faults import DeliveryFaults, FaultSettings, FaultsRefused
 
@@ -33,11 +33,11 @@ def register(faults: DeliveryFaults) -> None:
             case "POST", "/faults":
                 return _ask(faults, body)
             case "GET", "/faults":
-                return _told(200, _described(faults))
+                return json_answer(200, _described(faults))
             case "POST", "/release":
                 released = await asyncio.to_thread(faults.release)
-                return _told(200, {"released": released})
-        return _told(404, {"message": "There is nothing at this path."})
+                return json_answer(200, {"released": released})
+        return json_answer(404, {"message": "There is nothing at this path."})
 
     join_service(SERVICE, handle, (PREFIX,), faults.reset)
 
@@ -47,8 +47,8 @@ def _ask(faults: DeliveryFaults, body: bytes) -> Answer:
         asked = json.loads(body or b"{}")
         faults.ask(FaultSettings.read(asked if isinstance(asked, dict) else {"": asked}))
     except (FaultsRefused, ValueError) as refusal:
-        return _told(400, {"message": str(refusal)})
-    return _told(200, _described(faults))
+        return json_answer(400, {"message": str(refusal)})
+    return json_answer(200, _described(faults))
 
 
 def _described(faults: DeliveryFaults) -> dict[str, Any]:
@@ -60,10 +60,6 @@ def _described(faults: DeliveryFaults) -> dict[str, Any]:
         "lateSeconds": settings.late_seconds,
         "held": faults.held(),
     }
-
-
-def _told(status: int, answer: dict[str, Any]) -> Answer:
-    return status, {"Content-Type": "application/json"}, json.dumps(answer).encode()
 
 
 def _with_faults(shipped: Callable[..., None], faults: DeliveryFaults) -> Callable[..., None]:

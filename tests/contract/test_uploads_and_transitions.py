@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from local.account.clients import CONFIG, client
+from local.account.clients import client
 from local.account.state_file import RunningAccount
 from local.account.testing import running_account
 from local.cli.operations.hub import DeployedHub
@@ -28,6 +27,7 @@ from local.cli.output import Output
 from local.cli.transitions.command import list_given_up, resend
 from local.pipes.testing import eventually
 from local.testing.partial_stack import deploy_part
+from local.testing.uploaders import uploader
 from transitions.detection import group_of
 from uploads.upload_items import item_id
 
@@ -70,26 +70,11 @@ class Front:
         found: str = self.client("iam").get_role(RoleName=self.names["UploaderRole"])["Role"]["Arn"]
         return found
 
-    def session(self, *tags: tuple[str, str]) -> boto3.Session:
-        """A session of the uploader role with these tags."""
-        given = self.client("sts").assume_role(
-            RoleArn=self.role,
-            RoleSessionName="uploads",
-            Tags=[{"Key": name, "Value": value} for name, value in tags],
-        )["Credentials"]
-        return boto3.Session(
-            aws_access_key_id=given["AccessKeyId"],
-            aws_secret_access_key=given["SecretAccessKey"],
-            aws_session_token=given["SessionToken"],
-            region_name=self.account.region,
-        )
-
     def put(self, identity: str, key: str, body: bytes = b"{}\n", **more: Any) -> None:
         self.s3_of(identity).put_object(Bucket=self.names["UploadsBucket"], Key=key, Body=body, **more)
 
     def s3_of(self, identity: str) -> Any:
-        session = self.session(("identity", identity))
-        return session.client("s3", endpoint_url=self.account.endpoint, config=CONFIG)
+        return uploader(self.account, self.role, {"identity": identity})
 
     def item(self, key: str) -> dict[str, Any] | None:
         """The item of an uploaded key."""
@@ -188,7 +173,7 @@ def test_who_uploads_may_neither_read_nor_list(front: Front) -> None:
     "tags", [(), (("identity", "lab-7/sub"),), (("identity", ""),), (("identity", "a"), ("more", "b"))]
 )
 def test_a_session_has_one_tag_that_names_one_prefix(front: Front, tags: tuple[tuple[str, str], ...]) -> None:
-    assert _refusal(lambda: front.session(*tags)) == "AccessDenied"
+    assert _refusal(lambda: uploader(front.account, front.role, dict(tags))) == "AccessDenied"
 
 
 def test_plain_http_is_refused(front: Front) -> None:

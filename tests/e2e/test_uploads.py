@@ -1,48 +1,27 @@
 """Uploads in the deployed stack: from a session of the role to the workers' queue; samples of every hop."""
 
 import json
-import time
 import uuid
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from local.account.clients import CONFIG, client
+from local.account.clients import client
 from local.cli import stack
-from local.testing.patience import PATIENCE_SECONDS
+from local.pipes.testing import eventually
 from local.testing.sample_events import sample
+from local.testing.uploaders import uploader
 from uploads.upload_items import item_id
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Hub
 
 
-@pytest.fixture
-def uploader(hub: "Hub") -> Any:
+@pytest.fixture(name="uploader")
+def uploader_of_the_stack(hub: "Hub") -> Any:
     """S3 for a session whose identity is lab-e2e."""
-    given = client(hub.account, "sts").assume_role(
-        RoleArn=hub.outputs["UploaderRoleArn"],
-        RoleSessionName="e2e",
-        Tags=[{"Key": "identity", "Value": "lab-e2e"}],
-    )["Credentials"]
-    session = boto3.Session(
-        aws_access_key_id=given["AccessKeyId"],
-        aws_secret_access_key=given["SecretAccessKey"],
-        aws_session_token=given["SessionToken"],
-        region_name=hub.account.region,
-    )
-    return session.client("s3", endpoint_url=hub.account.endpoint, config=CONFIG)
-
-
-def eventually(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (answer := condition()):
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.1)
-    return answer
+    return uploader(hub.account, hub.outputs["UploaderRoleArn"], {"identity": "lab-e2e"})
 
 
 def invoke(hub: "Hub", function: str, event: str) -> Any:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any, Self
 
 from change_stream.fhir_mapping import fhir_mappings
+from local.account.own_pages import ask
 from local.account.state_file import RunningAccount
 from local.cli.fhir_client import FhirClient
 from local.cli.lake.athena import Athena
@@ -160,10 +160,7 @@ class Chain:
 
     def ask(self, path: str, method: str, body: bytes | None = None) -> bytes:
         """The answer of one of the account's own pages."""
-        request = urllib.request.Request(f"{self._account.endpoint}{path}", body, method=method)  # noqa: S310
-        with urllib.request.urlopen(request) as answer:  # noqa: S310 - loopback
-            content: bytes = answer.read()
-        return content
+        return ask(self._account, path, method, body)
 
     @cached_property
     def _names(self) -> Mapping[Key, str]:

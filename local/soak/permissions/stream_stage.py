@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from change_stream.fhir_mapping import fhir_mappings
+from local.account.own_pages import ask
 from local.cli.fhir_client import FhirClient
 from local.cli.lake.athena import Athena
 from local.cli.lake.reingestion import Reingested, Reingestion
@@ -148,8 +148,7 @@ class StreamStage:
     def ask(self, path: str, method: str, document: Any = None) -> None:
         """Ask one of the account's own pages."""
         body = None if document is None else json.dumps(document).encode()
-        url = f"{self.stage.account.endpoint}{path}"
-        urllib.request.urlopen(urllib.request.Request(url, body, method=method)).close()  # noqa: S310
+        ask(self.stage.account, path, method, body)
 
     def put_at_once(self, sort_keys: Sequence[str], item_type: str, **texts: str) -> None:
         """Write several records of the id in one request."""

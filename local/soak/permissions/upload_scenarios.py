@@ -10,14 +10,13 @@ import json
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
-import boto3
 from botocore.exceptions import ClientError
 
-from local.account.clients import CONFIG
 from local.soak.permissions.dead_letters import DeadLetters
 from local.soak.permissions.shown import Journey
 from local.soak.permissions.stage import Stage
 from local.soak.permissions.stream_stage import StreamStage
+from local.testing.uploaders import uploader
 from uploads.upload_items import item_id
 
 UploadScenario = Callable[[Stage], Generator[Journey | None, None, None]]
@@ -126,18 +125,7 @@ def _place(streams: StreamStage) -> dict[str, str]:
 
 def _uploader(stage: Stage) -> Any:
     """S3 for a session of the role of those who upload."""
-    given = stage.client("sts").assume_role(
-        RoleArn=stage.outputs["UploaderRoleArn"],
-        RoleSessionName="soak",
-        Tags=[{"Key": "identity", "Value": _IDENTITY}],
-    )["Credentials"]
-    session = boto3.Session(
-        aws_access_key_id=given["AccessKeyId"],
-        aws_secret_access_key=given["SecretAccessKey"],
-        aws_session_token=given["SessionToken"],
-        region_name=stage.account.region,
-    )
-    return session.client("s3", endpoint_url=stage.account.endpoint, config=CONFIG)
+    return uploader(stage.account, stage.outputs["UploaderRoleArn"], {"identity": _IDENTITY})
 
 
 def _told(call: Callable[[], object]) -> str:

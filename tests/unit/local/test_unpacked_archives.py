@@ -6,22 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from local.lambda_runtime.testing import archive
 from local.lambda_runtime.unpacked_archives import UnpackedArchives, linking
 
 FILES = {"index.py": "WORD = 'here'\n", "package/part.py": "", "broken.py": "def\n", "data.bin": "text"}
 
 
-def archive_of(files: dict[str, str]) -> bytes:
-    result = io.BytesIO()
-    with zipfile.ZipFile(result, "w") as written:
-        for name, text in files.items():
-            written.writestr(name, text)
-    return result.getvalue()
-
-
-def unpack(archive: bytes, folder: Path) -> Path:
+def unpack(packed: bytes, folder: Path) -> Path:
     folder.mkdir()
-    with linking.ZipFile(io.BytesIO(archive)) as opened:
+    with linking.ZipFile(io.BytesIO(packed)) as opened:
         opened.extractall(folder)
     return folder
 
@@ -36,7 +29,7 @@ def archives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> UnpackedArchive
 def test_a_reference_is_unpacked_to_what_the_archive_has_and_byte_code(
     archives: UnpackedArchives, tmp_path: Path
 ) -> None:
-    folder = unpack(archives.reference(archive_of(FILES)), tmp_path / "code")
+    folder = unpack(archives.reference(archive(FILES)), tmp_path / "code")
 
     assert {name: (folder / name).read_text() for name in FILES} == FILES
     assert [file.name.split(".")[0] for file in folder.glob("__pycache__/*.pyc")] == ["index"]
@@ -45,7 +38,7 @@ def test_a_reference_is_unpacked_to_what_the_archive_has_and_byte_code(
 def test_an_archive_is_unpacked_once_however_often_it_is_started_from(
     archives: UnpackedArchives, tmp_path: Path
 ) -> None:
-    references = [archives.reference(archive_of(FILES)) for _ in range(2)]
+    references = [archives.reference(archive(FILES)) for _ in range(2)]
     first, again = (unpack(one, tmp_path / f"{number}") for number, one in enumerate(references))
 
     assert (first / "index.py").samefile(again / "index.py")
@@ -53,14 +46,14 @@ def test_an_archive_is_unpacked_once_however_often_it_is_started_from(
 
 
 def test_another_archive_is_unpacked_beside_it(archives: UnpackedArchives, tmp_path: Path) -> None:
-    archives.reference(archive_of(FILES))
-    changed = archives.reference(archive_of(FILES | {"index.py": "WORD = 'there'\n"}))
+    archives.reference(archive(FILES))
+    changed = archives.reference(archive(FILES | {"index.py": "WORD = 'there'\n"}))
 
     assert (unpack(changed, tmp_path / "changed") / "index.py").read_text() == "WORD = 'there'\n"
 
 
 def test_an_archive_that_is_no_reference_is_unpacked_as_ever(tmp_path: Path) -> None:
-    folder = unpack(archive_of(FILES), tmp_path / "code")
+    folder = unpack(archive(FILES), tmp_path / "code")
 
     assert {name: (folder / name).read_text() for name in FILES} == FILES
     assert not (folder / "index.py").is_symlink()
